@@ -1,0 +1,204 @@
+#pragma once
+/// Attention on the CPU, by tiles of 32 queries of one head. Scores of a tile are kept transposed, [keys,
+/// queries], so that a register holds one key's scores for many queries and the softmax needs no sums across
+/// a register.
+
+#include <cmath>
+#include <limits>
+
+#include "cria/backend/cpu/cpu.hpp"
+#include "cria/backend/cpu/parallel.hpp"
+#include "cria/backend/cpu/small_product.hpp"
+#include "cria/core/math.hpp"
+#include "cria/ops/attention.hpp"
+
+namespace cria {
+
+template <>
+struct kernel<ops::Attention, Cpu> {
+  template <class T, class A>
+  static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
+    const std::int64_t group = q.heads / k.heads;
+    cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Scratch<A> keys(k.length * k.dim), values(k.length * k.dim);  // [keys, dim]
+      const cpu::Scratch<A> query(q.dim * tile), out(q.dim * tile);            // [dim, tile]
+      const cpu::Scratch<A> probability(k.length * tile);                      // [keys, tile]
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t b = task / k.heads, kv = task % k.heads;
+        load(k, b, kv, keys.data(), k.dim);
+        load(v, b, kv, values.data(), v.dim);
+        for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
+          for (std::int64_t first = 0; first < q.length; first += tile) {
+            const Span span(q.length, k.length, first);
+            load_transposed(q, b, h, span, scale<A>(q), query.data());
+            A maximum[tile], sum[tile] = {};
+            scores(span, keys.data(), k.dim, query.data(), probability.data());
+            std::fill_n(maximum, tile, -std::numeric_limits<A>::infinity());
+            for (std::int64_t j = 0; j < span.keys; ++j) {
+              const A* s = probability.data() + j * tile;
+#pragma omp simd
+              for (std::int64_t l = 0; l < tile; ++l) maximum[l] = std::max(maximum[l], s[l]);
+            }
+            for (std::int64_t j = 0; j < span.keys; ++j) {
+              A* p = probability.data() + j * tile;
+#pragma omp simd
+              for (std::int64_t l = 0; l < tile; ++l) {
+                p[l] = math::exp(p[l] - maximum[l]);
+                sum[l] += p[l];
+              }
+            }
+            // out [dim, tile] = values^T probability
+            cpu::small_product(v.dim, tile, span.keys, values.data(), 1, v.dim, probability.data(), tile,
+                               out.data(), tile, false);
+            for (std::int64_t l = 0; l < span.queries; ++l) {
+              log_sum[(b * q.heads + h) * q.length + first + l] = maximum[l] + std::log(sum[l]);
+              const A inverse = A(1) / sum[l];
+              T* to = y.at(b, first + l, h);
+              for (std::int64_t d = 0; d < q.dim; ++d) to[d] = static_cast<T>(out[d * tile + l] * inverse);
+            }
+          }
+        }
+      }
+    });
+  }
+
+  // With P the probabilities, dP = dy v^T and dS = P (dP - sum(dy y)): dv = P^T dy, dq = dS k, dk = dS^T q.
+  template <class T, class A>
+  static void backward(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
+                       Heads<const T> y, Vec<const A> log_sum, Heads<T> dq, Heads<T> dk, Heads<T> dv) {
+    const std::int64_t group = q.heads / k.heads;
+    const std::int64_t wide = cpu::padded<A>(k.dim);
+    cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Scratch<A> keys(k.length * k.dim), values(k.length * k.dim);  // [keys, dim]
+      const cpu::Scratch<A> dkeys(k.length * wide), dvalues(k.length * wide);  // [keys, wide]
+      const cpu::Scratch<A> query(tile * wide), dout(tile * wide);             // [tile, wide]
+      const cpu::Scratch<A> query_t(k.dim * tile), dout_t(k.dim * tile), dquery(k.dim * tile);  // [dim, tile]
+      const cpu::Scratch<A> probability(k.length * tile), dscore(k.length * tile);  // [keys, tile]
+      for (std::int64_t task = begin; task < end; ++task) {
+        const std::int64_t b = task / k.heads, kv = task % k.heads;
+        load(k, b, kv, keys.data(), k.dim);
+        load(v, b, kv, values.data(), v.dim);
+        std::fill_n(dkeys.data(), k.length * wide, A(0));
+        std::fill_n(dvalues.data(), k.length * wide, A(0));
+        for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
+          for (std::int64_t first = 0; first < q.length; first += tile) {
+            const Span span(q.length, k.length, first);
+            load_rows(q, b, h, span, scale<A>(q), query.data(), wide);
+            load_rows(dy, b, h, span, A(1), dout.data(), wide);
+            load_transposed(q, b, h, span, scale<A>(q), query_t.data());
+            load_transposed(dy, b, h, span, A(1), dout_t.data());
+            A log_sums[tile] = {}, dot[tile] = {};  // dot: sum(dy y) of each query
+            for (std::int64_t l = 0; l < span.queries; ++l) {
+              log_sums[l] = log_sum[(b * q.heads + h) * q.length + first + l];
+              const T* row = y.at(b, first + l, h);
+              for (std::int64_t d = 0; d < q.dim; ++d)
+                dot[l] += static_cast<A>(row[d]) * dout_t[d * tile + l];
+            }
+            scores(span, keys.data(), k.dim, query_t.data(), probability.data());
+            cpu::small_product(span.keys, tile, v.dim, values.data(), v.dim, 1, dout_t.data(), tile,
+                               dscore.data(), tile, false);
+            for (std::int64_t j = 0; j < span.keys; ++j) {
+              A* p = probability.data() + j * tile;
+              A* ds = dscore.data() + j * tile;
+#pragma omp simd
+              for (std::int64_t l = 0; l < tile; ++l) {
+                p[l] = math::exp(p[l] - log_sums[l]);
+                ds[l] = p[l] * (ds[l] - dot[l]);
+              }
+            }
+            cpu::small_product(span.keys, wide, span.queries, probability.data(), tile, 1, dout.data(), wide,
+                               dvalues.data(), wide, true);
+            cpu::small_product(span.keys, wide, span.queries, dscore.data(), tile, 1, query.data(), wide,
+                               dkeys.data(), wide, true);
+            if (dq) {
+              cpu::small_product(k.dim, tile, span.keys, keys.data(), 1, k.dim, dscore.data(), tile,
+                                 dquery.data(), tile, false);
+              for (std::int64_t l = 0; l < span.queries; ++l) {
+                T* to = dq.at(b, first + l, h);
+                for (std::int64_t d = 0; d < q.dim; ++d) {
+                  to[d] = static_cast<T>(static_cast<A>(to[d]) + dquery[d * tile + l] * scale<A>(q));
+                }
+              }
+            }
+          }
+        }
+        if (dk) add(dkeys.data(), wide, dk, b, kv);
+        if (dv) add(dvalues.data(), wide, dv, b, kv);
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t tile = 32;
+
+  /// Queries [first, first + queries) and how many keys the last of them sees.
+  struct Span {
+    std::int64_t first;
+    std::int64_t queries;
+    std::int64_t keys;
+    std::int64_t offset;  // position of query 0 among the keys
+    Span(std::int64_t length, std::int64_t key_length, std::int64_t first_query)
+        : first(first_query),
+          queries(std::min(tile, length - first_query)),
+          keys(key_length - length + first_query + queries),
+          offset(key_length - length) {}
+  };
+
+  template <class A, class T>
+  static A scale(Heads<const T> q) {
+    return A(1) / std::sqrt(static_cast<A>(q.dim));
+  }
+
+  /// One head's rows, widened: to [length, dim].
+  template <class T, class A>
+  static void load(Heads<const T> x, std::int64_t b, std::int64_t h, A* to, std::int64_t stride) {
+    for (std::int64_t t = 0; t < x.length; ++t) {
+      const T* from = x.at(b, t, h);
+      for (std::int64_t d = 0; d < x.dim; ++d) to[t * stride + d] = static_cast<A>(from[d]);
+    }
+  }
+
+  /// A tile's rows times `factor`, zeros to the right: to [queries, wide].
+  template <class T, class A>
+  static void load_rows(Heads<const T> x, std::int64_t b, std::int64_t h, const Span& span, A factor, A* to,
+                        std::int64_t wide) {
+    for (std::int64_t l = 0; l < span.queries; ++l) {
+      const T* from = x.at(b, span.first + l, h);
+      for (std::int64_t d = 0; d < x.dim; ++d) to[l * wide + d] = static_cast<A>(from[d]) * factor;
+      std::fill_n(to + l * wide + x.dim, wide - x.dim, A(0));
+    }
+  }
+
+  /// The same transposed, zeros where the tile has no query: to [dim, tile].
+  template <class T, class A>
+  static void load_transposed(Heads<const T> x, std::int64_t b, std::int64_t h, const Span& span, A factor,
+                              A* to) {
+    if (span.queries < tile) std::fill_n(to, x.dim * tile, A(0));
+    for (std::int64_t l = 0; l < span.queries; ++l) {
+      const T* from = x.at(b, span.first + l, h);
+      for (std::int64_t d = 0; d < x.dim; ++d) to[d * tile + l] = static_cast<A>(from[d]) * factor;
+    }
+  }
+
+  /// score [keys, tile] = keys query, minus infinity where the key comes after the query.
+  template <class A>
+  static void scores(const Span& span, const A* keys, std::int64_t dim, const A* query, A* score) {
+    cpu::small_product(span.keys, tile, dim, keys, dim, 1, query, tile, score, tile, false);
+    for (std::int64_t j = span.first + span.offset + 1; j < span.keys; ++j) {
+      const std::int64_t blind = std::min(j - span.first - span.offset, tile);  // queries before key j
+      std::fill_n(score + j * tile, blind, -std::numeric_limits<A>::infinity());
+    }
+  }
+
+  template <class T, class A>
+  static void add(const A* from, std::int64_t wide, Heads<T> to, std::int64_t b, std::int64_t h) {
+    for (std::int64_t t = 0; t < to.length; ++t) {
+      T* row = to.at(b, t, h);
+      for (std::int64_t d = 0; d < to.dim; ++d) {
+        row[d] = static_cast<T>(static_cast<A>(row[d]) + from[t * wide + d]);
+      }
+    }
+  }
+};
+
+}  // namespace cria

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "cria/backend/cpu/elementwise.hpp"
+#include "cria/ops/gradients.hpp"
+
+namespace cria {
+
+template <>
+struct kernel<ops::SumOfSquares, Cpu> {
+  template <class A>
+  static double sum(Vec<const A> x) {
+    constexpr std::int64_t block = 4096;
+    const std::int64_t blocks = (x.size + block - 1) / block;
+    const cpu::Scratch<double> sums(blocks);
+    cpu::parallel_for(blocks, 4, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t b = begin; b < end; ++b) {
+        double s = 0;
+#pragma omp simd reduction(+ : s)
+        for (std::int64_t i = b * block; i < std::min(x.size, (b + 1) * block); ++i) {
+          s += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        }
+        sums[b] = s;
+      }
+    });
+    double total = 0;
+    for (std::int64_t b = 0; b < blocks; ++b) total += sums[b];
+    return total;
+  }
+};
+
+template <>
+struct kernel<ops::ScaleInPlace, Cpu> {
+  template <class A>
+  static void apply(A factor, Vec<A> x) {
+    cpu::parallel_for(x.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+      for (std::int64_t i = begin; i < end; ++i) x[i] *= factor;
+    });
+  }
+};
+
+}  // namespace cria

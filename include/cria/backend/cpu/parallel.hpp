@@ -1,0 +1,47 @@
+#pragma once
+/// Loops over the processor's cores. Never nested: inside a parallel region (data_parallel, a user's own) a
+/// loop runs on the calling thread alone.
+
+#include <algorithm>
+#include <cstdint>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace cria::cpu {
+
+/// Threads that a parallel region started here would get.
+inline int available_threads() {
+#ifdef _OPENMP
+  return omp_in_parallel() ? 1 : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+/// Calls body(thread) on `threads` threads at once (one after the other where OpenMP is not compiled in).
+template <class F>
+void run_on_threads(int threads, F body) {
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+  body(omp_get_thread_num());
+#else
+  for (int thread = 0; thread < threads; ++thread) body(thread);
+#endif
+}
+
+/// Calls body(begin, end) on ranges that cover [0, size), each at least `grain` long, in parallel where that
+/// pays. Ranges must not depend on each other.
+template <class F>
+void parallel_for(std::int64_t size, std::int64_t grain, F body) {
+  const auto threads = static_cast<int>(
+      std::clamp<std::int64_t>(size / std::max<std::int64_t>(grain, 1), 1, available_threads()));
+  if (threads == 1) {
+    if (size > 0) body(std::int64_t{0}, size);
+    return;
+  }
+  run_on_threads(threads, [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); });
+}
+
+}  // namespace cria::cpu

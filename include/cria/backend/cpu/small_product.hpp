@@ -1,0 +1,90 @@
+#pragma once
+/// Products of small matrices that lie in cache, on one thread: what attention is made of.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace cria::cpu {
+
+namespace detail {
+
+template <class A>
+struct lanes {
+  typedef A type __attribute__((vector_size(64)));
+};
+
+/// A register's worth of numbers, by the vector extension that GCC and Clang share; the compiler splits it
+/// for processors with shorter registers.
+template <class A>
+using Lanes = typename lanes<A>::type;
+
+/// Computes `Height` rows and `Width` registers of columns of c, keeping the sums in registers.
+template <int Height, int Width, class A>
+inline void product_tile(std::int64_t depth, const A* a, std::int64_t a_row, std::int64_t a_depth, const A* b,
+                         std::int64_t b_depth, A* c, std::int64_t c_row, bool accumulate) {
+  Lanes<A> sum[Height][Width] = {};
+  for (std::int64_t k = 0; k < depth; ++k) {
+    Lanes<A> right[Width];
+    std::memcpy(right, b + k * b_depth, sizeof(right));
+    const A* left = a + k * a_depth;
+#pragma GCC unroll 8
+    for (int row = 0; row < Height; ++row) {
+#pragma GCC unroll 3
+      for (int column = 0; column < Width; ++column) sum[row][column] += left[row * a_row] * right[column];
+    }
+  }
+#pragma GCC unroll 8
+  for (int row = 0; row < Height; ++row) {
+    Lanes<A> old[Width] = {};
+    if (accumulate) std::memcpy(old, c + row * c_row, sizeof(old));
+#pragma GCC unroll 3
+    for (int column = 0; column < Width; ++column) old[column] += sum[row][column];
+    std::memcpy(c + row * c_row, old, sizeof(old));
+  }
+}
+
+template <int Width, class A>
+void product_columns(std::int64_t rows, std::int64_t depth, const A* a, std::int64_t a_row,
+                     std::int64_t a_depth, const A* b, std::int64_t b_depth, A* c, std::int64_t c_row,
+                     bool accumulate) {
+  std::int64_t row = 0;
+  for (; row + 8 <= rows; row += 8) {
+    product_tile<8, Width>(depth, a + row * a_row, a_row, a_depth, b, b_depth, c + row * c_row, c_row,
+                           accumulate);
+  }
+  for (; row < rows; ++row) {
+    product_tile<1, Width>(depth, a + row * a_row, a_row, a_depth, b, b_depth, c + row * c_row, c_row,
+                           accumulate);
+  }
+}
+
+}  // namespace detail
+
+/// How many numbers a register holds; columns of small products are padded to a multiple of it.
+template <class A>
+inline constexpr std::int64_t lane_count = 64 / static_cast<std::int64_t>(sizeof(A));
+
+/// `size` rounded up to whole registers.
+template <class A>
+constexpr std::int64_t padded(std::int64_t size) {
+  return (size + lane_count<A> - 1) / lane_count<A> * lane_count<A>;
+}
+
+/// c[i, j] (+)= sum over k of a(i, k) b[k, j] with a(i, k) = a[i a_row + k a_depth], b[k, j] = b[k b_depth +
+/// j] and c[i, j] = c[i c_row + j]. columns is a multiple of lane_count<A>.
+template <class A>
+void small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const A* a,
+                   std::int64_t a_row, std::int64_t a_depth, const A* b, std::int64_t b_depth, A* c,
+                   std::int64_t c_row, bool accumulate) {
+  for (std::int64_t column = 0; column < columns;) {
+    const std::int64_t width = std::min<std::int64_t>(3, (columns - column) / lane_count<A>);
+    const auto part = width == 3   ? detail::product_columns<3, A>
+                      : width == 2 ? detail::product_columns<2, A>
+                                   : detail::product_columns<1, A>;
+    part(rows, depth, a, a_row, a_depth, b + column, b_depth, c + column, c_row, accumulate);
+    column += width * lane_count<A>;
+  }
+}
+
+}  // namespace cria::cpu

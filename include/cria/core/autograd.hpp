@@ -1,0 +1,116 @@
+#pragma once
+/// The graph behind reverse-mode differentiation. It knows neither dtype nor backend: a node is the name of
+/// an operation, its parents, and the function that passes gradients on.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cria/core/error.hpp"
+
+namespace cria {
+
+/// One recorded operation. It holds its output's gradient (inside `backward`), never the output itself, so
+/// that dropping the last handle of a tensor frees its memory.
+struct Node {
+  std::string_view op;
+  std::uint64_t sequence = 0;  // creation order on this thread: parents come before children
+  std::vector<std::shared_ptr<Node>> parents;
+  std::function<void()> backward;  // empty once it has run
+  bool gathered = false;
+};
+
+namespace detail {
+
+// One counter and one switch per thread. They must not be statics inside templates: each instantiation would
+// have its own and gradients would vanish silently.
+inline thread_local std::uint64_t node_sequence = 0;
+inline thread_local bool recording = true;
+
+/// Deletes nodes without recursion: a graph can be a million operations deep.
+struct NodeDeleter {
+  void operator()(Node* node) const {
+    thread_local std::vector<Node*> pending;
+    thread_local bool deleting = false;
+    pending.push_back(node);
+    if (deleting) return;
+    deleting = true;
+    while (!pending.empty()) {
+      const std::unique_ptr<Node> last(pending.back());
+      pending.pop_back();
+    }
+    deleting = false;
+  }
+};
+
+inline std::shared_ptr<Node> make_node(std::string_view op, std::vector<std::shared_ptr<Node>> parents) {
+  auto node = std::shared_ptr<Node>(new Node, NodeDeleter{});
+  node->op = op;
+  node->sequence = ++node_sequence;
+  node->parents = std::move(parents);
+  return node;
+}
+
+/// All nodes that `root` was computed from, in the order in which backward must run them.
+inline std::vector<std::shared_ptr<Node>> gather(const std::shared_ptr<Node>& root) {
+  std::vector<std::shared_ptr<Node>> nodes{root};
+  root->gathered = true;
+  for (std::size_t next = 0; next < nodes.size(); ++next) {
+    for (std::size_t i = 0; i < nodes[next]->parents.size(); ++i) {
+      const auto& parent = nodes[next]->parents[i];
+      if (std::exchange(parent->gathered, true)) continue;
+      nodes.push_back(parent);
+    }
+  }
+  for (const auto& node : nodes) node->gathered = false;
+  std::sort(nodes.begin(), nodes.end(),
+            [](const auto& a, const auto& b) { return a->sequence > b->sequence; });
+  return nodes;
+}
+
+}  // namespace detail
+
+/// While one of these lives, operations on this thread are not recorded: `NoGrad guard;`.
+class NoGrad {
+ public:
+  NoGrad() : previous_(std::exchange(detail::recording, false)) {}
+  ~NoGrad() { detail::recording = previous_; }
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+/// Whether operations on this thread are being recorded.
+inline bool is_recording() {
+  return detail::recording;
+}
+
+namespace detail {
+
+/// Runs the graph behind `root`, whose gradient has been set, and frees every node as it goes.
+inline void run_backward(const std::shared_ptr<Node>& root) {
+  auto nodes = gather(root);
+  for (const auto& node : nodes) {
+    if (!node->backward) {
+      throw AutogradError("backward: the graph behind '" + std::string(node->op) +
+                          "' was freed by an earlier backward; compute the value again");
+    }
+  }
+  const NoGrad guard;
+  for (auto& node : nodes) {
+    std::exchange(node->backward, nullptr)();
+    node->parents.clear();
+    node.reset();
+  }
+}
+
+}  // namespace detail
+
+}  // namespace cria

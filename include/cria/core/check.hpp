@@ -1,0 +1,85 @@
+#pragma once
+/// The shape rules of operations, each with its sentence: the operation, every shape by argument name, the
+/// rule with its numbers.
+
+#include <string>
+#include <string_view>
+
+#include "cria/core/error.hpp"
+#include "cria/core/shape.hpp"
+
+namespace cria::check {
+
+/// A shape and the name of the argument that has it.
+struct Named {
+  std::string_view name;
+  const Shape& shape;
+};
+
+namespace detail {
+inline std::string describe(const Named& x) {
+  return std::string(x.name) + " is " + to_string(x.shape);
+}
+inline std::string dim(const Named& x, int axis) {
+  return std::string(x.name) + ".dim(" + std::to_string(axis) + ")";
+}
+[[noreturn]] inline void fail(std::string_view op, const std::string& problem, const std::string& rule) {
+  throw ShapeError(std::string(op) + ": " + problem + "; " + rule);
+}
+}  // namespace detail
+
+inline void same_shape(std::string_view op, const Named& a, const Named& b) {
+  if (a.shape == b.shape) return;
+  detail::fail(op, "shapes differ: " + detail::describe(a) + ", " + detail::describe(b),
+               "they must be equal");
+}
+
+inline void rank(std::string_view op, const Named& x, int rank) {
+  if (x.shape.rank() == rank) return;
+  detail::fail(op, detail::describe(x), "it must have " + std::to_string(rank) + " dimensions");
+}
+
+inline void rank_at_least(std::string_view op, const Named& x, int rank) {
+  if (x.shape.rank() >= rank) return;
+  detail::fail(op, detail::describe(x), "it must have at least " + std::to_string(rank) + " dimensions");
+}
+
+/// Dimension `axis_a` of a equals dimension `axis_b` of b.
+inline void equal_dims(std::string_view op, const Named& a, int axis_a, const Named& b, int axis_b) {
+  if (a.shape.dim(axis_a) == b.shape.dim(axis_b)) return;
+  detail::fail(op, "dimensions differ: " + detail::describe(a) + ", " + detail::describe(b),
+               detail::dim(a, axis_a) + " = " + std::to_string(a.shape.dim(axis_a)) + " must equal " +
+                   detail::dim(b, axis_b) + " = " + std::to_string(b.shape.dim(axis_b)));
+}
+
+/// The number of elements stays the same.
+inline void same_size(std::string_view op, const Named& from, const Named& to) {
+  if (from.shape.size() == to.shape.size()) return;
+  detail::fail(op, "sizes differ: " + detail::describe(from) + ", " + detail::describe(to),
+               std::to_string(from.shape.size()) + " elements must equal " + std::to_string(to.shape.size()));
+}
+
+/// Dimension `axis` of x is a multiple of `divisor`, which is called `what`.
+inline void divisible(std::string_view op, const Named& x, int axis, std::string_view what,
+                      std::int64_t divisor) {
+  if (divisor > 0 && x.shape.dim(axis) % divisor == 0) return;
+  detail::fail(op, detail::describe(x),
+               detail::dim(x, axis) + " = " + std::to_string(x.shape.dim(axis)) + " must be a multiple of " +
+                   std::string(what) + " = " + std::to_string(divisor));
+}
+
+/// Dimension `axis_a` of a is at least dimension `axis_b` of b.
+inline void at_least(std::string_view op, const Named& a, int axis_a, const Named& b, int axis_b) {
+  if (a.shape.dim(axis_a) >= b.shape.dim(axis_b)) return;
+  detail::fail(op, detail::describe(a) + ", " + detail::describe(b),
+               detail::dim(a, axis_a) + " = " + std::to_string(a.shape.dim(axis_a)) + " must be at least " +
+                   detail::dim(b, axis_b) + " = " + std::to_string(b.shape.dim(axis_b)));
+}
+
+/// x has at least one element.
+inline void not_empty(std::string_view op, const Named& x) {
+  if (x.shape.size() > 0) return;
+  detail::fail(op, detail::describe(x), "at least one element is needed");
+}
+
+}  // namespace cria::check

@@ -1,0 +1,115 @@
+#pragma once
+/// The element types: float, double, std::int32_t, and cria's own 16-bit floating-point types.
+
+#include <bit>
+#include <cstdint>
+#include <string_view>
+
+#include "cria/core/config.hpp"
+
+namespace cria {
+
+/// bfloat16: 1 sign, 8 exponent and 7 fraction bits; the upper half of a float. Rounds to nearest even, keeps
+/// NaN.
+struct bfloat16 {
+  std::uint16_t bits = 0;
+
+  bfloat16() = default;
+  CRIA_HOST_DEVICE constexpr explicit bfloat16(float value)
+      : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
+  CRIA_HOST_DEVICE constexpr explicit operator float() const {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
+  static CRIA_HOST_DEVICE constexpr bfloat16 from_bits(std::uint16_t bits) {
+    bfloat16 value;
+    value.bits = bits;
+    return value;
+  }
+
+ private:
+  static CRIA_HOST_DEVICE constexpr std::uint16_t encode(std::uint32_t x) {
+    const bool nan = (x & 0x7FFFFFFFu) > 0x7F800000u;
+    const std::uint32_t rounded = (x + 0x7FFFu + (x >> 16 & 1u)) >> 16;
+    return static_cast<std::uint16_t>(nan ? (x >> 16 | 0x40u) : rounded);
+  }
+};
+
+/// float16 (IEEE 754 binary16): 1 sign, 5 exponent and 10 fraction bits. Rounds to nearest even, overflows to
+/// infinity, keeps subnormals and NaN.
+struct float16 {
+  std::uint16_t bits = 0;
+
+  float16() = default;
+  CRIA_HOST_DEVICE constexpr explicit float16(float value)
+      : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
+  CRIA_HOST_DEVICE constexpr explicit operator float() const { return decode(bits); }
+  static CRIA_HOST_DEVICE constexpr float16 from_bits(std::uint16_t bits) {
+    float16 value;
+    value.bits = bits;
+    return value;
+  }
+
+ private:
+  // Both directions are free of branches, so that loops over arrays vectorise.
+  static CRIA_HOST_DEVICE constexpr std::uint16_t encode(std::uint32_t x) {
+    const std::uint32_t sign = x >> 16 & 0x8000u;
+    const std::uint32_t magnitude = x & 0x7FFFFFFFu;
+    // Normal numbers: move the exponent from bias 127 to 15, round the 13 dropped bits.
+    const std::uint32_t normal = (magnitude - (112u << 23) + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
+    // Subnormal numbers: adding 0.5 lines the fraction up with its last bit; the adder rounds.
+    const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) -
+                                    std::bit_cast<std::uint32_t>(0.5f);
+    const std::uint32_t finite = magnitude < (113u << 23) ? subnormal : normal;
+    const std::uint32_t large = magnitude > 0x7F800000u ? 0x7E00u | (magnitude >> 13 & 0x3FFu) : 0x7C00u;
+    return static_cast<std::uint16_t>(sign | (magnitude < (143u << 23) ? finite : large));
+  }
+  static CRIA_HOST_DEVICE constexpr float decode(std::uint16_t h) {
+    const std::uint32_t sign = (h & 0x8000u) << 16;
+    const std::uint32_t magnitude = h & 0x7FFFu;
+    const std::uint32_t normal = (magnitude << 13) + (112u << 23);
+    const std::uint32_t special = (magnitude << 13) | 0x7F800000u;
+    const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24f);
+    const std::uint32_t value = magnitude < 0x400u ? subnormal : magnitude < 0x7C00u ? normal : special;
+    return std::bit_cast<float>(sign | value);
+  }
+};
+
+namespace detail {
+template <class T>
+struct accumulator {
+  using type = T;
+};
+template <>
+struct accumulator<bfloat16> {
+  using type = float;
+};
+template <>
+struct accumulator<float16> {
+  using type = float;
+};
+}  // namespace detail
+
+/// The type that sums and intermediate results of T are kept in: float for the 16-bit types, else T itself.
+template <class T>
+using acc_t = typename detail::accumulator<T>::type;
+
+/// The element types that carry gradients.
+template <class T>
+concept FloatingPoint = std::is_same_v<T, float> || std::is_same_v<T, double> ||
+    std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
+
+/// "float32", "float64", "bfloat16", "float16", "int32".
+template <class T>
+inline constexpr std::string_view dtype_name = "";
+template <>
+inline constexpr std::string_view dtype_name<float> = "float32";
+template <>
+inline constexpr std::string_view dtype_name<double> = "float64";
+template <>
+inline constexpr std::string_view dtype_name<bfloat16> = "bfloat16";
+template <>
+inline constexpr std::string_view dtype_name<float16> = "float16";
+template <>
+inline constexpr std::string_view dtype_name<std::int32_t> = "int32";
+
+}  // namespace cria

@@ -1,0 +1,52 @@
+#pragma once
+/// Elementary functions that vectorise: free of branches and library calls for float, the standard library
+/// for double.
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "cria/core/config.hpp"
+
+namespace cria::math {
+
+CRIA_HOST_DEVICE inline double exp(double x) {
+  return std::exp(x);
+}
+
+/// e^x within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
+CRIA_HOST_DEVICE inline float exp(float x) {
+#ifdef __CUDA_ARCH__
+  return ::expf(x);
+#else
+  // x = n log(2) + r with |r| <= log(2) / 2. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low
+  // bits.
+  constexpr float rounder = 12582912.0f;
+  const float shifted = x * 1.44269504f + rounder;
+  const float n = shifted - rounder;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;  // minimax polynomial of (e^r - 1 - r) / r^2
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  // 2^n in two factors, because n = 128 alone is no float.
+  const std::uint32_t exponent =
+      std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(rounder);
+  const std::uint32_t half = static_cast<std::uint32_t>(static_cast<std::int32_t>(exponent) >> 1);
+  const float scale_1 = std::bit_cast<float>((half + 127u) << 23);
+  const float scale_2 = std::bit_cast<float>((exponent - half + 127u) << 23);
+  const float result = p * scale_1 * scale_2;
+  return x < -87.3365448f ? 0.0f : x > 88.7228394f ? std::bit_cast<float>(0x7F800000u) : result;
+#endif
+}
+
+/// 1 / (1 + e^-x)
+template <class T>
+CRIA_HOST_DEVICE T sigmoid(T x) {
+  return T(1) / (T(1) + exp(-x));
+}
+
+}  // namespace cria::math

@@ -1,0 +1,103 @@
+#pragma once
+/// Shape: the sizes of a tensor's dimensions, known at run time.
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <ostream>
+#include <span>
+#include <sstream>
+#include <string>
+
+#include "cria/core/error.hpp"
+
+namespace cria {
+
+/// Up to six dimension sizes, outermost first; prints as [2, 3]. The empty shape [] is a scalar's.
+class Shape {
+ public:
+  static constexpr int max_rank = 6;
+
+  Shape() = default;
+  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  /// Throws ShapeError for more than six dimensions or a negative one.
+  explicit Shape(std::span<const std::int64_t> dims) {
+    for (const std::int64_t dim : dims) append(dim);
+  }
+
+  int rank() const { return rank_; }
+  const std::int64_t* begin() const { return dims_.data(); }
+  const std::int64_t* end() const { return dims_.data() + rank_; }
+
+  /// Number of elements; 1 for the empty shape.
+  std::int64_t size() const {
+    std::int64_t product = 1;
+    for (const std::int64_t dim : *this) product *= dim;
+    return product;
+  }
+
+  /// Size of dimension `axis`; negative axes count from the last, -1. Throws ShapeError if there is none.
+  std::int64_t dim(int axis) const { return dims_[index(axis)]; }
+
+  /// The axis as a number from 0. Throws ShapeError if there is none.
+  int axis(int axis) const { return static_cast<int>(index(axis)); }
+
+  /// This shape with dimension `axis` replaced by `size`.
+  Shape with_dim(int axis, std::int64_t size) const {
+    Shape result = *this;
+    result.dims_[index(axis)] = size;
+    return result;
+  }
+
+  /// All dimensions but the last.
+  Shape leading() const {
+    index(-1);
+    return Shape(std::span(begin(), static_cast<std::size_t>(rank_ - 1)));
+  }
+
+  /// Product of the dimensions [first, last).
+  std::int64_t product(int first, int last) const {
+    std::int64_t product = 1;
+    for (int axis = first; axis < last; ++axis) product *= dims_[static_cast<std::size_t>(axis)];
+    return product;
+  }
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+  friend std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+    out << '[';
+    for (int axis = 0; axis < shape.rank(); ++axis) out << (axis > 0 ? ", " : "") << shape.dim(axis);
+    return out << ']';
+  }
+
+ private:
+  void append(std::int64_t dim) {
+    if (rank_ == max_rank)
+      throw ShapeError("Shape: at most " + std::to_string(max_rank) + " dimensions are allowed");
+    if (dim < 0) throw ShapeError("Shape: dimension " + std::to_string(dim) + " is negative");
+    dims_[static_cast<std::size_t>(rank_++)] = dim;
+  }
+
+  std::size_t index(int axis) const {
+    const int positive = axis < 0 ? axis + rank_ : axis;
+    if (positive < 0 || positive >= rank_) {
+      throw ShapeError("Shape: " + to_string(*this) + " has no dimension " + std::to_string(axis));
+    }
+    return static_cast<std::size_t>(positive);
+  }
+
+  std::array<std::int64_t, max_rank> dims_{};
+  int rank_ = 0;
+
+ public:
+  /// "[2, 3]".
+  friend std::string to_string(const Shape& shape) {
+    std::ostringstream text;
+    text << shape;
+    return text.str();
+  }
+};
+
+}  // namespace cria

@@ -1,0 +1,253 @@
+#pragma once
+/// Tensor: a cheap handle on contiguous row-major memory, with reverse-mode gradients.
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cria/core/autograd.hpp"
+#include "cria/core/dtype.hpp"
+#include "cria/core/shape.hpp"
+#include "cria/core/view.hpp"
+
+namespace cria {
+
+namespace detail {
+
+/// `size` elements of a backend's memory, uninitialised.
+template <class T, class B>
+class Storage {
+ public:
+  explicit Storage(std::int64_t size) : size_(size), data_(static_cast<T*>(B::allocate(bytes()))) {}
+  ~Storage() { B::deallocate(data_, bytes()); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  T* data() const { return data_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
+
+ private:
+  std::int64_t size_;
+  T* data_;
+};
+
+/// Where the gradient of one value is summed up: no memory until somebody adds to it.
+template <class T, class B>
+class GradientSlot {
+ public:
+  explicit GradientSlot(std::int64_t size) : size_(size) {}
+
+  /// The sum so far, zeros at first.
+  Vec<T> accumulate() {
+    if (!storage_) {
+      storage_ = std::make_shared<Storage<T, B>>(size_);
+      B::fill_zero(storage_->data(), storage_->bytes());
+    }
+    return {storage_->data(), size_};
+  }
+  const std::shared_ptr<Storage<T, B>>& storage() const { return storage_; }
+  void clear() { storage_.reset(); }
+
+ private:
+  std::int64_t size_;
+  std::shared_ptr<Storage<T, B>> storage_;
+};
+
+}  // namespace detail
+
+/// An array of T on a backend, row-major and contiguous. Copies share memory and gradient; shape and memory
+/// never change after construction. A tensor whose gradient is wanted is either a leaf (set_requires_grad) or
+/// the output of a recorded operation.
+template <class T, class B = DefaultBackend>
+class Tensor {
+ public:
+  using value_type = T;
+  using backend = B;
+
+  /// No tensor at all; `defined()` is false.
+  Tensor() = default;
+
+  /// Uninitialised elements.
+  static Tensor empty(const Shape& shape) {
+    return Tensor(shape, std::make_shared<detail::Storage<T, B>>(shape.size()));
+  }
+  static Tensor zeros(const Shape& shape) {
+    Tensor result = empty(shape);
+    B::fill_zero(result.impl_->storage->data(), result.impl_->storage->bytes());
+    return result;
+  }
+  static Tensor full(const Shape& shape, T value) {
+    return from(shape, std::vector<T>(static_cast<std::size_t>(shape.size()), value));
+  }
+  /// A scalar of shape [].
+  static Tensor scalar(T value) { return full({}, value); }
+  /// Elements in row-major order. Throws ShapeError if their number is not the shape's.
+  static Tensor from(const Shape& shape, std::span<const T> values) {
+    Tensor result = empty(shape);
+    result.assign(values);
+    return result;
+  }
+  static Tensor from(const Shape& shape, std::initializer_list<T> values) {
+    return from(shape, std::span(values.begin(), values.size()));
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const { return impl_->shape; }
+  std::int64_t dim(int axis) const { return impl_->shape.dim(axis); }
+  int rank() const { return impl_->shape.rank(); }
+  /// Number of elements.
+  std::int64_t size() const { return impl_->shape.size(); }
+
+  /// Copies host values in. Throws ShapeError if their number is not the shape's.
+  void assign(std::span<const T> values) {
+    if (static_cast<std::int64_t>(values.size()) != size()) {
+      throw ShapeError("Tensor: " + std::to_string(values.size()) + " values were given for shape " +
+                       to_string(shape()) + ", which has " + std::to_string(size()) + " elements");
+    }
+    B::copy_from_host(impl_->storage->data(), values.data(), values.size_bytes());
+  }
+  /// The elements, copied to the host.
+  std::vector<T> to_vector() const {
+    std::vector<T> values(static_cast<std::size_t>(size()));
+    B::copy_to_host(values.data(), impl_->storage->data(), values.size() * sizeof(T));
+    return values;
+  }
+  /// The only element. Throws ShapeError if there are more or none.
+  T item() const {
+    if (size() != 1)
+      throw ShapeError("item: the tensor has shape " + to_string(shape()) + "; one element is needed");
+    return to_vector().front();
+  }
+
+  /// Views for kernels: all elements; [everything but the last dimension, last dimension].
+  Vec<T> vec() { return {data(), size()}; }
+  Vec<const T> vec() const { return {data(), size()}; }
+  Rows<T> rows() { return as_rows(data()); }
+  Rows<const T> rows() const { return as_rows<const T>(data()); }
+
+  /// Whether backward will compute a gradient for this tensor.
+  bool requires_grad() const { return impl_->gradient != nullptr; }
+  /// Makes this a leaf whose gradient is wanted. Throws AutogradError for an operation's output.
+  Tensor& set_requires_grad() requires FloatingPoint<T> {
+    if (impl_->node) {
+      throw AutogradError("set_requires_grad: this tensor is the output of '" + std::string(impl_->node->op) +
+                          "'; only leaves can be asked for a gradient");
+    }
+    if (!impl_->gradient) impl_->gradient = std::make_shared<detail::GradientSlot<T, B>>(size());
+    return *this;
+  }
+  /// Views that backward functions add into; empty if the gradient is not wanted.
+  Vec<T> grad_vec() const { return requires_grad() ? impl_->gradient->accumulate() : Vec<T>{}; }
+  Rows<T> grad_rows() const {
+    return requires_grad() ? as_rows(impl_->gradient->accumulate().data) : Rows<T>{};
+  }
+  /// The gradient summed up so far, as a tensor that shares its memory; undefined if there is none. Only
+  /// leaves keep theirs after backward.
+  Tensor grad() const {
+    if (!requires_grad() || !impl_->gradient->storage()) return {};
+    return Tensor(shape(), impl_->gradient->storage());
+  }
+  void clear_grad() {
+    if (requires_grad()) impl_->gradient->clear();
+  }
+
+  /// The same memory, outside the graph.
+  Tensor detach() const { return Tensor(shape(), impl_->storage); }
+  /// The same memory under another shape of the same size, outside the graph (`reshape` is the recorded one).
+  Tensor detach_as(const Shape& shape) const { return Tensor(shape, impl_->storage); }
+
+  const std::shared_ptr<Node>& node() const { return impl_->node; }
+
+  /// Makes this tensor the output of `node`; `record` below is the way to call it.
+  std::shared_ptr<detail::GradientSlot<T, B>> attach(std::shared_ptr<Node> node) {
+    impl_->node = std::move(node);
+    impl_->gradient = std::make_shared<detail::GradientSlot<T, B>>(size());
+    return impl_->gradient;
+  }
+
+  /// The gradient slot; null if the gradient is not wanted.
+  const std::shared_ptr<detail::GradientSlot<T, B>>& gradient_slot() const { return impl_->gradient; }
+
+  /// A tensor of `shape` on existing memory.
+  Tensor(const Shape& shape, std::shared_ptr<detail::Storage<T, B>> storage)
+      : impl_(std::make_shared<Impl>(Impl{shape, std::move(storage), nullptr, nullptr})) {}
+
+ private:
+  struct Impl {
+    Shape shape;
+    std::shared_ptr<detail::Storage<T, B>> storage;
+    std::shared_ptr<detail::GradientSlot<T, B>> gradient;  // null: not wanted
+    std::shared_ptr<Node> node;                            // null: a leaf
+  };
+
+  T* data() const { return impl_->storage->data(); }
+  template <class U>
+  Rows<U> as_rows(U* data) const {
+    const std::int64_t cols = rank() == 0 ? 1 : dim(-1);
+    return {data, shape().product(0, rank() - 1), cols};
+  }
+
+  std::shared_ptr<Impl> impl_;
+};
+
+namespace detail {
+
+/// What an operation was computed from, as far as gradients care.
+struct Inputs {
+  bool wanted = false;
+  std::vector<std::shared_ptr<Node>> parents;
+};
+
+}  // namespace detail
+
+/// The inputs of an operation, for `record`: tensors and parameters.
+template <class... X>
+detail::Inputs inputs(const X&... x) {
+  detail::Inputs result;
+  if (!is_recording()) return result;
+  const auto add = [&](const auto& input) {
+    if (!input.requires_grad()) return;
+    result.wanted = true;
+    if (input.node()) result.parents.push_back(input.node());
+  };
+  (add(x), ...);
+  return result;
+}
+
+/// Records that `y` was computed from `inputs`, if a gradient is wanted. `backward(dy)` gets y's gradient as
+/// a tensor and adds to the gradients of the inputs it captured. It must not capture y itself (a cycle);
+/// y.detach() is fine.
+template <FloatingPoint T, class B, class F>
+Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
+  if (!inputs.wanted) return y;
+  auto node = detail::make_node(op, std::move(inputs.parents));
+  auto slot = y.attach(node);
+  node->backward = [slot = std::move(slot), shape = y.shape(), backward = std::move(backward)] {
+    if (!slot->storage()) return;  // nobody used y for what is differentiated
+    const Tensor<T, B> dy(shape, slot->storage());
+    slot->clear();
+    backward(dy);
+  };
+  return y;
+}
+
+/// Adds d(scale * y) / d(leaf) to the gradient of every leaf that y was computed from, and frees the graph.
+/// y has one element. Throws ShapeError if it has not, AutogradError if nothing was recorded.
+template <FloatingPoint T, class B>
+void backward(const Tensor<T, B>& y, acc_t<T> scale = acc_t<T>(1)) {
+  if (y.size() != 1) {
+    throw ShapeError("backward: the tensor has shape " + to_string(y.shape()) + "; one element is needed");
+  }
+  if (!y.node()) {
+    throw AutogradError("backward: the tensor was not computed from anything that requires a gradient");
+  }
+  const T seed = static_cast<T>(scale);
+  B::copy_from_host(y.gradient_slot()->accumulate().data, &seed, sizeof(T));
+  detail::run_backward(y.node());
+}
+
+}  // namespace cria

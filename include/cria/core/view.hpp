@@ -1,0 +1,67 @@
+#pragma once
+/// Views: non-owning, contiguous, row-major; all that a kernel sees of a tensor. An empty view (no data)
+/// stands for a gradient that nobody wants.
+
+#include <cstdint>
+
+#include "cria/core/config.hpp"
+
+namespace cria {
+
+/// n elements.
+template <class T>
+struct Vec {
+  T* data = nullptr;
+  std::int64_t size = 0;
+
+  CRIA_HOST_DEVICE explicit operator bool() const { return data != nullptr; }
+  CRIA_HOST_DEVICE T& operator[](std::int64_t i) const { return data[i]; }
+  CRIA_HOST_DEVICE operator Vec<const T>() const { return {data, size}; }
+};
+
+/// A matrix [rows, cols].
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+
+  CRIA_HOST_DEVICE explicit operator bool() const { return data != nullptr; }
+  CRIA_HOST_DEVICE T* row(std::int64_t i) const { return data + i * cols; }
+  CRIA_HOST_DEVICE Rows slice(std::int64_t first, std::int64_t count) const {
+    return {row(first), count, cols};
+  }
+  CRIA_HOST_DEVICE operator Rows<const T>() const { return {data, rows, cols}; }
+};
+
+/// A stack of planes [outer, middle, inner].
+template <class T>
+struct Planes {
+  T* data = nullptr;
+  std::int64_t outer = 0;
+  std::int64_t middle = 0;
+  std::int64_t inner = 0;
+
+  CRIA_HOST_DEVICE explicit operator bool() const { return data != nullptr; }
+  CRIA_HOST_DEVICE Rows<T> plane(std::int64_t i) const { return {data + i * middle * inner, middle, inner}; }
+  CRIA_HOST_DEVICE operator Planes<const T>() const { return {data, outer, middle, inner}; }
+};
+
+/// Attention's queries, keys or values [batch, length, heads, dim].
+template <class T>
+struct Heads {
+  T* data = nullptr;
+  std::int64_t batch = 0;
+  std::int64_t length = 0;
+  std::int64_t heads = 0;
+  std::int64_t dim = 0;
+
+  CRIA_HOST_DEVICE explicit operator bool() const { return data != nullptr; }
+  /// The first element of position `t` of head `h` in sequence `b`; the next position is heads * dim further.
+  CRIA_HOST_DEVICE T* at(std::int64_t b, std::int64_t t, std::int64_t h) const {
+    return data + ((b * length + t) * heads + h) * dim;
+  }
+  CRIA_HOST_DEVICE operator Heads<const T>() const { return {data, batch, length, heads, dim}; }
+};
+
+}  // namespace cria

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <vector>
+
+#include "cria/backend/cpu/parallel.hpp"
+#include "cria/nn/module.hpp"
+#include "cria/ops/reshape.hpp"
+
+namespace cria::nn {
+
+/// Trains one model on several threads: each runs forward and backward on its own chunks of the batch, with
+/// kernels of one thread, and adds into the gradients of its own replica. There is one barrier a step,
+/// working sets stay in cache, and memory does not depend on the batch size. The model must outlive this
+/// object.
+template <class M>
+class DataParallel {
+ public:
+  /// `threads` >= 1; the first works on `model` itself, the others on replicas.
+  DataParallel(M& model, int threads) : model_(model) {
+    for (int i = 1; i < threads; ++i) {
+      replicas_.push_back(model);
+      for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
+        const auto original = parameter;
+        parameter = parameter.with_own_gradient();
+        reductions_.push_back([original, own = parameter]() mutable { add_gradient(own, original); });
+      });
+    }
+  }
+
+  int threads() const { return static_cast<int>(replicas_.size()) + 1; }
+
+  /// Calls work(model, chunk) for every chunk, in parallel, and returns the sum of what it returns (double).
+  /// Which thread gets which chunk and the order of the sum depend on the number of threads alone. The first
+  /// exception that `work` throws is thrown again here.
+  template <class F>
+  double run(std::int64_t chunks, F work) {
+    std::vector<double> results(static_cast<std::size_t>(chunks));
+    std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads()));
+    cpu::run_on_threads(threads(), [&](int thread) {
+      try {
+        M& own = thread == 0 ? model_ : replicas_[static_cast<std::size_t>(thread - 1)];
+        for (std::int64_t chunk = chunks * thread / threads(); chunk < chunks * (thread + 1) / threads();
+             ++chunk) {
+          results[static_cast<std::size_t>(chunk)] = work(own, chunk);
+        }
+      } catch (...) {
+        errors[static_cast<std::size_t>(thread)] = std::current_exception();
+      }
+    });
+    for (const auto& error : errors) {
+      if (error) std::rethrow_exception(error);
+    }
+    double sum = 0;
+    for (const double result : results) sum += result;
+    return sum;
+  }
+
+  /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
+  void reduce_gradients() {
+    for (auto& reduction : reductions_) reduction();
+  }
+
+ private:
+  template <class T, class B>
+  static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
+    if (!from.has_grad()) return;
+    const auto gradient = from.grad();
+    kernel_for<ops::Accumulate, B>::backward(gradient.vec(), to.grad_vec());
+    from.clear_grad();
+  }
+
+  M& model_;
+  std::vector<M> replicas_;
+  std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
+};
+
+}  // namespace cria::nn

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "cria/core/parameter.hpp"
+#include "cria/ops/embedding.hpp"
+
+namespace cria::nn {
+
+/// One trained vector per token. tokens [...] -> [..., dim]; weight [vocab, dim].
+template <FloatingPoint T, class B = DefaultBackend>
+struct Embedding {
+  Parameter<T, B> weight;  // [vocab, dim]
+
+  Embedding(std::int64_t vocab, std::int64_t dim) : weight({vocab, dim}) {}
+
+  Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens) const { return embedding(tokens, weight); }
+
+  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
+};
+
+}  // namespace cria::nn

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "cria/core/check.hpp"
+#include "cria/core/kernel.hpp"
+#include "cria/core/tensor.hpp"
+
+namespace cria {
+
+namespace ops {
+/// kernel: forward(q, k, v, y, log_sum [batch, heads, length]); backward(dy, q, k, v, y, log_sum, dq, dk,
+/// dv). log_sum is the natural logarithm of each row's softmax denominator.
+struct Attention;
+}  // namespace ops
+
+/// Causal grouped-query attention: softmax(q k^T / sqrt(dim)) v, where a query sees the keys up to its own
+/// position and heads / kv_heads query heads in a row share one key/value head. Queries are the last
+/// positions of the keys. q [batch, length, heads, dim], k and v [batch, keys, kv_heads, dim], keys >= length
+/// -> q's shape. Memory grows with the length, not with its square. Throws ShapeError if the shapes do not
+/// fit. Vaswani et al. 2017; Ainslie et al. 2023 (groups); Dao et al. 2022 (backward from the denominators).
+template <FloatingPoint T, class B>
+Tensor<T, B> attention(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tensor<T, B>& v) {
+  using K = kernel_for<ops::Attention, B>;
+  check::rank("attention", {"q", q.shape()}, 4);
+  check::rank("attention", {"k", k.shape()}, 4);
+  check::same_shape("attention", {"k", k.shape()}, {"v", v.shape()});
+  check::equal_dims("attention", {"q", q.shape()}, 0, {"k", k.shape()}, 0);
+  check::equal_dims("attention", {"q", q.shape()}, 3, {"k", k.shape()}, 3);
+  check::divisible("attention", {"q", q.shape()}, 2, "k.dim(2)", k.dim(2));
+  check::at_least("attention", {"k", k.shape()}, 1, {"q", q.shape()}, 1);
+  const auto heads = [](auto values, const Shape& shape) {
+    return Heads<std::remove_pointer_t<decltype(values.data)>>{values.data, shape.dim(0), shape.dim(1),
+                                                               shape.dim(2), shape.dim(3)};
+  };
+  auto y = Tensor<T, B>::empty(q.shape());
+  auto log_sum = Tensor<acc_t<T>, B>::empty({q.dim(0), q.dim(2), q.dim(1)});
+  K::forward(heads(q.vec(), q.shape()), heads(k.vec(), k.shape()), heads(v.vec(), v.shape()),
+             heads(y.vec(), y.shape()), log_sum.vec());
+  return record("attention", y, inputs(q, k, v), [=, y = y.detach()](const Tensor<T, B>& dy) {
+    K::backward(heads(dy.vec(), y.shape()), heads(q.vec(), q.shape()), heads(k.vec(), k.shape()),
+                heads(v.vec(), v.shape()), heads(y.vec(), y.shape()), log_sum.vec(),
+                heads(q.grad_vec(), q.shape()), heads(k.grad_vec(), k.shape()),
+                heads(v.grad_vec(), v.shape()));
+  });
+}
+
+}  // namespace cria
+
+#include "cria/backend/cpu/attention.hpp"

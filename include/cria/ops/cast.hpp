@@ -1,0 +1,24 @@
+#pragma once
+
+#include "cria/core/kernel.hpp"
+#include "cria/core/tensor.hpp"
+
+namespace cria {
+
+namespace ops {
+/// kernel: forward(x, y) y = x; backward(dy, dx) dx += dy, across dtypes.
+struct Cast;
+}  // namespace ops
+
+/// x with elements of type To, rounded to nearest even. The gradient comes back in x's own type.
+template <FloatingPoint To, FloatingPoint From, class B>
+Tensor<To, B> cast(const Tensor<From, B>& x) {
+  using K = kernel_for<ops::Cast, B>;
+  auto y = Tensor<To, B>::empty(x.shape());
+  K::forward(x.vec(), y.vec());
+  return record("cast", y, inputs(x), [=](const Tensor<To, B>& dy) { K::backward(dy.vec(), x.grad_vec()); });
+}
+
+}  // namespace cria
+
+#include "cria/backend/cpu/cast.hpp"

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "cria/core/check.hpp"
+#include "cria/core/kernel.hpp"
+#include "cria/core/tensor.hpp"
+#include "cria/ops/elementwise.hpp"
+
+namespace cria {
+
+namespace ops {
+/// kernel: forward(x [outer, n, inner], y [outer, inner]) y = sum over the middle; backward(dy, dx) dx += dy.
+struct Sum;
+}  // namespace ops
+
+namespace detail {
+/// Sum over the dimensions [first, last), into the shape `result`.
+template <FloatingPoint T, class B>
+Tensor<acc_t<T>, B> sum_over(const Tensor<T, B>& x, int first, int last, const Shape& result) {
+  using K = kernel_for<ops::Sum, B>;
+  auto y = Tensor<acc_t<T>, B>::empty(result);
+  const Shape planes{x.shape().product(0, first), x.shape().product(first, last),
+                     x.shape().product(last, x.rank())};
+  const auto view = [planes](auto values) {
+    return Planes<std::remove_pointer_t<decltype(values.data)>>{values.data, planes.dim(0), planes.dim(1),
+                                                                planes.dim(2)};
+  };
+  K::forward(view(x.vec()), y.vec());
+  return record("sum", y, inputs(x),
+                [=](const Tensor<acc_t<T>, B>& dy) { K::backward(dy.vec(), view(x.grad_vec())); });
+}
+}  // namespace detail
+
+/// The sum of all elements, in acc_t<T>. x [...] -> []
+template <FloatingPoint T, class B>
+Tensor<acc_t<T>, B> sum(const Tensor<T, B>& x) {
+  return detail::sum_over(x, 0, x.rank(), {});
+}
+
+/// Sums along one dimension, in acc_t<T>. x [..., n, ...] -> [..., ...] without that dimension.
+/// Throws ShapeError if there is no such dimension.
+template <FloatingPoint T, class B>
+Tensor<acc_t<T>, B> sum(const Tensor<T, B>& x, int axis) {
+  const int first = x.shape().axis(axis);
+  std::vector<std::int64_t> dims(x.shape().begin(), x.shape().end());
+  dims.erase(dims.begin() + first);
+  return detail::sum_over(x, first, first + 1, Shape(dims));
+}
+
+/// The mean of all elements, in acc_t<T>. x [...] -> []. Throws ShapeError if there are none.
+template <FloatingPoint T, class B>
+Tensor<acc_t<T>, B> mean(const Tensor<T, B>& x) {
+  check::not_empty("mean", {"x", x.shape()});
+  return sum(x) / static_cast<acc_t<T>>(x.size());
+}
+
+/// Means along one dimension, in acc_t<T>. x [..., n, ...] -> [..., ...]. Throws ShapeError if it is empty.
+template <FloatingPoint T, class B>
+Tensor<acc_t<T>, B> mean(const Tensor<T, B>& x, int axis) {
+  check::not_empty("mean", {"x", x.shape()});
+  return sum(x, axis) / static_cast<acc_t<T>>(x.dim(axis));
+}
+
+}  // namespace cria
+
+#include "cria/backend/cpu/reduce.hpp"

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "cria/core/check.hpp"
+#include "cria/core/kernel.hpp"
+#include "cria/core/tensor.hpp"
+#include "cria/ops/elementwise.hpp"
+
+namespace cria {
+
+namespace ops {
+/// kernel: forward(x, y) swaps the middle two of the dimensions [a, b, c, d, e] -> [a, d, c, b, e] (see
+/// transpose); backward(dy, dx) adds the swap back.
+struct Transpose;
+/// kernel: backward(dy, dx) dx += dy.
+struct Accumulate;
+}  // namespace ops
+
+/// The same elements in row-major order under another shape. Shares x's memory.
+/// Throws ShapeError unless the number of elements stays the same.
+template <FloatingPoint T, class B>
+Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
+  using K = kernel_for<ops::Accumulate, B>;
+  check::same_size("reshape", {"x", x.shape()}, {"shape", shape});
+  return record("reshape", x.detach_as(shape), inputs(x),
+                [=](const Tensor<T, B>& dy) { K::backward(dy.vec(), x.grad_vec()); });
+}
+
+/// Swaps two dimensions, copying. x [..., p, ..., q, ...] -> [..., q, ..., p, ...]
+/// Throws ShapeError if a dimension does not exist.
+template <FloatingPoint T, class B>
+Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
+  using K = kernel_for<ops::Transpose, B>;
+  const int first = std::min(x.shape().axis(axis_a), x.shape().axis(axis_b));
+  const int second = std::max(x.shape().axis(axis_a), x.shape().axis(axis_b));
+  if (first == second) return x;
+  const Shape& s = x.shape();
+  const Shape from{s.product(0, first), s.dim(first), s.product(first + 1, second), s.dim(second),
+                   s.product(second + 1, s.rank())};
+  const Shape to{from.dim(0), from.dim(3), from.dim(2), from.dim(1), from.dim(4)};
+  auto y = Tensor<T, B>::empty(s.with_dim(first, s.dim(second)).with_dim(second, s.dim(first)));
+  K::forward(x.vec(), from, y.vec());
+  return record("transpose", y, inputs(x),
+                [=](const Tensor<T, B>& dy) { K::backward(dy.vec(), to, x.grad_vec()); });
+}
+
+}  // namespace cria
+
+#include "cria/backend/cpu/reshape.hpp"

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "cria/optim/clip.hpp"
+
+namespace cria {
+
+/// Dynamic loss scaling for float16: small gradients are lifted out of its subnormal range. The scale doubles
+/// after `growth_interval` good steps in a row and halves after a step whose gradients overflowed, which must
+/// be skipped. Micikevicius et al. 2018. Per step: backward(loss, scaler.scale()) for every micro-batch; then
+/// unscale, clip, step only if it returned true; then update.
+class GradScaler {
+ public:
+  struct Options {
+    double scale = 65536.0;
+    double growth_factor = 2.0;
+    double backoff_factor = 0.5;
+    std::int64_t growth_interval = 2000;
+    bool enabled = true;  // if not, the scale is 1 for ever
+  };
+  /// All that has to be saved.
+  struct State {
+    double scale = 1.0;
+    std::int64_t good_steps = 0;
+  };
+
+  explicit GradScaler(const Options& options)
+      : options_(options), state_{options.enabled ? options.scale : 1.0, 0} {}
+
+  double scale() const { return state_.scale; }
+  State state() const { return state_; }
+  void set_state(State state) { state_ = state; }
+
+  /// Divides the gradients by the scale; whether all of them are finite.
+  template <class M>
+  bool unscale(M& model) {
+    if (state_.scale != 1.0) scale_gradients(model, 1.0 / state_.scale);
+    finite_ = std::isfinite(gradient_norm(model));
+    return finite_;
+  }
+
+  /// After the step, done or skipped.
+  void update() {
+    if (!options_.enabled) return;
+    if (!finite_) {
+      state_ = {state_.scale * options_.backoff_factor, 0};
+    } else if (++state_.good_steps == options_.growth_interval) {
+      state_ = {state_.scale * options_.growth_factor, 0};
+    }
+  }
+
+ private:
+  Options options_;
+  State state_;
+  bool finite_ = true;
+};
+
+}  // namespace cria

@@ -1,0 +1,139 @@
+#pragma once
+/// What a run is resumed from: a folder that is at the same time a Hugging Face model folder
+/// (model.safetensors, config.json, tokenizer.model); beside them optimizer.safetensors and state.json.
+
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cria/cria.hpp"
+#include "cria/io/io.hpp"
+#include "train_options.hpp"
+
+namespace pretrain {
+
+inline constexpr int checkpoint_version = 1;
+
+/// Where a run stands, beside its weights and the optimiser's moments.
+struct RunState {
+  std::int64_t iteration = 0;  // the next one
+  double best_val_loss = std::numeric_limits<double>::infinity();
+  std::int64_t optimizer_steps = 0;
+  cria::GradScaler::State scaler;
+  cria::io::TokenStream::Position data;
+};
+
+/// What the run was computed from; a run cannot be resumed on something else.
+struct Fingerprints {
+  std::string tokenizer;
+  std::string training_data;
+  std::string validation_data;
+};
+
+/// A CRC-32 as eight hexadecimal digits.
+inline std::string hexadecimal(std::uint32_t value) {
+  char digits[9];
+  std::snprintf(digits, sizeof(digits), "%08x", value);
+  return digits;
+}
+
+/// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete.
+/// Throws cria::FileError.
+template <class M>
+void save_checkpoint(const std::filesystem::path& folder, const M& model, const cria::AdamW& optimizer,
+                     const RunState& run, const TrainOptions& options, const Fingerprints& fingerprints,
+                     const std::string& tokenizer_model) {
+  nlohmann::ordered_json state;
+  state["format_version"] = checkpoint_version;
+  state["iter_num"] = run.iteration;
+  state["best_val_loss"] = run.best_val_loss;  // null while there is none
+  state["optimizer_steps"] = run.optimizer_steps;
+  state["scaler"] = {{"scale", run.scaler.scale}, {"good_steps", run.scaler.good_steps}};
+  // All random numbers come from streams that the seed names, so it is the whole state of the generator; the
+  // data's permutations follow from it and the epoch.
+  state["generator"] = {{"kind", "philox4x32-10"}, {"seed", options.seed}};
+  state["data"] = {
+      {"epoch", run.data.epoch}, {"shard_index", run.data.shard_index}, {"cursor", run.data.cursor}};
+  state["fingerprints"] = {{"tokenizer", fingerprints.tokenizer},
+                           {"training_data", fingerprints.training_data},
+                           {"validation_data", fingerprints.validation_data}};
+  state["options"] = options.to_json();
+  cria::io::replace_folder(folder, [&](const std::filesystem::path& partial) {
+    cria::io::save_state(partial / "model.safetensors", cria::nn::state_dict(model));
+    cria::io::save_state(partial / "optimizer.safetensors", optimizer.state_dict());
+    cria::io::write_llama_config(partial / "config.json", {model.config, options.dtype});
+    cria::io::write_file(partial / "tokenizer.model", tokenizer_model);
+    cria::io::write_file(partial / "state.json", state.dump(2) + "\n");
+  });
+}
+
+/// A checkpoint that was found and whose files are what its manifest says.
+struct FoundCheckpoint {
+  std::filesystem::path folder;
+  nlohmann::ordered_json state;
+};
+
+/// The newest complete checkpoint at `folder`. Throws cria::FileError if there is none or it is damaged.
+inline FoundCheckpoint find_checkpoint(const std::filesystem::path& folder) {
+  FoundCheckpoint found;
+  found.folder = cria::io::find_complete_folder(folder);
+  cria::io::verify_folder(found.folder);
+  const std::filesystem::path path = found.folder / "state.json";
+  found.state = nlohmann::ordered_json::parse(cria::io::read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!found.state.is_object() || found.state.value("format_version", 0) != checkpoint_version) {
+    throw cria::FileError(
+        path.string(), "is not the state of a run in format version " + std::to_string(checkpoint_version));
+  }
+  return found;
+}
+
+/// Loads weights, moments and the run's state. Throws cria::FileError, before anything has changed, if the
+/// checkpoint is of another model, dtype or data.
+template <class M>
+RunState load_checkpoint(const FoundCheckpoint& found, M& model, cria::AdamW& optimizer,
+                         const TrainOptions& options, const Fingerprints& fingerprints) {
+  const std::filesystem::path path = found.folder / "state.json";
+  const auto fail = [&](const std::string& problem) { throw cria::FileError(path.string(), problem); };
+  const auto description = cria::io::read_llama_config(found.folder / "config.json");
+  if (description.dtype != options.dtype) {
+    throw cria::FileError(
+        (found.folder / "config.json").string(),
+        "the checkpoint is " + description.dtype + "; it cannot be resumed with --dtype=" + options.dtype);
+  }
+  RunState run;
+  try {
+    const auto& state = found.state;
+    const auto same = [&](const char* what, const std::string& now) {
+      if (state.at("fingerprints").at(what) != now) {
+        fail("the " + std::string(what) +
+             " has changed since the checkpoint was written; resume with the data that " +
+             "the run was started with");
+      }
+    };
+    same("tokenizer", fingerprints.tokenizer);
+    same("training_data", fingerprints.training_data);
+    same("validation_data", fingerprints.validation_data);
+    const auto seed = state.at("generator").at("seed").template get<std::uint64_t>();
+    if (seed != options.seed) {
+      fail("the run was started with --seed=" + std::to_string(seed) +
+           "; it cannot be resumed with --seed=" + std::to_string(options.seed));
+    }
+    state.at("iter_num").get_to(run.iteration);
+    if (!state.at("best_val_loss").is_null()) state.at("best_val_loss").get_to(run.best_val_loss);
+    state.at("optimizer_steps").get_to(run.optimizer_steps);
+    state.at("scaler").at("scale").get_to(run.scaler.scale);
+    state.at("scaler").at("good_steps").get_to(run.scaler.good_steps);
+    state.at("data").at("epoch").get_to(run.data.epoch);
+    state.at("data").at("shard_index").get_to(run.data.shard_index);
+    state.at("data").at("cursor").get_to(run.data.cursor);
+  } catch (const nlohmann::json::exception& error) {
+    fail(std::string("is not the state of a run: ") + error.what());
+  }
+  cria::io::load_state(found.folder / "model.safetensors", cria::nn::state_dict(model));
+  cria::io::load_state(found.folder / "optimizer.safetensors", optimizer.state_dict());
+  optimizer.set_steps(run.optimizer_steps);
+  return run;
+}
+
+}  // namespace pretrain

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <csignal>
+
+namespace pretrain {
+
+/// While one of these lives, the first SIGINT or SIGTERM only sets a flag, so that the loop can finish its
+/// iteration and save; a second one ends the program as usual.
+class StopSignal {
+ public:
+  StopSignal() {
+    flag() = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) { flag() = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    sigaction(SIGINT, &action, &interrupt_);
+    sigaction(SIGTERM, &action, &terminate_);
+  }
+  ~StopSignal() {
+    sigaction(SIGINT, &interrupt_, nullptr);
+    sigaction(SIGTERM, &terminate_, nullptr);
+  }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  bool requested() const { return flag() != 0; }
+
+ private:
+  static volatile std::sig_atomic_t& flag() {
+    static volatile std::sig_atomic_t value = 0;
+    return value;
+  }
+  struct sigaction interrupt_ {};
+  struct sigaction terminate_ {};
+};
+
+}  // namespace pretrain

@@ -1,0 +1,322 @@
+#include "train.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <numbers>
+#include <optional>
+
+#include "checkpoint.hpp"
+#include "corpus.hpp"
+#include "cria/cria.hpp"
+#include "cria/io/io.hpp"
+#include "peak.hpp"
+#include "progress.hpp"
+#include "stop_signal.hpp"
+
+namespace pretrain {
+
+namespace {
+
+using cria::Tensor;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// A micro-batch, cut into chunks of whole sequences: about 1,024 tokens each, so that a chunk's activations
+/// stay in cache, and at least one chunk a thread.
+struct Batch {
+  static constexpr std::int64_t chunk_tokens = 1024;
+
+  Batch(std::int64_t sequences, std::int64_t sequence_length, std::int64_t threads)
+      : size(sequences),
+        length(sequence_length),
+        chunk_size(std::clamp<std::int64_t>(chunk_tokens / length, 1, (size + threads - 1) / threads)),
+        inputs(static_cast<std::size_t>(size * length)),
+        targets(inputs.size()) {}
+
+  void fetch(cria::io::TokenStream& stream) { stream.next(size, inputs, targets); }
+
+  std::int64_t chunks() const { return (size + chunk_size - 1) / chunk_size; }
+  std::int64_t sequences(std::int64_t chunk) const { return std::min(chunk_size, size - chunk * chunk_size); }
+  /// The chunk's share of the batch's mean loss.
+  double weight(std::int64_t chunk) const {
+    return static_cast<double>(sequences(chunk)) / static_cast<double>(size);
+  }
+  Tensor<std::int32_t> chunk_of(const std::vector<std::int32_t>& tokens, std::int64_t chunk) const {
+    const auto first = static_cast<std::size_t>(chunk * chunk_size * length);
+    const auto count = static_cast<std::size_t>(sequences(chunk) * length);
+    return Tensor<std::int32_t>::from({sequences(chunk), length}, std::span(tokens).subspan(first, count));
+  }
+
+  std::int64_t size, length, chunk_size;
+  std::vector<std::int32_t> inputs, targets;  // [size, length]
+};
+
+/// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.
+template <class M>
+double estimate_loss(cria::nn::DataParallel<M>& parallel, const Corpus::Shards& shards, Batch& batch,
+                     std::int64_t batches, const char* label) {
+  cria::io::TokenStream stream(shards, batch.length, cria::Rng(42));
+  Progress progress(label, batches);
+  double sum = 0;
+  for (std::int64_t i = 0; i < batches; ++i) {
+    batch.fetch(stream);
+    sum += parallel.run(batch.chunks(), [&](const M& model, std::int64_t chunk) {
+      const cria::NoGrad guard;
+      const auto loss = model.loss(batch.chunk_of(batch.inputs, chunk), batch.chunk_of(batch.targets, chunk));
+      return static_cast<double>(loss.item()) * batch.weight(chunk);
+    });
+    progress.update(i + 1);
+  }
+  return sum / static_cast<double>(batches);
+}
+
+/// One dtype's training run.
+template <class T>
+class Run {
+  using Model = cria::nn::LlamaForCausalLM<T>;
+
+ public:
+  explicit Run(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint)
+      : options_(options),
+        out_dir_(options.out_dir),
+        corpus_(options.data_dir, options.vocab_size),
+        fingerprints_(corpus_.fingerprints()),
+        stream_(corpus_.training, options.max_seq_len, cria::Rng(options.seed).split(1)),
+        model_(options.model()),
+        optimizer_(model_, {.learning_rate = options.learning_rate,
+                            .beta1 = options.beta1,
+                            .beta2 = options.beta2,
+                            .weight_decay = options.weight_decay}),
+        scaler_({.enabled = std::is_same_v<T, cria::float16>}),
+        parallel_(model_, static_cast<int>(options.threads)),
+        batch_(options.batch_size, options.max_seq_len, options.threads) {
+    if (checkpoint) {
+      state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
+      scaler_.set_state(state_.scaler);
+      stream_.seek(state_.data);
+    } else {
+      initialize(model_, cria::Rng(options.seed).split(0),
+                 options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
+                                           : cria::nn::ResidualScaling::output_projections);
+      optimizer_.reset_master_copies();
+    }
+    cria::io::create_folder(out_dir_);
+    metrics_.emplace(out_dir_ / "metrics.jsonl", state_.iteration);
+  }
+
+  void train() {
+    const cria::WarmupCosine schedule{options_.learning_rate, options_.min_lr, options_.warmup_iters,
+                                      options_.lr_decay_iters};
+    describe();
+    const StopSignal stop;
+    const std::int64_t first = state_.iteration;
+    while (true) {
+      const std::int64_t it = state_.iteration;
+      const double lr = options_.decay_lr ? schedule(it) : options_.learning_rate;
+      optimizer_.set_learning_rate(lr);
+
+      if (it % options_.eval_interval == 0) evaluate();
+      if (options_.eval_only) break;
+
+      const auto start = Clock::now();
+      double loss = 0;
+      for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
+        batch_.fetch(stream_);
+        loss += forward_backward(it, micro);
+      }
+      parallel_.reduce_gradients();
+      const bool finite = scaler_.unscale(model_);
+      const double norm = cria::clip_grad_norm(model_, options_.grad_clip);
+      const double loss_scale = scaler_.scale();
+      finite ? optimizer_.step() : cria::nn::zero_grad(model_);
+      scaler_.update();
+
+      const double seconds = seconds_since(start);
+      ++state_.iteration;
+      log(it, it - first, loss, lr, seconds, norm, loss_scale);
+      if (stop.requested()) {
+        save("ckpt");
+        std::printf(
+            "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume "
+            "--out_dir=%s\n",
+            static_cast<long long>(it), options_.out_dir.c_str());
+        return;
+      }
+      if (state_.iteration > options_.max_iters) break;
+    }
+    if (!options_.eval_only) save("ckpt");
+    summarize(first);
+  }
+
+ private:
+  /// Adds the gradients of one micro-batch and returns its share of the iteration's mean loss.
+  double forward_backward(std::int64_t it, std::int64_t micro) {
+    const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
+    const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
+    return parallel_.run(batch_.chunks(), [&](Model& model, std::int64_t chunk) {
+      const cria::nn::DropoutStream stream(
+          noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)));
+      const auto loss =
+          model.loss(batch_.chunk_of(batch_.inputs, chunk), batch_.chunk_of(batch_.targets, chunk));
+      const double weight = batch_.weight(chunk) * share;
+      cria::backward(loss, static_cast<float>(scaler_.scale() * weight));
+      return static_cast<double>(loss.item()) * weight;
+    });
+  }
+
+  void evaluate() {
+    const std::int64_t it = state_.iteration;
+    const double train_loss =
+        estimate_loss(parallel_, corpus_.training, batch_, options_.eval_iters, "evaluating train");
+    const double val_loss =
+        estimate_loss(parallel_, corpus_.validation, batch_, options_.eval_iters, "evaluating val");
+    std::printf("step %lld: train loss %.4f, val loss %.4f\n", static_cast<long long>(it), train_loss,
+                val_loss);
+    const auto bits = bits_per_byte(val_loss);
+    if (bits) {
+      std::printf("  val bits per byte %.4f", *bits);
+      if (corpus_.floor) {
+        std::printf(", floor %.4f nats per token (%.4f bits per byte), %.4f nats above it", *corpus_.floor,
+                    *bits_per_byte(*corpus_.floor), val_loss - *corpus_.floor);
+      }
+      std::printf("\n");
+    }
+    std::fflush(stdout);
+    nlohmann::ordered_json line = {{"iter", it}, {"train_loss", train_loss}, {"val_loss", val_loss}};
+    line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
+    metrics_->write(line);
+    last_val_loss_ = val_loss;
+
+    const bool improved = val_loss < state_.best_val_loss;
+    if (improved) state_.best_val_loss = val_loss;
+    if (it > 0 && !options_.eval_only && (improved || options_.always_save_checkpoint)) {
+      std::printf("saving checkpoint to %s\n", options_.out_dir.c_str());
+      std::fflush(stdout);
+      save("ckpt");
+      if (improved) save("best");
+    }
+  }
+
+  void log(std::int64_t it, std::int64_t local, double loss, double lr, double seconds, double norm,
+           double loss_scale) {
+    const double tokens = static_cast<double>(options_.batch_size * options_.gradient_accumulation_steps *
+                                              options_.max_seq_len);
+    if (local >= 5) {
+      const double mfu = flops_per_token() * tokens / seconds / peak_flops_;
+      running_mfu_ = running_mfu_ < 0 ? mfu : 0.9 * running_mfu_ + 0.1 * mfu;
+    }
+    if (local > 0) {
+      trained_tokens_ += tokens;
+      trained_seconds_ += seconds;
+    }
+    if (it % options_.log_interval == 0) {
+      std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), loss, lr,
+                  seconds * 1e3, running_mfu_ < 0 ? -100.0 : std::min(100.0, running_mfu_ * 100));
+      std::fflush(stdout);
+    }
+    metrics_->write(
+        {{"iter", it},
+         {"loss", loss},
+         {"lr", lr},
+         {"ms", seconds * 1e3},
+         {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+         {"tokens_per_s", tokens / seconds},
+         {"grad_norm", norm},
+         {"loss_scale", loss_scale}});
+  }
+
+  /// 6 per parameter and token, and attention's products: the usual estimate, Chowdhery et al. 2022, appendix
+  /// B.
+  double flops_per_token() const {
+    const auto& c = model_.config;
+    return 6.0 * static_cast<double>(cria::nn::parameter_count(model_)) +
+           12.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * options_.max_seq_len);
+  }
+
+  std::optional<double> bits_per_byte(double nats_per_token) const {
+    if (!corpus_.validation_bytes_per_token) return {};
+    return nats_per_token / std::numbers::ln2 / *corpus_.validation_bytes_per_token;
+  }
+
+  void save(const char* name) {
+    state_.optimizer_steps = optimizer_.steps();
+    state_.scaler = scaler_.state();
+    state_.data = stream_.position();
+    save_checkpoint(out_dir_ / name, model_, optimizer_, state_, options_, fingerprints_,
+                    corpus_.tokenizer_model);
+  }
+
+  void describe() {
+    const auto decayed = optimizer_.decayed(), rest = optimizer_.not_decayed();
+    std::printf("num decayed parameter tensors: %lld, with %lld parameters\n",
+                static_cast<long long>(decayed.tensors), static_cast<long long>(decayed.values));
+    std::printf("num non-decayed parameter tensors: %lld, with %lld parameters\n",
+                static_cast<long long>(rest.tensors), static_cast<long long>(rest.values));
+    std::printf("tokens per iteration: %lld\n",
+                static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
+                                       options_.max_seq_len));
+    peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : measured_peak_flops<cria::acc_t<T>>(options_.threads);
+    std::printf("%s on %s, %lld threads, peak %.1f GFLOP/s (%s)\n", options_.dtype.c_str(),
+                options_.device.c_str(), static_cast<long long>(options_.threads), peak_flops_ * 1e-9,
+                options_.peak_flops > 0 ? "given" : "measured");
+    if (state_.iteration > 0) {
+      std::printf("resuming at iteration %lld\n", static_cast<long long>(state_.iteration));
+    }
+    std::fflush(stdout);
+  }
+
+  void summarize(std::int64_t first) const {
+    std::printf("done: iterations %lld to %lld", static_cast<long long>(first),
+                static_cast<long long>(state_.iteration - 1));
+    if (trained_seconds_ > 0) std::printf(", %.0f tokens/s", trained_tokens_ / trained_seconds_);
+    std::printf("\n");
+    const auto print = [&](const char* name, double value) {
+      std::printf("  %-22s %.4f nats per token", name, value);
+      if (const auto bits = bits_per_byte(value)) std::printf(", %.4f bits per byte", *bits);
+      std::printf("\n");
+    };
+    if (last_val_loss_) print("last validation loss", *last_val_loss_);
+    if (std::isfinite(state_.best_val_loss)) print("best validation loss", state_.best_val_loss);
+    if (corpus_.floor) print("floor of the corpus", *corpus_.floor);
+    std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
+  }
+
+  TrainOptions options_;
+  std::filesystem::path out_dir_;
+  Corpus corpus_;
+  Fingerprints fingerprints_;
+  cria::io::TokenStream stream_;
+  Model model_;
+  cria::AdamW optimizer_;
+  cria::GradScaler scaler_;
+  cria::nn::DataParallel<Model> parallel_;
+  Batch batch_;
+  RunState state_;
+  std::optional<cria::io::MetricsLog> metrics_;
+  std::optional<double> last_val_loss_;
+  double peak_flops_ = 0;
+  double running_mfu_ = -1;
+  double trained_tokens_ = 0, trained_seconds_ = 0;
+};
+
+}  // namespace
+
+void train(TrainOptions options) {
+  options.resolve();
+  std::optional<FoundCheckpoint> checkpoint;
+  if (options.init_from == "resume")
+    checkpoint = find_checkpoint(std::filesystem::path(options.out_dir) / "ckpt");
+  if (options.dtype == "bfloat16") {
+    Run<cria::bfloat16>(options, checkpoint).train();
+  } else if (options.dtype == "float16") {
+    Run<cria::float16>(options, checkpoint).train();
+  } else {
+    Run<float>(options, checkpoint).train();
+  }
+}
+
+}  // namespace pretrain

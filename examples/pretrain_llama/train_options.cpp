@@ -1,0 +1,120 @@
+#include "train_options.hpp"
+
+#include <cmath>
+#include <thread>
+
+#include "cria/core/error.hpp"
+#include "cria/io/tokens.hpp"
+
+namespace pretrain {
+
+namespace {
+
+std::string text(const std::string& value) {
+  return value.empty() ? "empty" : value;
+}
+std::string text(std::int64_t value) {
+  return std::to_string(value);
+}
+std::string text(double value) {
+  return nlohmann::json(value).dump();
+}
+
+template <class V>
+void require(bool allowed, const char* name, const V& value, const std::string& rule) {
+  if (!allowed) throw cria::ConfigError("--" + std::string(name) + " is " + text(value) + "; " + rule);
+}
+
+void at_least(const char* name, std::int64_t value, std::int64_t least) {
+  require(value >= least, name, value, "it must be at least " + std::to_string(least));
+}
+
+void within(const char* name, double value, double low, double high) {
+  require(value >= low && value < high, name, value, "it must be in [" + text(low) + ", " + text(high) + ")");
+}
+
+void not_negative(const char* name, double value) {
+  require(value >= 0 && std::isfinite(value), name, value, "it must be a number from 0 on");
+}
+
+void one_of(const char* name, const std::string& value, std::initializer_list<const char*> allowed) {
+  std::string list;
+  for (const char* each : allowed) {
+    if (value == each) return;
+    list += (list.empty() ? "" : ", ") + std::string(each);
+  }
+  require(false, name, value, "allowed: " + list);
+}
+
+}  // namespace
+
+void TrainOptions::resolve() {
+  one_of("init_from", init_from, {"scratch", "resume"});
+  one_of("init", init, {"cria", "llama2c"});
+  one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
+  one_of("vocab_source", vocab_source, {"custom"});
+  require(device == "cpu", "device", device, "this program was compiled for: cpu");
+  at_least("eval_interval", eval_interval, 1);
+  at_least("log_interval", log_interval, 1);
+  at_least("eval_iters", eval_iters, 1);
+  at_least("batch_size", batch_size, 1);
+  at_least("max_seq_len", max_seq_len, 1);
+  at_least("vocab_size", vocab_size, 1);
+  require(vocab_size <= cria::io::max_vocab_size, "vocab_size", vocab_size,
+          "tokens are stored in 16 bits, so it must be at most " + text(cria::io::max_vocab_size));
+  at_least("dim", dim, 1);
+  at_least("n_layers", n_layers, 1);
+  at_least("n_heads", n_heads, 1);
+  at_least("n_group", n_group, 1);
+  at_least("n_kv_heads", n_kv_heads, 0);
+  at_least("multiple_of", multiple_of, 1);
+  at_least("gradient_accumulation_steps", gradient_accumulation_steps, 1);
+  at_least("max_iters", max_iters, 0);
+  at_least("warmup_iters", warmup_iters, 0);
+  at_least("lr_decay_iters", lr_decay_iters, 0);
+  at_least("threads", threads, 0);
+  require(threads <= 1024, "threads", threads, "it must be at most 1024");
+  within("dropout", dropout, 0, 1);
+  within("beta1", beta1, 0, 1);
+  within("beta2", beta2, 0, 1);
+  not_negative("learning_rate", learning_rate);
+  not_negative("min_lr", min_lr);
+  not_negative("weight_decay", weight_decay);
+  not_negative("grad_clip", grad_clip);
+  not_negative("peak_flops", peak_flops);
+  require(dim % n_heads == 0, "dim", dim, "it must be a multiple of --n_heads = " + text(n_heads));
+  require(
+      dim / n_heads % 2 == 0, "dim", dim,
+      "divided by --n_heads = " + text(n_heads) + " it must be even, because rotary embeddings turn pairs");
+  if (n_kv_heads == 0) {
+    require(n_heads % n_group == 0, "n_heads", n_heads,
+            "it must be a multiple of --n_group = " + text(n_group));
+    n_kv_heads = n_heads / n_group;
+  }
+  require(n_heads % n_kv_heads == 0, "n_heads", n_heads,
+          "it must be a multiple of --n_kv_heads = " + text(n_kv_heads));
+  n_group = n_heads / n_kv_heads;
+  if (lr_decay_iters == 0) lr_decay_iters = max_iters;
+  if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
+
+cria::nn::LlamaConfig TrainOptions::model() const {
+  cria::nn::LlamaConfig config;
+  config.vocab_size = vocab_size;
+  config.hidden_size = dim;
+  config.intermediate_size = (8 * dim / 3 + multiple_of - 1) / multiple_of * multiple_of;
+  config.num_hidden_layers = n_layers;
+  config.num_attention_heads = n_heads;
+  config.num_key_value_heads = n_kv_heads;
+  config.max_position_embeddings = max_seq_len;
+  config.dropout = static_cast<float>(dropout);
+  return config;
+}
+
+nlohmann::ordered_json TrainOptions::to_json() const {
+  nlohmann::ordered_json json;
+  for_each_option(*this, [&](const char* name, const auto& value, const char*) { json[name] = value; });
+  return json;
+}
+
+}  // namespace pretrain

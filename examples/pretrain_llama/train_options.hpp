@@ -1,0 +1,111 @@
+#pragma once
+/// The options of `pretrain_llama train`: names, defaults, meanings, and what is allowed.
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cria/nn/llama.hpp"
+
+namespace pretrain {
+
+struct TrainOptions {
+  // Input and output
+  std::string data_dir = "data";
+  std::string out_dir = "output";
+  std::int64_t eval_interval = 2000;
+  std::int64_t log_interval = 1;
+  std::int64_t eval_iters = 100;
+  bool eval_only = false;
+  bool always_save_checkpoint = false;
+  std::string init_from = "scratch";
+  // Data
+  std::int64_t batch_size = 128;
+  std::int64_t max_seq_len = 256;
+  std::int64_t vocab_size = 4096;
+  std::string vocab_source = "custom";
+  // Model
+  std::int64_t dim = 288;
+  std::int64_t n_layers = 8;
+  std::int64_t n_heads = 8;
+  std::int64_t n_group = 4;
+  std::int64_t n_kv_heads = 0;  // 0: n_heads / n_group
+  std::int64_t multiple_of = 32;
+  double dropout = 0.0;
+  std::string init = "cria";
+  // AdamW
+  std::int64_t gradient_accumulation_steps = 4;
+  double learning_rate = 5e-4;
+  std::int64_t max_iters = 100000;
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double grad_clip = 1.0;
+  // Schedule
+  bool decay_lr = true;
+  std::int64_t warmup_iters = 1000;
+  std::int64_t lr_decay_iters = 0;  // 0: max_iters
+  double min_lr = 0.0;
+  // System
+  std::string device = "cpu";
+  std::string dtype = "float32";
+  std::uint64_t seed = 1337;
+  std::int64_t threads = 0;  // 0: one per processor core
+  double peak_flops = 0.0;   // 0: measured at start
+
+  /// The model's sizes.
+  cria::nn::LlamaConfig model() const;
+
+  /// Replaces the values that stand for a default by what they mean, and checks all of them.
+  /// Throws cria::ConfigError, naming the option, its value and what is allowed.
+  void resolve();
+
+  /// All options by name, for state.json.
+  nlohmann::ordered_json to_json() const;
+};
+
+/// Calls visit(name, member, meaning) for every option, in the order of --help.
+void for_each_option(auto& options, auto&& visit) {
+  visit("data_dir", options.data_dir, "folder that `prepare` wrote");
+  visit("out_dir", options.out_dir, "folder for checkpoints and metrics");
+  visit("eval_interval", options.eval_interval, "iterations between evaluations");
+  visit("log_interval", options.log_interval, "iterations between printed lines");
+  visit("eval_iters", options.eval_iters, "batches of each split in an evaluation");
+  visit("eval_only", options.eval_only, "stop after the first evaluation");
+  visit("always_save_checkpoint", options.always_save_checkpoint, "save at every evaluation, better or not");
+  visit("init_from", options.init_from,
+        "scratch, or resume: go on from out_dir, with the options stored there");
+  visit("batch_size", options.batch_size, "sequences in a micro-batch");
+  visit("max_seq_len", options.max_seq_len, "tokens in a sequence");
+  visit("vocab_size", options.vocab_size, "tokens in the vocabulary, as in `prepare`");
+  visit("vocab_source", options.vocab_source, "custom: the vocabulary that `prepare` made");
+  visit("dim", options.dim, "width of the model");
+  visit("n_layers", options.n_layers, "decoder layers");
+  visit("n_heads", options.n_heads, "query heads");
+  visit("n_group", options.n_group, "query heads that share one key/value head");
+  visit("n_kv_heads", options.n_kv_heads,
+        "key/value heads, another way to give n_group; 0: n_heads / n_group");
+  visit("multiple_of", options.multiple_of, "the MLP's width is 8/3 dim, rounded up to a multiple of this");
+  visit("dropout", options.dropout, "probability with which activations are dropped");
+  visit("init", options.init,
+        "initialisation: cria, or llama2c, which scales up_proj in the place of down_proj");
+  visit("gradient_accumulation_steps", options.gradient_accumulation_steps, "micro-batches in an iteration");
+  visit("learning_rate", options.learning_rate, "highest learning rate");
+  visit("max_iters", options.max_iters, "last iteration");
+  visit("weight_decay", options.weight_decay, "AdamW's decay of matrices");
+  visit("beta1", options.beta1, "AdamW's first decay rate");
+  visit("beta2", options.beta2, "AdamW's second decay rate");
+  visit("grad_clip", options.grad_clip, "largest norm of the gradient; 0: any");
+  visit("decay_lr", options.decay_lr, "warm up and decay the learning rate");
+  visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
+  visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");
+  visit("min_lr", options.min_lr, "lowest learning rate after the warm-up");
+  visit("device", options.device, "cpu");
+  visit("dtype", options.dtype, "float32, bfloat16 or float16");
+  visit("seed", options.seed, "of the weights, the data's order and dropout");
+  visit("threads", options.threads, "threads to train on; 0: one per processor core");
+  visit("peak_flops", options.peak_flops,
+        "operations a second that mfu is measured against; 0: measured at start");
+}
+
+}  // namespace pretrain

@@ -1,0 +1,93 @@
+#pragma once
+/// config.json of a Hugging Face model folder, as far as a Llama depends on it.
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cria/io/file.hpp"
+#include "cria/nn/llama.hpp"
+
+namespace cria::io {
+
+/// A model folder's description: the sizes and the dtype of its weights.
+struct LlamaDescription {
+  nn::LlamaConfig config;
+  std::string dtype;  // "float32", "bfloat16" or "float16"
+};
+
+/// Writes config.json for LlamaForCausalLM, with every field that the model depends on. Throws FileError.
+inline void write_llama_config(const std::filesystem::path& path, const LlamaDescription& description) {
+  const nn::LlamaConfig& c = description.config;
+  // The shortest decimals of the float values: 1e-05, not its nearest double.
+  const auto decimal = [](float value) { return std::stod(nlohmann::json(value).dump()); };
+  const nlohmann::ordered_json json = {{"architectures", {"LlamaForCausalLM"}},
+                                       {"model_type", "llama"},
+                                       {"vocab_size", c.vocab_size},
+                                       {"hidden_size", c.hidden_size},
+                                       {"intermediate_size", c.intermediate_size},
+                                       {"num_hidden_layers", c.num_hidden_layers},
+                                       {"num_attention_heads", c.num_attention_heads},
+                                       {"num_key_value_heads", c.num_key_value_heads},
+                                       {"head_dim", c.head_dim()},
+                                       {"max_position_embeddings", c.max_position_embeddings},
+                                       {"hidden_act", "silu"},
+                                       {"rms_norm_eps", decimal(c.rms_norm_eps)},
+                                       {"rope_theta", decimal(c.rope_theta)},
+                                       {"attention_bias", false},
+                                       {"mlp_bias", false},
+                                       {"tie_word_embeddings", c.tie_word_embeddings},
+                                       {"bos_token_id", 1},
+                                       {"eos_token_id", 2},
+                                       {"torch_dtype", description.dtype}};
+  write_file(path, json.dump(2) + "\n");
+}
+
+/// Reads config.json. Throws FileError for a missing or unusable field, and for features that cria's Llama
+/// has not.
+inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
+  const auto fail = [&](const std::string& problem) { throw FileError(path.string(), problem); };
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) fail("is not a JSON object");
+  const auto read = [&](const char* name, auto& value) {
+    if (!json.contains(name)) fail(std::string("has no field '") + name + "'");
+    try {
+      json.at(name).get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      fail(std::string("its field '") + name + "' has the unusable value " + json.at(name).dump());
+    }
+  };
+  const auto must_be = [&](const char* name, const nlohmann::json& value) {
+    if (json.contains(name) && json.at(name) != value) {
+      fail(std::string("its field '") + name + "' is " + json.at(name).dump() + "; cria's Llama needs " +
+           value.dump());
+    }
+  };
+  LlamaDescription description;
+  nn::LlamaConfig& c = description.config;
+  must_be("model_type", "llama");
+  must_be("hidden_act", "silu");
+  must_be("attention_bias", false);
+  must_be("mlp_bias", false);
+  must_be("rope_scaling", nullptr);
+  read("vocab_size", c.vocab_size);
+  read("hidden_size", c.hidden_size);
+  read("intermediate_size", c.intermediate_size);
+  read("num_hidden_layers", c.num_hidden_layers);
+  read("num_attention_heads", c.num_attention_heads);
+  read("num_key_value_heads", c.num_key_value_heads);
+  read("max_position_embeddings", c.max_position_embeddings);
+  read("rms_norm_eps", c.rms_norm_eps);
+  read("rope_theta", c.rope_theta);
+  read("tie_word_embeddings", c.tie_word_embeddings);
+  read("torch_dtype", description.dtype);
+  try {
+    c.check();
+  } catch (const ConfigError& error) {
+    fail(error.what());
+  }
+  must_be("head_dim", c.head_dim());
+  return description;
+}
+
+}  // namespace cria::io

@@ -1,0 +1,96 @@
+#include "cria/nn/data_parallel.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "cria/cria.hpp"
+#include "support/error_message.hpp"
+#include "support/llama_golden.hpp"
+
+BOOST_AUTO_TEST_SUITE(nn)
+BOOST_AUTO_TEST_SUITE(data_parallel)
+
+namespace {
+
+using namespace cria;
+
+/// Sum of losses and the flattened gradient of six chunks, computed on `threads` threads.
+template <class T>
+std::pair<double, std::vector<acc_t<T>>> chunks_on(int threads) {
+  const auto golden = test::golden_json("tied_kv2.json");
+  auto model = test::golden_model<T>(golden);
+  cria::nn::DataParallel parallel(model, threads);
+  const double loss = parallel.run(6, [&](auto& own, std::int64_t chunk) {
+    const auto batch = test::golden_batch(golden, static_cast<int>(chunk));
+    const auto chunk_loss = own.loss(batch.inputs, batch.targets);
+    backward(chunk_loss);
+    return static_cast<double>(chunk_loss.item());
+  });
+  parallel.reduce_gradients();
+  std::vector<acc_t<T>> gradient;
+  cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+    const auto values = parameter.grad().to_vector();
+    gradient.insert(gradient.end(), values.begin(), values.end());
+  });
+  return {loss, gradient};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(threads_change_nothing_but_the_order_of_sums) {
+  const auto [loss, gradient] = chunks_on<double>(1);
+  for (const int threads : {2, 3, 8}) {
+    const auto [other_loss, other] = chunks_on<double>(threads);
+    BOOST_TEST(other_loss == loss, boost::test_tools::tolerance(1e-14));
+    double worst = 0;
+    for (std::size_t i = 0; i < gradient.size(); ++i)
+      worst = std::max(worst, std::abs(gradient[i] - other[i]));
+    BOOST_TEST(worst < 1e-12);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_same_threads_give_the_same_bits) {
+  BOOST_TEST((chunks_on<float>(2) == chunks_on<float>(2)));
+  BOOST_TEST((chunks_on<bfloat16>(2) == chunks_on<bfloat16>(2)));
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {
+  auto model = cria::nn::Linear<float>(2, 2);
+  cria::nn::DataParallel parallel(model, 2);
+  BOOST_TEST(test::error_message<ShapeError>([&] {
+               parallel.run(4, [](auto&, std::int64_t chunk) -> double {
+                 if (chunk == 3) throw ShapeError("chunk 3");
+                 return 0;
+               });
+             }) == "chunk 3");
+}
+
+BOOST_AUTO_TEST_CASE(a_training_step_in_steady_state_asks_the_system_for_nothing) {
+  const auto golden = test::golden_json("tied_kv2.json");
+  auto model = test::golden_model<float>(golden);
+  AdamW optimizer(model, {.learning_rate = 1e-3});
+  cria::nn::DataParallel parallel(model, 2);
+  const auto step = [&] {
+    parallel.run(4, [&](auto& own, std::int64_t chunk) {
+      const auto batch = test::golden_batch(golden, static_cast<int>(chunk));
+      const auto loss = own.loss(batch.inputs, batch.targets);
+      backward(loss);
+      return static_cast<double>(loss.item());
+    });
+    parallel.reduce_gradients();
+    clip_grad_norm(model, 1.0);
+    optimizer.step();
+  };
+  // How chunks overlap in time differs from step to step, so it takes a few until the most that is held at
+  // once is cached.
+  for (int i = 0; i < 50; ++i) step();
+  std::size_t least = 100;
+  for (int i = 0; i < 20; ++i) {
+    const auto before = cpu::allocator().statistics().system_allocations;
+    step();
+    least = std::min(least, cpu::allocator().statistics().system_allocations - before);
+  }
+  BOOST_TEST(least == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

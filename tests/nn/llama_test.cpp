@@ -1,0 +1,202 @@
+#include "cria/nn/llama.hpp"
+
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "cria/io/safetensors.hpp"
+#include "support/error_message.hpp"
+#include "support/llama_golden.hpp"
+
+BOOST_AUTO_TEST_SUITE(nn)
+BOOST_AUTO_TEST_SUITE(llama)
+
+namespace {
+
+using namespace cria;
+using test::golden_batch, test::golden_json, test::golden_model, test::golden_path;
+
+const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_dim36"};
+
+/// The largest difference relative to the largest golden value.
+template <class T>
+double difference(const std::vector<T>& got, const io::TensorView& golden) {
+  const auto* want = reinterpret_cast<const float*>(golden.bytes.data());
+  BOOST_REQUIRE_EQUAL(static_cast<std::int64_t>(got.size()), golden.shape.size());
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+  }
+  return worst / largest;
+}
+
+template <class T>
+void check_against_pytorch(const std::string& name, double tolerance) {
+  const auto golden = golden_json(name + ".json");
+  const io::SafetensorsFile tensors(golden_path(name + ".safetensors"));
+  auto model = golden_model<T>(golden);
+  const auto batch = golden_batch(golden, 0);
+  BOOST_TEST(difference(model.logits(batch.inputs).to_vector(), *tensors.find("logits")) < tolerance);
+  const auto loss = model.loss(batch.inputs, batch.targets);
+  BOOST_TEST(static_cast<double>(loss.item()) == golden["loss"].get<double>(),
+             boost::test_tools::tolerance(tolerance));
+  backward(loss);
+  cria::nn::for_each_parameter(model, [&](const std::string& parameter_name, Parameter<T>& parameter) {
+    const double worst =
+        difference(parameter.grad().to_vector(), *tensors.find("gradient." + parameter_name));
+    BOOST_TEST(worst < tolerance, parameter_name << " differs by " << worst);
+  });
+}
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(logits_loss_and_gradients_are_pytorchs_in_double, boost::unit_test::data::make(cases),
+                     name) {
+  check_against_pytorch<double>(name, 2e-7);  // the goldens are rounded to float
+}
+
+BOOST_DATA_TEST_CASE(logits_loss_and_gradients_are_pytorchs_in_float, boost::unit_test::data::make(cases),
+                     name) {
+  check_against_pytorch<float>(name, 2e-5);
+}
+
+BOOST_DATA_TEST_CASE(the_loss_from_logits_is_the_fused_loss, boost::unit_test::data::make(cases), name) {
+  const auto golden = golden_json(std::string(name) + ".json");
+  const auto model = golden_model<double>(golden);
+  const auto batch = golden_batch(golden, 0);
+  BOOST_TEST(model.loss(batch.inputs, batch.targets).item() ==
+                 cross_entropy(model.logits(batch.inputs), batch.targets).item(),
+             boost::test_tools::tolerance(1e-12));
+}
+
+BOOST_DATA_TEST_CASE(ten_training_losses_are_pytorchs, boost::unit_test::data::make(cases), name) {
+  const auto golden = golden_json(std::string(name) + ".json");
+  auto model = golden_model<float>(golden);
+  const auto& t = golden["training"];
+  AdamW optimizer(
+      model,
+      {.beta1 = t["beta1"], .beta2 = t["beta2"], .epsilon = t["epsilon"], .weight_decay = t["weight_decay"]});
+  const WarmupCosine schedule{t["learning_rate"], t["min_lr"], t["warmup_iters"], t["lr_decay_iters"]};
+  for (int step = 0; step < t["steps"]; ++step) {
+    const auto batch = golden_batch(golden, step);
+    const auto loss = model.loss(batch.inputs, batch.targets);
+    BOOST_TEST(static_cast<double>(loss.item()) ==
+                   golden["losses_float64"][static_cast<std::size_t>(step)].get<double>(),
+               boost::test_tools::tolerance(1e-5));
+    backward(loss);
+    const double norm = clip_grad_norm(model, t["grad_clip"]);
+    BOOST_TEST(norm == golden["gradient_norms_float64"][static_cast<std::size_t>(step)].get<double>(),
+               boost::test_tools::tolerance(1e-5));
+    optimizer.set_learning_rate(schedule(step));
+    optimizer.step();
+  }
+}
+
+BOOST_DATA_TEST_CASE(names_and_shapes_are_hugging_faces, boost::unit_test::data::make(cases), name) {
+  const auto golden = golden_json(std::string(name) + ".json");
+  const auto model = golden_model<float>(golden);
+  std::size_t i = 0;
+  cria::nn::for_each_parameter(
+      model, [&](const std::string& parameter_name, const Parameter<float>& parameter) {
+        const auto& want = golden["parameters"][i++];
+        BOOST_TEST(parameter_name == want["name"].get<std::string>());
+        BOOST_TEST((parameter.shape() == Shape(want["shape"].get<std::vector<std::int64_t>>())));
+      });
+  BOOST_TEST(i == golden["parameters"].size());
+}
+
+BOOST_AUTO_TEST_CASE(the_reference_configuration_has_its_parameters) {
+  const cria::nn::LlamaForCausalLM<float> model{cria::nn::LlamaConfig{}};
+  BOOST_TEST(cria::nn::parameter_count(model) == 8151840);
+  std::vector<std::pair<std::string, std::string>> want{{"model.embed_tokens.weight", "[4096, 288]"}};
+  for (int i = 0; i < 8; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    want.insert(want.end(), {{layer + "input_layernorm.weight", "[288]"},
+                             {layer + "self_attn.q_proj.weight", "[288, 288]"},
+                             {layer + "self_attn.k_proj.weight", "[72, 288]"},
+                             {layer + "self_attn.v_proj.weight", "[72, 288]"},
+                             {layer + "self_attn.o_proj.weight", "[288, 288]"},
+                             {layer + "post_attention_layernorm.weight", "[288]"},
+                             {layer + "mlp.gate_proj.weight", "[768, 288]"},
+                             {layer + "mlp.up_proj.weight", "[768, 288]"},
+                             {layer + "mlp.down_proj.weight", "[288, 768]"}});
+  }
+  want.emplace_back("model.norm.weight", "[288]");
+  std::vector<std::pair<std::string, std::string>> got;
+  cria::nn::for_each_parameter(model, [&](const std::string& name, const Parameter<float>& parameter) {
+    got.emplace_back(name, to_string(parameter.shape()));
+  });
+  BOOST_TEST((got == want));
+}
+
+BOOST_AUTO_TEST_CASE(initialisation_scales_the_residual_projections) {
+  cria::nn::LlamaConfig config;
+  config.vocab_size = 64;
+  const auto deviation = [](const Parameter<float>& parameter) {
+    double squares = 0;
+    for (const float x : parameter.value().to_vector())
+      squares += static_cast<double>(x) * static_cast<double>(x);
+    return std::sqrt(squares / static_cast<double>(parameter.size()));
+  };
+  cria::nn::LlamaForCausalLM<float> model(config);
+  initialize(model, Rng(1));
+  const auto& mlp = model.model.layers[3].mlp;
+  const auto five_percent = boost::test_tools::tolerance(0.05);
+  BOOST_TEST(deviation(model.model.embed_tokens.weight) == 0.02, five_percent);
+  BOOST_TEST(deviation(mlp.up_proj.weight) == 0.02, five_percent);
+  BOOST_TEST(deviation(mlp.down_proj.weight) == 0.005, five_percent);
+  BOOST_TEST(deviation(model.model.layers[3].self_attn.o_proj.weight) == 0.005, five_percent);
+  BOOST_TEST(deviation(model.model.norm.weight) == 1.0);
+  initialize(model, Rng(1), cria::nn::ResidualScaling::llama2c);
+  BOOST_TEST(deviation(mlp.up_proj.weight) == 0.005, five_percent);
+  BOOST_TEST(deviation(mlp.down_proj.weight) == 0.02, five_percent);
+}
+
+BOOST_AUTO_TEST_CASE(key_value_caches_give_the_logits_of_the_whole_text) {
+  const auto golden = golden_json("tied_kv2.json");
+  const auto model = golden_model<float>(golden);
+  const auto tokens = golden_batch(golden, 0).inputs.to_vector();
+  const auto length = golden["positions"].get<std::size_t>();
+  const auto text = std::span(tokens).first(length);
+  const auto vocab = static_cast<std::size_t>(model.config.vocab_size);
+  const auto whole =
+      model.logits(Tensor<std::int32_t>::from({1, static_cast<std::int64_t>(length)}, text)).to_vector();
+  std::vector<cria::nn::KeyValueCache<float>> caches;
+  // The first five tokens at once, then one by one.
+  for (std::size_t seen = 0; seen < length;) {
+    const std::size_t next = seen == 0 ? 5 : 1;
+    const auto logits = model.next_logits(
+        Tensor<std::int32_t>::from({1, static_cast<std::int64_t>(next)}, text.subspan(seen, next)), caches);
+    seen += next;
+    const auto got = logits.to_vector();
+    for (std::size_t v = 0; v < vocab; ++v)
+      BOOST_TEST(std::abs(got[v] - whole[(seen - 1) * vocab + v]) < 1e-5f);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
+  const auto message = [](auto change) {
+    cria::nn::LlamaConfig config;
+    change(config);
+    return test::error_message<ConfigError>([&] { cria::nn::LlamaForCausalLM<float> model(config); });
+  };
+  BOOST_TEST(message([](auto& c) { c.hidden_size = 100; }) ==
+             "hidden_size = 100 must be a multiple of num_attention_heads = 8");
+  BOOST_TEST(message([](auto& c) { c.num_key_value_heads = 3; }) ==
+             "num_attention_heads = 8 must be a multiple of num_key_value_heads = 3");
+  BOOST_TEST(message([](auto& c) { c.num_hidden_layers = 0; }) ==
+             "num_hidden_layers is 0; it must be at least 1");
+  BOOST_TEST(message([](auto& c) { c.hidden_size = 8 * 9; }) ==
+             "hidden_size / num_attention_heads = 9 must be even, because rotary embeddings turn pairs");
+  const auto golden = golden_json("tied_kv4.json");
+  const auto model = golden_model<float>(golden);
+  BOOST_TEST(
+      test::error_message<ShapeError>([&] {
+        model.logits(Tensor<std::int32_t>::zeros({1, 65}));
+      }) ==
+      "LlamaForCausalLM: tokens is [1, 65]; at most max_position_embeddings = 64 positions are allowed");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

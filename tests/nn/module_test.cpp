@@ -1,0 +1,94 @@
+#include "cria/nn/module.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "cria/cria.hpp"
+
+BOOST_AUTO_TEST_SUITE(nn)
+BOOST_AUTO_TEST_SUITE(module)
+
+namespace {
+
+using namespace cria;
+
+auto small_network() {
+  return cria::nn::Sequential{cria::nn::Linear<float>(2, 16), cria::nn::Relu{},
+                              cria::nn::Linear<float>(16, 1)};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parameters_are_named_by_their_path) {
+  auto network = small_network();
+  std::vector<std::string> names;
+  cria::nn::for_each_parameter(network, [&](const std::string& name, const auto&) { names.push_back(name); });
+  BOOST_TEST((names == std::vector<std::string>{"0.weight", "2.weight"}));
+  BOOST_TEST(cria::nn::parameter_count(network) == 2 * 16 + 16);
+}
+
+BOOST_AUTO_TEST_CASE(xor_is_learned) {
+  auto network = small_network();
+  cria::nn::initialize(network, Rng(42));
+  const auto x = Tensor<float>::from({4, 2}, {0, 0, 0, 1, 1, 0, 1, 1});
+  const auto y = Tensor<float>::from({4, 1}, {0, 1, 1, 0});
+  AdamW optimizer(network, {.learning_rate = 1e-2});
+  float last = 1;
+  for (int step = 0; step < 500; ++step) {
+    const auto loss = mean(square(network(x) - y));
+    last = loss.item();
+    backward(loss);
+    optimizer.step();
+  }
+  BOOST_TEST(last < 1e-3f);
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_shares_values_and_owns_gradients) {
+  auto network = cria::nn::Linear<double>(3, 2);
+  cria::nn::initialize(network, Rng(1));
+  auto other = cria::nn::replica(network);
+  backward(sum(other(Tensor<double>::full({1, 3}, 1.0))));
+  BOOST_TEST(!network.weight.has_grad());
+  BOOST_TEST(other.weight.has_grad());
+  network.weight.value().assign(std::vector<double>(6, 5.0));
+  BOOST_TEST(other.weight.value().to_vector()[0] == 5.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_clone_shares_nothing) {
+  auto network = cria::nn::Linear<double>(3, 2);
+  cria::nn::initialize(network, Rng(1));
+  auto other = cria::nn::clone(network);
+  BOOST_TEST((other.weight.value().to_vector() == network.weight.value().to_vector()));
+  const double before = other.weight.value().to_vector()[0];
+  network.weight.value().assign(std::vector<double>(6, 5.0));
+  BOOST_TEST(other.weight.value().to_vector()[0] == before);
+}
+
+BOOST_AUTO_TEST_CASE(state_dict_reads_and_writes_the_values) {
+  auto network = cria::nn::Linear<float>(3, 2);
+  cria::nn::initialize(network, Rng(1));
+  const auto state = cria::nn::state_dict(network);
+  BOOST_TEST_REQUIRE(state.size() == 1u);
+  BOOST_TEST(state[0].name == "weight");
+  BOOST_TEST(state[0].dtype == "float32");
+  const std::vector<float> values{1, 2, 3, 4, 5, 6};
+  state[0].write(std::as_bytes(std::span(values)));
+  BOOST_TEST((network.weight.value().to_vector() == values));
+}
+
+BOOST_AUTO_TEST_CASE(dropout_layers_draw_from_the_stream_and_rest_under_no_grad) {
+  const cria::nn::Dropout layer{0.5f};
+  auto x = Tensor<float>::full({1000}, 1.0f);
+  x.set_requires_grad();
+  const auto draw = [&](std::uint64_t seed) {
+    const cria::nn::DropoutStream stream{Rng(seed)};
+    return std::pair(layer(x).to_vector(), layer(x).to_vector());
+  };
+  BOOST_TEST((draw(1) == draw(1)));
+  BOOST_TEST((draw(1) != draw(2)));
+  BOOST_TEST((draw(1).first != draw(1).second));
+  const NoGrad guard;
+  BOOST_TEST((draw(1).first == x.to_vector()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,155 @@
+#include "cria/optim/adamw.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "cria/cria.hpp"
+#include "support/error_message.hpp"
+#include "support/llama_golden.hpp"
+
+BOOST_AUTO_TEST_SUITE(optim)
+BOOST_AUTO_TEST_SUITE(adamw)
+
+namespace {
+
+using namespace cria;
+
+/// One matrix [1, n] as a model; its loss is the sum of weight * gradient, so that the gradient is what we
+/// say.
+template <class T>
+struct Weights {
+  Parameter<T> weight;
+  explicit Weights(std::int64_t n) : weight({1, n}) {}
+  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
+
+  void set_gradient(const std::vector<acc_t<T>>& gradient) {
+    std::copy(gradient.begin(), gradient.end(), weight.grad_vec().data);
+  }
+};
+
+void check_against_pytorch(const char* name) {
+  const auto golden = test::golden_json("ops.json")[name];
+  Weights<double> model(5);
+  model.weight.value().assign(golden["parameter"]["values"].get<std::vector<double>>());
+  AdamW optimizer(model, {.learning_rate = golden["learning_rate"],
+                          .beta1 = golden["beta1"],
+                          .beta2 = golden["beta2"],
+                          .epsilon = golden["epsilon"],
+                          .weight_decay = golden["weight_decay"]});
+  for (int step = 0; step < 5; ++step) {
+    std::vector<double> gradient;
+    for (int i = 0; i < 5; ++i) gradient.push_back(std::sin(2 + 0.9 * step + 0.37 * i));
+    model.set_gradient(gradient);
+    optimizer.step();
+    const auto got = model.weight.value().to_vector();
+    const auto want =
+        golden["parameter_after_step"][static_cast<std::size_t>(step)].get<std::vector<double>>();
+    for (std::size_t i = 0; i < 5; ++i) BOOST_TEST(got[i] == want[i], boost::test_tools::tolerance(1e-13));
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(five_steps_are_pytorchs_with_decay) {
+  check_against_pytorch("adamw");
+}
+
+BOOST_AUTO_TEST_CASE(five_steps_are_pytorchs_without_decay) {
+  check_against_pytorch("adamw_without_decay");
+}
+
+BOOST_AUTO_TEST_CASE(a_step_clears_the_gradients) {
+  Weights<float> model(3);
+  model.weight.value().assign(std::vector<float>{1, 2, 3});
+  AdamW optimizer(model, {});
+  model.set_gradient({1, 1, 1});
+  optimizer.step();
+  BOOST_TEST(!model.weight.has_grad());
+  BOOST_TEST(optimizer.steps() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(matrices_decay_and_vectors_do_not) {
+  cria::nn::LlamaConfig config;
+  const cria::nn::LlamaForCausalLM<float> model(config);
+  auto handle = model;
+  const AdamW optimizer(handle, {});
+  BOOST_TEST(optimizer.decayed().values + optimizer.not_decayed().values == 8151840);
+  BOOST_TEST(optimizer.decayed().tensors == 1 + 8 * 7);
+  BOOST_TEST(optimizer.not_decayed().tensors == 8 * 2 + 1);
+  BOOST_TEST(optimizer.not_decayed().values == 17 * 288);
+}
+
+BOOST_AUTO_TEST_CASE(the_decay_rule_can_be_replaced) {
+  Weights<double> model(1);
+  model.weight.value().assign(std::vector<double>{2.0});
+  AdamW optimizer(model,
+                  {.learning_rate = 0.1, .decay = [](std::string_view, const Shape&) { return false; }});
+  model.set_gradient({0.0});
+  optimizer.step();
+  BOOST_TEST(model.weight.value().item() == 2.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_parameter_without_gradient_is_named_and_nothing_changes) {
+  auto network = cria::nn::Sequential{cria::nn::Linear<float>(2, 2), cria::nn::Linear<float>(2, 2)};
+  cria::nn::initialize(network, Rng(3));
+  AdamW optimizer(network, {});
+  const auto before = std::get<0>(network.modules).weight.value().to_vector();
+  backward(sum(std::get<0>(network.modules)(Tensor<float>::full({1, 2}, 1.0f))));
+  BOOST_TEST(test::error_message<AutogradError>([&] { optimizer.step(); }) ==
+             "AdamW: the parameter '1.weight' got no gradient; every parameter must take part in the loss");
+  BOOST_TEST((std::get<0>(network.modules).weight.value().to_vector() == before));
+  BOOST_TEST(optimizer.steps() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(bfloat16_weights_do_not_lose_small_updates) {
+  Weights<bfloat16> model(1);
+  model.weight.value().assign(std::vector{bfloat16(1.0f)});
+  // 1e-4 is far below the spacing of bfloat16 at 1, 2^-8: without a master copy nothing would ever move.
+  AdamW optimizer(model, {.learning_rate = 1e-4, .weight_decay = 0});
+  for (int step = 0; step < 100; ++step) {
+    model.set_gradient({1.0f});
+    optimizer.step();
+  }
+  BOOST_TEST(static_cast<float>(model.weight.value().item()) == 0.98828125f);  // 0.99 in bfloat16
+}
+
+BOOST_AUTO_TEST_CASE(saved_state_goes_on_bitwise) {
+  const auto start = [] {
+    Weights<bfloat16> model(2);
+    model.weight.value().assign(std::vector{bfloat16(1.0f), bfloat16(-0.5f)});
+    return model;
+  };
+  const auto gradient = [](int step) {
+    return std::vector<float>{std::sin(1.0f * static_cast<float>(step)), 0.3f};
+  };
+  auto straight = start();
+  AdamW one(straight, {.learning_rate = 0.01});
+  for (int step = 0; step < 6; ++step) {
+    straight.set_gradient(gradient(step));
+    one.step();
+  }
+  auto first = start();
+  AdamW two(first, {.learning_rate = 0.01});
+  for (int step = 0; step < 3; ++step) {
+    first.set_gradient(gradient(step));
+    two.step();
+  }
+  auto second = start();
+  AdamW three(second, {.learning_rate = 0.01});
+  second.weight.value().assign(first.weight.value().to_vector());
+  const auto from = two.state_dict(), to = three.state_dict();
+  BOOST_TEST_REQUIRE(from.size() == 3u);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    BOOST_TEST(from[i].name == to[i].name);
+    to[i].write(from[i].read());
+  }
+  three.set_steps(two.steps());
+  for (int step = 3; step < 6; ++step) {
+    second.set_gradient(gradient(step));
+    three.step();
+  }
+  for (std::size_t i = 0; i < from.size(); ++i)
+    BOOST_TEST((three.state_dict()[i].read() == one.state_dict()[i].read()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

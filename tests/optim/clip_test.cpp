@@ -1,0 +1,81 @@
+#include "cria/optim/clip.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <limits>
+
+#include "cria/cria.hpp"
+#include "support/llama_golden.hpp"
+
+BOOST_AUTO_TEST_SUITE(optim)
+BOOST_AUTO_TEST_SUITE(clip)
+
+namespace {
+
+using namespace cria;
+
+struct Two {
+  Parameter<double> first{{2, 3}}, second{{4}};
+  static void visit(auto& self, auto&& field) {
+    field("first", self.first);
+    field("second", self.second);
+  }
+};
+
+void set_gradient(Parameter<double>& parameter, const std::vector<double>& values) {
+  std::copy(values.begin(), values.end(), parameter.grad_vec().data);
+}
+
+void check_against_pytorch(const char* name) {
+  const auto golden = test::golden_json("ops.json")[name];
+  Two model;
+  set_gradient(model.first, golden["gradients"]["first"]["values"]);
+  set_gradient(model.second, golden["gradients"]["second"]["values"]);
+  BOOST_TEST(clip_grad_norm(model, golden["max_norm"]) == golden["norm"].get<double>(),
+             boost::test_tools::tolerance(1e-14));
+  const auto check = [&](Parameter<double>& parameter, const char* which) {
+    const auto got = parameter.grad().to_vector();
+    const auto want = golden["clipped"][which]["values"].get<std::vector<double>>();
+    for (std::size_t i = 0; i < want.size(); ++i)
+      BOOST_TEST(got[i] == want[i], boost::test_tools::tolerance(1e-14));
+  };
+  check(model.first, "first");
+  check(model.second, "second");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_large_gradient_is_scaled_as_pytorch_does) {
+  check_against_pytorch("clip_grad_norm");
+}
+
+BOOST_AUTO_TEST_CASE(a_small_gradient_stays) {
+  check_against_pytorch("clip_grad_norm_below_limit");
+}
+
+BOOST_AUTO_TEST_CASE(zero_turns_clipping_off) {
+  Two model;
+  set_gradient(model.first, std::vector<double>(6, 10.0));
+  clip_grad_norm(model, 0.0);
+  BOOST_TEST(model.first.grad().to_vector()[0] == 10.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_norm_that_is_not_finite_is_reported_and_scales_nothing) {
+  Two model;
+  set_gradient(model.first, {1, 2, 3, 4, 5, std::numeric_limits<double>::infinity()});
+  BOOST_TEST(std::isinf(clip_grad_norm(model, 1.0)));
+  BOOST_TEST(model.first.grad().to_vector()[1] == 2.0);
+  set_gradient(model.first, {1, 2, 3, 4, 5, std::numeric_limits<double>::quiet_NaN()});
+  BOOST_TEST(std::isnan(clip_grad_norm(model, 1.0)));
+}
+
+BOOST_AUTO_TEST_CASE(a_tied_weight_counts_once) {
+  const auto golden = test::golden_json("tied_kv2.json");
+  auto model = test::golden_model<float>(golden);
+  const auto batch = test::golden_batch(golden, 0);
+  backward(model.loss(batch.inputs, batch.targets));
+  BOOST_TEST(gradient_norm(model) == golden["gradient_norms_float64"][0].get<double>(),
+             boost::test_tools::tolerance(1e-6));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

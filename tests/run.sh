@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what is missing (Debian), builds and runs all tests. The last line is "N passed, N failed" (", N skipped").
+# CXX chooses the compiler; each has a build folder of its own.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+compiler=${CXX:-g++}
+build=$root/build/tests-$(basename "$compiler")
+
+"$root/.ci/install_packages.sh" || { echo "0 passed, 1 failed"; exit 1; }
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="$compiler" &&
+  cmake --build "$build" || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
+
+log=$build/tests.log
+ctest --test-dir "$build" --output-on-failure --no-tests=error -j1 | tee "$log"
+ctest_status=${PIPESTATUS[0]}
+failed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*(\*\*\*(Failed|Exception|Timeout|Not Run))' "$log" || true)
+skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped' "$log" || true)
+passed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed' "$log" || true)
+[ "$ctest_status" -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
+if [ "$skipped" -gt 0 ]; then
+  echo "$passed passed, $failed failed, $skipped skipped"
+else
+  echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/elementwise.hpp"
-#include "cria/backend/cpu/gemm.hpp"
 #include "cria/ops/cast.hpp"
 
 namespace cria {

@@ -4,6 +4,7 @@
 
 #include <Eigen/Core>
 
+#include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/dtype.hpp"
@@ -14,21 +15,10 @@ namespace cria::cpu {
 /// Whether an operand is used as it is or transposed.
 enum class Op { plain, transposed };
 
-/// to[i] = from[i]
-template <class From, class To>
-void convert(Vec<const From> from, Vec<To> to) {
-  parallel_for(to.size, 65536, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-    for (std::int64_t i = begin; i < end; ++i) {
-      to[i] = static_cast<To>(static_cast<acc_t<To>>(static_cast<acc_t<From>>(from[i])));
-    }
-  });
-}
-
 /// x as a matrix of A: itself if it has that type already, else a widened copy in `memory`.
 template <class A, class T>
 Rows<const A> widened(Rows<const T> x, const Scratch<A>& memory) {
-  convert<T, A>({x.data, x.rows * x.cols}, {memory.data(), x.rows * x.cols});
+  convert(Vec<const T>{x.data, x.rows * x.cols}, Vec<A>{memory.data(), x.rows * x.cols});
   return {memory.data(), x.rows, x.cols};
 }
 
@@ -63,16 +53,16 @@ void gemm(Op op_a, Rows<const T> a, Op op_b, Rows<const T> b, bool accumulate, R
   } else if constexpr (!std::is_same_v<C, A>) {
     const Scratch<A> memory(c.rows * c.cols);
     gemm(op_a, a, op_b, b, false, Rows<A>{memory.data(), c.rows, c.cols});
-    parallel_for(c.rows * c.cols, 65536, [=, sum = memory.data()](std::int64_t begin, std::int64_t end) {
-      if (accumulate) {
+    const Vec<A> sum{memory.data(), c.rows * c.cols};
+    const Vec<C> out{c.data, c.rows * c.cols};
+    if (accumulate) {
+      parallel_for(out.size, 65536, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i)
-          c.data[i] = static_cast<C>(static_cast<A>(c.data[i]) + sum[i]);
-      } else {
-#pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) c.data[i] = static_cast<C>(sum[i]);
-      }
-    });
+        for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<C>(static_cast<A>(out[i]) + sum[i]);
+      });
+    } else {
+      convert(Vec<const A>(sum), out);
+    }
   } else {
     if (!accumulate) Cpu::fill_zero(c.data, static_cast<std::size_t>(c.rows * c.cols) * sizeof(C));
     detail::eigen_gemm(op_a, a, op_b, b, c);

@@ -1,0 +1,143 @@
+#include "cria/ops/attention.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "support/error_message.hpp"
+#include "support/memory.hpp"
+#include "support/op_case.hpp"
+#include "support/threads.hpp"
+
+BOOST_AUTO_TEST_SUITE(ops)
+BOOST_AUTO_TEST_SUITE(attention)
+
+namespace {
+
+using namespace cria;
+using cria::test::error_message;
+using cria::test::Shapes;
+using cria::test::Values;
+
+struct Attention {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>, Tensor<T>>;
+  static Shapes heads(std::int64_t batch, std::int64_t length, std::int64_t keys, std::int64_t heads,
+                      std::int64_t kv_heads, std::int64_t dim) {
+    const Shape kv{batch, keys, kv_heads, dim};
+    return {{batch, length, heads, dim}, kv, kv};
+  }
+  static std::vector<Shapes> shapes() {
+    return {
+        heads(1, 1, 1, 1, 1, 4),     // one key, one query
+        heads(2, 31, 31, 4, 1, 6),   // all heads share one key/value head
+        heads(1, 32, 32, 4, 2, 8),   // two groups
+        heads(1, 33, 33, 3, 3, 5),   // every head its own
+        heads(1, 70, 70, 2, 1, 36),  // three tiles, a width that fills no register
+        heads(2, 3, 40, 2, 1, 6),    // the last queries of more keys
+        heads(1, 33, 70, 2, 2, 4),
+        heads(1, 1, 33, 2, 1, 36),  // a step of generation
+    };
+  }
+  static std::int64_t terms(const Shapes& shapes) { return shapes[1].dim(1) + shapes[1].dim(3); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {
+    return cria::attention(q, k, v);
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const std::int64_t batch = shapes[0].dim(0), length = shapes[0].dim(1), heads = shapes[0].dim(2);
+    const std::int64_t keys = shapes[1].dim(1), kv_heads = shapes[1].dim(2), dim = shapes[0].dim(3);
+    const auto at = [&](int input, std::int64_t b, std::int64_t t, std::int64_t h, std::int64_t d) {
+      const Shape& s = shapes[static_cast<std::size_t>(input)];
+      return inputs[static_cast<std::size_t>(input)]
+                   [static_cast<std::size_t>(((b * s.dim(1) + t) * s.dim(2) + h) * dim + d)];
+    };
+    Values y;
+    for (std::int64_t b = 0; b < batch; ++b) {
+      for (std::int64_t t = 0; t < length; ++t) {
+        for (std::int64_t h = 0; h < heads; ++h) {
+          const std::int64_t kv = h / (heads / kv_heads);
+          Values weight;
+          double sum = 0;
+          for (std::int64_t key = 0; key <= t + keys - length; ++key) {
+            double score = 0;
+            for (std::int64_t d = 0; d < dim; ++d) score += at(0, b, t, h, d) * at(1, b, key, kv, d);
+            weight.push_back(std::exp(score / std::sqrt(static_cast<double>(dim))));
+            sum += weight.back();
+          }
+          for (std::int64_t d = 0; d < dim; ++d) {
+            double out = 0;
+            for (std::size_t key = 0; key < weight.size(); ++key) {
+              out += weight[key] * at(2, b, static_cast<std::int64_t>(key), kv, d);
+            }
+            y.push_back(out / sum);
+          }
+        }
+      }
+    }
+    return y;
+  }
+};
+
+Tensor<float> zeros(const Shape& shape) {
+  return Tensor<float>::zeros(shape);
+}
+std::string message(const Shape& q, const Shape& k, const Shape& v) {
+  return error_message<ShapeError>([&] { cria::attention(zeros(q), zeros(k), zeros(v)); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(shapes_must_fit) {
+  BOOST_TEST(message({2, 3, 4}, {1, 2, 3, 4}, {1, 2, 3, 4}) == "attention: q is [2, 3, 4]; it must have 4 dimensions");
+  BOOST_TEST(message({1, 2, 3, 4}, {2, 3, 4}, {2, 3, 4}) == "attention: k is [2, 3, 4]; it must have 4 dimensions");
+  BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 3, 4}, {1, 2, 1, 4}) ==
+             "attention: shapes differ: k is [1, 2, 3, 4], v is [1, 2, 1, 4]; they must be equal");
+  BOOST_TEST(message({1, 2, 3, 4}, {2, 2, 3, 4}, {2, 2, 3, 4}) ==
+             "attention: dimensions differ: q is [1, 2, 3, 4], k is [2, 2, 3, 4]; q.dim(0) = 1 must equal k.dim(0) = 2");
+  BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 3, 5}, {1, 2, 3, 5}) ==
+             "attention: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 5]; q.dim(3) = 4 must equal k.dim(3) = 5");
+  BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 2, 4}, {1, 2, 2, 4}) ==
+             "attention: q is [1, 2, 3, 4]; q.dim(2) = 3 must be a multiple of k.dim(2) = 2");
+  BOOST_TEST(message({1, 2, 3, 4}, {1, 1, 3, 4}, {1, 1, 3, 4}) ==
+             "attention: q is [1, 2, 3, 4], k is [1, 1, 3, 4]; k.dim(1) = 1 must be at least q.dim(1) = 2");
+}
+
+BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
+  const auto q = Tensor<float>::full({1, 2, 1, 1}, 300), k = Tensor<float>::full({1, 2, 1, 1}, 300);
+  const auto v = Tensor<float>::from({1, 2, 1, 1}, {1, 3});
+  BOOST_TEST((cria::attention(q, k, v).to_vector() == std::vector<float>{1, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(memory_does_not_grow_with_the_square_of_the_length) {
+  const auto peak = [](std::int64_t length) {
+    auto q = zeros({1, length, 4, 8}), k = zeros({1, length, 4, 8}), v = zeros({1, length, 4, 8});
+    q.set_requires_grad();
+    k.set_requires_grad();
+    v.set_requires_grad();
+    return cria::test::on_threads(
+        1, [&] { return cria::test::peak_bytes([&] { backward(sum(cria::attention(q, k, v))); }); });
+  };
+  const std::size_t half = peak(1024), whole = peak(2048);
+  BOOST_TEST(whole > 2048u * 4 * 8 * sizeof(float));  // the output is counted
+  BOOST_TEST(whole < 2048u * 2048 * sizeof(float) / 4);
+  BOOST_TEST(whole < half * 5 / 2);
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
+  const Shapes shapes = Attention::heads(3, 70, 70, 6, 3, 12);
+  cria::test::check_threads_do_not_matter([&] {
+    const cria::test::detail::Run<Attention, float> run(
+        shapes, cria::test::detail::input_values<Attention, float>(shapes));
+    run.add_gradients();
+    Values all = cria::test::to_values(run.output());
+    for (const Values& gradient : run.gradients()) all.insert(all.end(), gradient.begin(), gradient.end());
+    return all;
+  });
+}
+
+CRIA_TEST_OPERATION(operation, Attention)
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,221 @@
+#include "cria/ops/elementwise.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "support/error_message.hpp"
+#include "support/op_case.hpp"
+#include "support/threads.hpp"
+
+BOOST_AUTO_TEST_SUITE(ops)
+BOOST_AUTO_TEST_SUITE(elementwise)
+
+namespace {
+
+using namespace cria;
+using cria::test::error_message;
+using cria::test::Shapes;
+using cria::test::Values;
+
+double away_from_zero(double x) {
+  return x + std::copysign(0.5, x);
+}
+
+/// Operation::f takes tensors, which is what is tested, and doubles, which is the reference.
+template <class Operation>
+struct Unary {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>>;
+  static std::vector<Shapes> shapes() { return {{{}}, {{1}}, {{0, 3}}, {{7}}, {{130}}, {{2, 3, 11}}}; }
+  static std::int64_t terms(const Shapes&) { return 4; }
+  static double input(double x) { return away_from_zero(x); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& x) {
+    return Operation::f(x);
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes&) {
+    Values y;
+    for (const double x : inputs[0]) y.push_back(Operation::f(x));
+    return y;
+  }
+};
+template <class Operation>
+struct Binary {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>>;
+  static std::vector<Shapes> shapes() {
+    return {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{5, 7}, {5, 7}}, {{2, 1, 65}, {2, 1, 65}}};
+  }
+  static std::int64_t terms(const Shapes&) { return 4; }
+  static double input(double x) { return away_from_zero(x); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& a, const Tensor<T>& b) {
+    return Operation::f(a, b);
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes&) {
+    Values y;
+    for (std::size_t i = 0; i < inputs[0].size(); ++i) y.push_back(Operation::f(inputs[0][i], inputs[1][i]));
+    return y;
+  }
+};
+
+struct Add : Binary<Add> {
+  static auto f(const auto& a, const auto& b) { return a + b; }
+};
+struct Subtract : Binary<Subtract> {
+  static auto f(const auto& a, const auto& b) { return a - b; }
+};
+struct Multiply : Binary<Multiply> {
+  static auto f(const auto& a, const auto& b) { return a * b; }
+};
+struct Divide : Binary<Divide> {
+  static auto f(const auto& a, const auto& b) { return a / b; }
+};
+struct SwiGlu : Binary<SwiGlu> {
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& gate, const Tensor<T>& up) {
+    return cria::swiglu(gate, up);
+  }
+  static double f(double gate, double up) { return gate / (1 + std::exp(-gate)) * up; }
+};
+
+struct AddNumber : Unary<AddNumber> {
+  static auto f(const auto& x) { return x + 0.75f; }
+};
+struct NumberPlus : Unary<NumberPlus> {
+  static auto f(const auto& x) { return 0.75f + x; }
+};
+struct SubtractNumber : Unary<SubtractNumber> {
+  static auto f(const auto& x) { return x - 0.75f; }
+};
+struct NumberMinus : Unary<NumberMinus> {
+  static auto f(const auto& x) { return 0.75f - x; }
+};
+struct Negate : Unary<Negate> {
+  static auto f(const auto& x) { return -x; }
+};
+struct MultiplyByNumber : Unary<MultiplyByNumber> {
+  static auto f(const auto& x) { return x * 1.5f; }
+};
+struct NumberTimes : Unary<NumberTimes> {
+  static auto f(const auto& x) { return 1.5f * x; }
+};
+struct DivideByNumber : Unary<DivideByNumber> {
+  static auto f(const auto& x) { return x / 0.75f; }
+};
+struct NumberOver : Unary<NumberOver> {
+  static auto f(const auto& x) { return 0.75f / x; }
+};
+struct Square : Unary<Square> {
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& x) {
+    return cria::square(x);
+  }
+  static double f(double x) { return x * x; }
+};
+struct Exp : Unary<Exp> {
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& x) {
+    return cria::exp(x);
+  }
+  static double f(double x) { return std::exp(x); }
+};
+struct Log : Unary<Log> {
+  static double input(double x) { return std::abs(away_from_zero(x)); }
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& x) {
+    return cria::log(x);
+  }
+  static double f(double x) { return std::log(x); }
+};
+struct Relu : Unary<Relu> {
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& x) {
+    return cria::relu(x);
+  }
+  static double f(double x) { return std::max(x, 0.0); }
+};
+struct Silu : Unary<Silu> {
+  template <class T>
+  static Tensor<T> f(const Tensor<T>& x) {
+    return cria::silu(x);
+  }
+  static double f(double x) { return x / (1 + std::exp(-x)); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(shapes_must_be_equal) {
+  const auto a = Tensor<float>::zeros({2, 3}), b = Tensor<float>::zeros({3, 2});
+  const auto message = [](const char* op) {
+    return std::string(op) + ": shapes differ: a is [2, 3], b is [3, 2]; they must be equal";
+  };
+  BOOST_TEST(error_message<ShapeError>([&] { a + b; }) == message("add"));
+  BOOST_TEST(error_message<ShapeError>([&] { a - b; }) == message("subtract"));
+  BOOST_TEST(error_message<ShapeError>([&] { a* b; }) == message("multiply"));
+  BOOST_TEST(error_message<ShapeError>([&] { a / b; }) == message("divide"));
+  BOOST_TEST(error_message<ShapeError>([&] { cria::swiglu(a, b); }) == message("swiglu"));
+}
+
+BOOST_AUTO_TEST_CASE(a_tensor_may_be_both_operands) {
+  auto x = Tensor<float>::from({3}, {1, -2, 3}).set_requires_grad();
+  backward(sum(x * x));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{2, -4, 6}));
+  x.clear_grad();
+  backward(sum(x - x));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{0, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(silu_keeps_the_ends_of_the_range) {
+  const auto y = cria::silu(Tensor<float>::from({4}, {-1e30f, -200, 200, 1e30f})).to_vector();
+  BOOST_TEST(y[0] == 0.0f);
+  BOOST_TEST(y[1] == 0.0f);
+  BOOST_TEST(y[2] == 200.0f);
+  BOOST_TEST(y[3] == 1e30f);
+}
+
+BOOST_AUTO_TEST_CASE(relu_has_derivative_zero_at_zero) {
+  auto x = Tensor<float>::from({3}, {-1, 0, 1}).set_requires_grad();
+  backward(sum(cria::relu(x)));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{0, 0, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
+  const Shape shape{100001};
+  cria::test::check_threads_do_not_matter([&] {
+    auto gate = Tensor<float>::from(shape, cria::test::rounded<float>(cria::test::normals(shape.size(), 1)));
+    auto up = Tensor<float>::from(shape, cria::test::rounded<float>(cria::test::normals(shape.size(), 2)));
+    gate.set_requires_grad();
+    const auto y = cria::swiglu(cria::exp(gate), up);
+    backward(sum(y));
+    Values all = cria::test::to_values(y);
+    const Values gradient = cria::test::to_values(gate.grad());
+    all.insert(all.end(), gradient.begin(), gradient.end());
+    return all;
+  });
+}
+
+CRIA_TEST_OPERATION(add, Add)
+CRIA_TEST_OPERATION(subtract, Subtract)
+CRIA_TEST_OPERATION(multiply, Multiply)
+CRIA_TEST_OPERATION(divide, Divide)
+CRIA_TEST_OPERATION(swiglu, SwiGlu)
+CRIA_TEST_OPERATION(add_number, AddNumber)
+CRIA_TEST_OPERATION(number_plus, NumberPlus)
+CRIA_TEST_OPERATION(subtract_number, SubtractNumber)
+CRIA_TEST_OPERATION(number_minus, NumberMinus)
+CRIA_TEST_OPERATION(negate, Negate)
+CRIA_TEST_OPERATION(multiply_by_number, MultiplyByNumber)
+CRIA_TEST_OPERATION(number_times, NumberTimes)
+CRIA_TEST_OPERATION(divide_by_number, DivideByNumber)
+CRIA_TEST_OPERATION(number_over, NumberOver)
+CRIA_TEST_OPERATION(square, Square)
+CRIA_TEST_OPERATION(exp, Exp)
+CRIA_TEST_OPERATION(log, Log)
+CRIA_TEST_OPERATION(relu, Relu)
+CRIA_TEST_OPERATION(silu, Silu)
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,84 @@
+#include "cria/ops/rms_norm.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "support/error_message.hpp"
+#include "support/op_case.hpp"
+#include "support/threads.hpp"
+
+BOOST_AUTO_TEST_SUITE(ops)
+BOOST_AUTO_TEST_SUITE(rms_norm)
+
+namespace {
+
+using namespace cria;
+using cria::test::error_message;
+using cria::test::Shapes;
+using cria::test::Values;
+
+struct RmsNorm {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>, Parameter<T>>;
+  static std::vector<Shapes> shapes() {
+    return {{{1}, {1}}, {{33}, {33}}, {{0, 4}, {4}}, {{5, 7}, {7}}, {{2, 3, 67}, {67}}};
+  }
+  static std::int64_t terms(const Shapes& shapes) { return shapes[1].size(); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& x, const Parameter<T>& weight) {
+    return cria::rms_norm(x, weight, 0.25f);
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes&) {
+    const auto& [x, weight] = std::tie(inputs[0], inputs[1]);
+    const std::size_t n = weight.size();
+    Values y;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      double squares = 0;
+      for (std::size_t j = i / n * n; j < (i / n + 1) * n; ++j) squares += x[j] * x[j];
+      y.push_back(x[i] / std::sqrt(squares / static_cast<double>(n) + 0.25) * weight[i % n]);
+    }
+    return y;
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(weight_must_have_the_size_of_the_last_dimension) {
+  const auto x = Tensor<float>::zeros({2, 3});
+  BOOST_TEST(error_message<ShapeError>([&] { cria::rms_norm(x, Parameter<float>({4})); }) ==
+             "rms_norm: dimensions differ: x is [2, 3], weight is [4]; x.dim(-1) = 3 must equal weight.dim(0) = 4");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::rms_norm(x, Parameter<float>({1, 3})); }) ==
+             "rms_norm: weight is [1, 3]; it must have 1 dimensions");
+  BOOST_TEST(error_message<ShapeError>([&] {
+               cria::rms_norm(Tensor<float>::scalar(1), Parameter<float>({1}));
+             }) == "rms_norm: x is []; it must have at least 1 dimensions");
+}
+
+BOOST_AUTO_TEST_CASE(zeros_stay_zero) {
+  Parameter<float> weight({3});
+  weight.value().assign(std::vector<float>{1, 2, 3});
+  const auto y = cria::rms_norm(Tensor<float>::zeros({2, 3}), weight);
+  for (const float value : y.to_vector()) BOOST_TEST(value == 0.0f);
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
+  const Shape shape{301, 257};
+  cria::test::check_threads_do_not_matter([&] {
+    auto x = Tensor<float>::from(shape, cria::test::rounded<float>(cria::test::normals(shape.size(), 1)));
+    Parameter<float> weight({257});
+    weight.value().assign(cria::test::rounded<float>(cria::test::normals(257, 2)));
+    x.set_requires_grad();
+    backward(sum(cria::square(cria::rms_norm(x, weight))));
+    Values all = cria::test::to_values(x.grad());
+    const Values gradient = cria::test::to_values(weight.grad());
+    all.insert(all.end(), gradient.begin(), gradient.end());
+    return all;
+  });
+}
+
+CRIA_TEST_OPERATION(operation, RmsNorm)
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

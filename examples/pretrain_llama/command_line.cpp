@@ -55,13 +55,12 @@ std::vector<std::string> config_arguments(const std::string& path) {
   return arguments;
 }
 
-/// The options that a checkpoint's run had, as arguments.
+/// The options that the run of a checkpoint had, as arguments.
 std::vector<std::string> stored_arguments(const std::string& out_dir) {
-  const auto folder = cria::io::find_complete_folder(std::filesystem::path(out_dir) / "ckpt");
-  const std::filesystem::path path = folder / "state.json";
-  const auto state = nlohmann::json::parse(cria::io::read_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!state.is_object() || !state.contains("options") || !state["options"].is_object()) {
-    throw cria::FileError(path.string(), "holds no options of a run; the file is damaged");
+  const FoundCheckpoint found = find_checkpoint(std::filesystem::path(out_dir) / "ckpt");
+  const auto& state = found.state;
+  if (!state.contains("options") || !state["options"].is_object()) {
+    throw cria::FileError((found.folder / "state.json").string(), "holds no options of a run");
   }
   std::vector<std::string> arguments;
   for (const auto& [name, value] : state["options"].items()) {

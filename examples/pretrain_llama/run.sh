@@ -12,7 +12,7 @@ for argument in "$@"; do
 done
 
 "$root/.ci/install_packages.sh"
-cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_BUILD_TESTS=OFF \
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_BUILD_TESTS=OFF -DCRIA_BUILD_BENCHMARKS=OFF \
   -DCRIA_BUILD_EXAMPLES=ON >"$root/build.log" 2>&1 || { cat "$root/build.log" >&2; exit 1; }
 rm -f "$root/build.log"
 cmake --build "$build" --target pretrain_llama

@@ -30,14 +30,13 @@ struct Attention {
   }
   static std::vector<Shapes> shapes() {
     return {
-        heads(1, 1, 1, 1, 1, 4),     // one key, one query
-        heads(2, 31, 31, 4, 1, 6),   // all heads share one key/value head
-        heads(1, 32, 32, 4, 2, 8),   // two groups
-        heads(1, 33, 33, 3, 3, 5),   // every head its own
-        heads(1, 70, 70, 2, 1, 36),  // three tiles, a width that fills no register
-        heads(2, 3, 40, 2, 1, 6),    // the last queries of more keys
-        heads(1, 33, 70, 2, 2, 4),
-        heads(1, 1, 33, 2, 1, 36),  // a step of generation
+        heads(1, 1, 1, 1, 1, 4),                                // one key, one query
+        heads(2, 31, 31, 4, 1, 6),                              // all heads share one key/value head
+        heads(1, 32, 32, 4, 2, 8),                              // two groups
+        heads(1, 33, 33, 3, 3, 5),                              // every head its own
+        heads(1, 70, 70, 2, 1, 36),                             // three tiles, a width that fills no register
+        heads(2, 3, 40, 2, 1, 6),                               // the last queries of more keys
+        heads(1, 33, 70, 2, 2, 4),  heads(1, 1, 33, 2, 1, 36),  // a step of generation
     };
   }
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].dim(1) + shapes[1].dim(3); }
@@ -90,18 +89,22 @@ std::string message(const Shape& q, const Shape& k, const Shape& v) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
-  BOOST_TEST(message({2, 3, 4}, {1, 2, 3, 4}, {1, 2, 3, 4}) == "attention: q is [2, 3, 4]; it must have 4 dimensions");
-  BOOST_TEST(message({1, 2, 3, 4}, {2, 3, 4}, {2, 3, 4}) == "attention: k is [2, 3, 4]; it must have 4 dimensions");
+  BOOST_TEST(message({2, 3, 4}, {1, 2, 3, 4}, {1, 2, 3, 4}) ==
+             "attention: q is [2, 3, 4]; it must have 4 dimensions");
+  BOOST_TEST(message({1, 2, 3, 4}, {2, 3, 4}, {2, 3, 4}) ==
+             "attention: k is [2, 3, 4]; it must have 4 dimensions");
   BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 3, 4}, {1, 2, 1, 4}) ==
              "attention: shapes differ: k is [1, 2, 3, 4], v is [1, 2, 1, 4]; they must be equal");
   BOOST_TEST(message({1, 2, 3, 4}, {2, 2, 3, 4}, {2, 2, 3, 4}) ==
-             "attention: dimensions differ: q is [1, 2, 3, 4], k is [2, 2, 3, 4]; q.dim(0) = 1 must equal k.dim(0) = 2");
+             "attention: dimensions differ: q is [1, 2, 3, 4], k is [2, 2, 3, 4]; q.dim(0) = 1 must equal "
+             "k.dim(0) = 2");
   BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 3, 5}, {1, 2, 3, 5}) ==
-             "attention: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 5]; q.dim(3) = 4 must equal k.dim(3) = 5");
+             "attention: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 5]; q.dim(3) = 4 must equal "
+             "k.dim(3) = 5");
   BOOST_TEST(message({1, 2, 3, 4}, {1, 2, 2, 4}, {1, 2, 2, 4}) ==
              "attention: q is [1, 2, 3, 4]; q.dim(2) = 3 must be a multiple of k.dim(2) = 2");
   BOOST_TEST(message({1, 2, 3, 4}, {1, 1, 3, 4}, {1, 1, 3, 4}) ==
-             "attention: q is [1, 2, 3, 4], k is [1, 1, 3, 4]; k.dim(1) = 1 must be at least q.dim(1) = 2");
+             "attention: k is [1, 1, 3, 4], q is [1, 2, 3, 4]; k.dim(1) = 1 must be at least q.dim(1) = 2");
 }
 
 BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
@@ -127,12 +130,11 @@ BOOST_AUTO_TEST_CASE(memory_does_not_grow_with_the_square_of_the_length) {
 
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   const Shapes shapes = Attention::heads(3, 70, 70, 6, 3, 12);
+  const auto op = cria::test::operation<Attention, float>("attention");
   cria::test::check_threads_do_not_matter([&] {
-    const cria::test::detail::Run<Attention, float> run(
-        shapes, cria::test::detail::input_values<Attention, float>(shapes));
-    run.add_gradients();
-    Values all = cria::test::to_values(run.output());
-    for (const Values& gradient : run.gradients()) all.insert(all.end(), gradient.begin(), gradient.end());
+    const auto result = op.run(shapes, op.values(shapes), op.all_wanted());
+    Values all = result.output;
+    for (const Values& gradient : result.gradients) all.insert(all.end(), gradient.begin(), gradient.end());
     return all;
   });
 }

@@ -63,7 +63,8 @@ struct LinearCrossEntropy {
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].size() + shapes[0].size(); }
   template <class T>
   static Tensor<acc_t<T>> run(const Tensor<T>& x, const Parameter<T>& weight) {
-    return cria::linear_cross_entropy(x, weight, some_ignored(x.shape().leading(), weight.shape().dim(0)), -1);
+    return cria::linear_cross_entropy(x, weight, some_ignored(x.shape().leading(), weight.shape().dim(0)),
+                                      -1);
   }
   static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
     const auto dim = static_cast<std::size_t>(shapes[1].dim(1));
@@ -94,21 +95,27 @@ BOOST_AUTO_TEST_CASE(targets_must_be_classes) {
     return error_message<ShapeError>([&] { cria::cross_entropy(logits, targets, -1); });
   };
   BOOST_TEST(message(-1) == "(nothing thrown)");
-  BOOST_TEST(message(5) ==
-             "cross_entropy: target 5 at position 1 is not a class; it must be in [0, 5) or -1 to be ignored");
-  BOOST_TEST(message(-2) ==
-             "cross_entropy: target -2 at position 1 is not a class; it must be in [0, 5) or -1 to be ignored");
+  BOOST_TEST(
+      message(5) ==
+      "cross_entropy: target 5 at position 1 is not a class; it must be in [0, 5) or -1 to be ignored");
+  BOOST_TEST(
+      message(-2) ==
+      "cross_entropy: target -2 at position 1 is not a class; it must be in [0, 5) or -1 to be ignored");
   BOOST_TEST(error_message<ShapeError>([] {
                cria::linear_cross_entropy(Tensor<double>::zeros({1, 2}), weight_of({5, 2}),
                                           Tensor<std::int32_t>::from({1}, {7}));
              }) ==
-             "linear_cross_entropy: target 7 at position 0 is not a class; it must be in [0, 5) or -100 to be ignored");
+             "linear_cross_entropy: target 7 at position 0 is not a class; it must be in [0, 5) or -100 to "
+             "be ignored");
 }
 
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
   const auto targets = cria::test::indices({3}, 2);
-  BOOST_TEST(error_message<ShapeError>([&] { cria::cross_entropy(Tensor<float>::zeros({2, 5}), targets); }) ==
-             "cross_entropy: shapes differ: logits without its last dimension is [2], targets is [3]; they must be equal");
+  BOOST_TEST(error_message<ShapeError>([&] {
+               cria::cross_entropy(Tensor<float>::zeros({2, 5}), targets);
+             }) ==
+             "cross_entropy: shapes differ: logits without its last dimension is [2], targets is [3]; they "
+             "must be equal");
   BOOST_TEST(error_message<ShapeError>([&] { cria::cross_entropy(Tensor<float>::scalar(0), targets); }) ==
              "cross_entropy: logits is []; it must have at least 1 dimensions");
   const auto message = [&](const Shape& x, const Shape& weight) {
@@ -158,8 +165,8 @@ BOOST_AUTO_TEST_CASE(linear_cross_entropy_equals_its_parts) {
   BOOST_TEST(std::abs(fused.item() - loss.item()) < 1e-13);
   backward(loss, 0.25);
   backward(fused, 0.25);
-  cria::test::check_close("gradient of x", cria::test::to_values(fused_x.grad()), cria::test::to_values(x.grad()),
-                          1e-13);
+  cria::test::check_close("gradient of x", cria::test::to_values(fused_x.grad()),
+                          cria::test::to_values(x.grad()), 1e-13);
   cria::test::check_close("gradient of weight", cria::test::to_values(fused_weight.grad()),
                           cria::test::to_values(weight.grad()), 1e-13);
 }

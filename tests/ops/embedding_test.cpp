@@ -49,10 +49,14 @@ BOOST_AUTO_TEST_CASE(the_output_has_the_shape_of_the_tokens_and_a_row) {
 BOOST_AUTO_TEST_CASE(tokens_must_be_in_the_vocabulary) {
   const Parameter<float> weight({5, 4});
   const auto message = [&](std::int32_t token) {
-    return error_message<ShapeError>([&] { cria::embedding(Tensor<std::int32_t>::from({3}, {0, 4, token}), weight); });
+    return error_message<ShapeError>([&] {
+      cria::embedding(Tensor<std::int32_t>::from({3}, {0, 4, token}), weight);
+    });
   };
-  BOOST_TEST(message(5) == "embedding: token 5 at position 2 is outside the vocabulary; it must be in [0, 5)");
-  BOOST_TEST(message(-1) == "embedding: token -1 at position 2 is outside the vocabulary; it must be in [0, 5)");
+  BOOST_TEST(message(5) ==
+             "embedding: token 5 at position 2 is outside the vocabulary; it must be in [0, 5)");
+  BOOST_TEST(message(-1) ==
+             "embedding: token -1 at position 2 is outside the vocabulary; it must be in [0, 5)");
   BOOST_TEST(error_message<ShapeError>([] {
                cria::embedding(cria::test::indices({2}, 2), Parameter<float>({5}));
              }) == "embedding: weight is [5]; it must have 2 dimensions");

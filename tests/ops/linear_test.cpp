@@ -29,7 +29,8 @@ struct Linear {
     return cria::linear(x, weight);
   }
   static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
-    const auto out = static_cast<std::size_t>(shapes[1].dim(0)), in = static_cast<std::size_t>(shapes[1].dim(1));
+    const auto out = static_cast<std::size_t>(shapes[1].dim(0)),
+               in = static_cast<std::size_t>(shapes[1].dim(1));
     Values y;
     for (std::size_t row = 0; row < inputs[0].size() / in; ++row) {
       for (std::size_t o = 0; o < out; ++o) {
@@ -46,12 +47,14 @@ struct Linear {
 
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
   const auto message = [](const Shape& x, const Shape& weight) {
-    return error_message<ShapeError>([&] { cria::linear(Tensor<float>::zeros(x), Parameter<float>(weight)); });
+    return error_message<ShapeError>(
+        [&] { cria::linear(Tensor<float>::zeros(x), Parameter<float>(weight)); });
   };
   BOOST_TEST(message({}, {2, 3}) == "linear: x is []; it must have at least 1 dimensions");
   BOOST_TEST(message({2, 3}, {3}) == "linear: weight is [3]; it must have 2 dimensions");
   BOOST_TEST(message({2, 3}, {3, 4}) ==
-             "linear: dimensions differ: x is [2, 3], weight is [3, 4]; x.dim(-1) = 3 must equal weight.dim(-1) = 4");
+             "linear: dimensions differ: x is [2, 3], weight is [3, 4]; x.dim(-1) = 3 must equal "
+             "weight.dim(-1) = 4");
 }
 
 CRIA_TEST_OPERATION(operation, Linear)

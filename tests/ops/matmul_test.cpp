@@ -29,7 +29,8 @@ struct MatMul {
     return cria::matmul(a, b);
   }
   static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
-    const auto m = static_cast<std::size_t>(shapes[0].dim(-2)), k = static_cast<std::size_t>(shapes[0].dim(-1));
+    const auto m = static_cast<std::size_t>(shapes[0].dim(-2)),
+               k = static_cast<std::size_t>(shapes[0].dim(-1));
     const auto n = static_cast<std::size_t>(shapes[1].dim(-1));
     const auto batch = static_cast<std::size_t>(shapes[0].product(0, shapes[0].rank() - 2));
     Values y;
@@ -37,7 +38,8 @@ struct MatMul {
       for (std::size_t i = 0; i < m; ++i) {
         for (std::size_t j = 0; j < n; ++j) {
           double sum = 0;
-          for (std::size_t l = 0; l < k; ++l) sum += inputs[0][(b * m + i) * k + l] * inputs[1][(b * k + l) * n + j];
+          for (std::size_t l = 0; l < k; ++l)
+            sum += inputs[0][(b * m + i) * k + l] * inputs[1][(b * k + l) * n + j];
           y.push_back(sum);
         }
       }
@@ -55,8 +57,9 @@ std::string message(const Shape& a, const Shape& b) {
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
   BOOST_TEST(message({3}, {3}) == "matmul: a is [3]; it must have at least 2 dimensions");
   BOOST_TEST(message({2, 3}, {1, 3, 2}) == "matmul: b is [1, 3, 2]; it must have 2 dimensions");
-  BOOST_TEST(message({2, 3, 4}, {1, 4, 5}) ==
-             "matmul: dimensions differ: a is [2, 3, 4], b is [1, 4, 5]; a.dim(0) = 2 must equal b.dim(0) = 1");
+  BOOST_TEST(
+      message({2, 3, 4}, {1, 4, 5}) ==
+      "matmul: dimensions differ: a is [2, 3, 4], b is [1, 4, 5]; a.dim(0) = 2 must equal b.dim(0) = 1");
   BOOST_TEST(message({2, 3}, {4, 5}) ==
              "matmul: dimensions differ: a is [2, 3], b is [4, 5]; a.dim(-1) = 3 must equal b.dim(-2) = 4");
 }

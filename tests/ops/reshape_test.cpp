@@ -41,7 +41,8 @@ struct Transpose {
     Values y;
     for (std::int64_t i = 0; i < to.size(); ++i) {
       std::vector<std::int64_t> index;
-      for (int axis = 0; axis < to.rank(); ++axis) index.push_back(i / to.product(axis + 1, to.rank()) % to.dim(axis));
+      for (int axis = 0; axis < to.rank(); ++axis)
+        index.push_back(i / to.product(axis + 1, to.rank()) % to.dim(axis));
       std::swap(index[static_cast<std::size_t>(a)], index[static_cast<std::size_t>(b)]);
       std::int64_t source = 0;
       for (int axis = 0; axis < from.rank(); ++axis) {
@@ -64,14 +65,22 @@ BOOST_AUTO_TEST_CASE(reshape_shares_the_memory) {
 }
 
 BOOST_AUTO_TEST_CASE(the_number_of_elements_must_stay_the_same) {
-  BOOST_TEST(error_message<ShapeError>([] { cria::reshape(Tensor<float>::zeros({2, 3}), {7}); }) ==
-             "reshape: sizes differ: x is [2, 3], shape is [7]; 6 elements must equal 7");
+  BOOST_TEST(error_message<ShapeError>([] {
+               cria::reshape(Tensor<float>::zeros({2, 3}), {7});
+             }) == "reshape: sizes differ: x is [2, 3], shape is [7]; 6 elements must equal 7");
 }
 
 BOOST_AUTO_TEST_CASE(transposed_dimensions_must_exist) {
   const auto x = Tensor<float>::zeros({2, 3});
-  BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, 0, 2); }) == "Shape: [2, 3] has no dimension 2");
-  BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, -3, 0); }) == "Shape: [2, 3] has no dimension -3");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, 0, 2); }) ==
+             "Shape: [2, 3] has no dimension 2");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, -3, 0); }) ==
+             "Shape: [2, 3] has no dimension -3");
+}
+
+BOOST_AUTO_TEST_CASE(transposing_a_dimension_with_itself_changes_nothing) {
+  const auto x = Tensor<float>::from({2, 2}, {1, 2, 3, 4});
+  BOOST_TEST((cria::transpose(x, 1, -1).to_vector() == x.to_vector()));
 }
 
 BOOST_AUTO_TEST_CASE(transposing_swaps_the_shape) {
@@ -81,13 +90,11 @@ BOOST_AUTO_TEST_CASE(transposing_swaps_the_shape) {
 using First = Transpose<0, 1>;
 using Middle = Transpose<2, 1>;
 using Outer = Transpose<0, -1>;
-using Same = Transpose<1, 1>;
 
 CRIA_TEST_OPERATION(to_one_column, Reshape)
 CRIA_TEST_OPERATION(transpose_first_two, First)
 CRIA_TEST_OPERATION(transpose_second_and_third, Middle)
 CRIA_TEST_OPERATION(transpose_first_and_last, Outer)
-CRIA_TEST_OPERATION(transpose_one_with_itself, Same)
 
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -32,13 +32,15 @@ struct Rope {
     return cria::rope(x, start, 500.0f);
   }
   static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
-    const auto length = static_cast<std::size_t>(shapes[0].dim(1)), heads = static_cast<std::size_t>(shapes[0].dim(2));
+    const auto length = static_cast<std::size_t>(shapes[0].dim(1)),
+               heads = static_cast<std::size_t>(shapes[0].dim(2));
     const auto dim = static_cast<std::size_t>(shapes[0].dim(3));
     Values y = inputs[0];
     for (std::size_t head = 0; head < y.size(); head += dim) {
       const auto position = static_cast<double>(start) + static_cast<double>(head / dim / heads % length);
       for (std::size_t d = 0; d < dim / 2; ++d) {
-        const double angle = position * std::pow(500.0, -2.0 * static_cast<double>(d) / static_cast<double>(dim));
+        const double angle =
+            position * std::pow(500.0, -2.0 * static_cast<double>(d) / static_cast<double>(dim));
         const auto turned = std::complex(y[head + d], y[head + d + dim / 2]) * std::polar(1.0, angle);
         y[head + d] = turned.real();
         y[head + d + dim / 2] = turned.imag();
@@ -51,16 +53,19 @@ struct Rope {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(shapes_must_have_four_dimensions_the_last_even) {
-  BOOST_TEST(error_message<ShapeError>([] { cria::rope(Tensor<float>::zeros({2, 3, 4})); }) ==
-             "rope: x is [2, 3, 4]; it must have 4 dimensions");
-  BOOST_TEST(error_message<ShapeError>([] { cria::rope(Tensor<float>::zeros({1, 2, 3, 5})); }) ==
-             "rope: x is [1, 2, 3, 5]; x.dim(-1) = 5 must be a multiple of the pair size = 2");
+  BOOST_TEST(error_message<ShapeError>([] {
+               cria::rope(Tensor<float>::zeros({2, 3, 4}));
+             }) == "rope: x is [2, 3, 4]; it must have 4 dimensions");
+  BOOST_TEST(error_message<ShapeError>([] {
+               cria::rope(Tensor<float>::zeros({1, 2, 3, 5}));
+             }) == "rope: x is [1, 2, 3, 5]; x.dim(-1) = 5 must be a multiple of the pair size = 2");
 }
 
 BOOST_AUTO_TEST_CASE(a_sequence_can_be_rotated_in_pieces) {
   const auto values = cria::test::rounded<float>(cria::test::normals(6 * 8, 1));
   const auto whole = cria::rope(Tensor<float>::from({1, 6, 2, 4}, values)).to_vector();
-  const auto tail = cria::rope(Tensor<float>::from({1, 2, 2, 4}, std::span(values).subspan(32)), 4).to_vector();
+  const auto tail =
+      cria::rope(Tensor<float>::from({1, 2, 2, 4}, std::span(values).subspan(32)), 4).to_vector();
   BOOST_TEST((std::vector<float>(whole.begin() + 32, whole.end()) == tail));
 }
 

@@ -69,8 +69,8 @@ inline void check_close(const std::string& what, const Values& got, const Values
     }
   }
   if (wrong > 0) {
-    BOOST_ERROR(what << ": " << wrong << " of " << got.size() << " elements are wrong, the worst at index " << worst
-                     << ": got " << std::setprecision(17) << got[worst] << ", want " << want[worst]
+    BOOST_ERROR(what << ": " << wrong << " of " << got.size() << " elements are wrong, the worst at index "
+                     << worst << ": got " << std::setprecision(17) << got[worst] << ", want " << want[worst]
                      << ", tolerance " << tolerance);
   } else {
     BOOST_TEST(wrong == 0u);  // so that a test whose arrays all agree has checked something

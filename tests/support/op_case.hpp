@@ -34,7 +34,6 @@
 namespace cria::test {
 
 using Shapes = std::vector<Shape>;
-using ElementTypes = std::tuple<float, double, bfloat16, float16>;
 
 /// `size` normal random numbers.
 inline Values normals(std::int64_t size, std::uint64_t seed) {
@@ -61,6 +60,47 @@ inline Tensor<std::int32_t> indices(const Shape& shape, std::int64_t bound) {
   return Tensor<std::int32_t>::from(shape, values);
 }
 
+/// What one run of an operation gave.
+struct Result {
+  Values output;
+  double loss = 0;                              // the sum of the outputs, each times a fixed random number
+  bool recorded = false;                        // whether the output requires a gradient
+  std::vector<Values> gradients;                // of every input; empty for one that has none
+  std::vector<Values> gradients_of_two_losses;  // after the run was repeated on the same inputs
+};
+
+/// One case for one element type, without types: so the checks below are compiled once.
+struct Operation {
+  std::string name, dtype;
+  std::vector<Shapes> shapes;
+  std::vector<bool> is_parameter;  // of every input
+  Result (*run)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
+  Result (*run_in_double)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
+  Values (*reference)(const std::vector<Values>&, const Shapes&);
+  std::int64_t (*terms)(const Shapes&);
+  double (*tolerance)(std::int64_t terms);
+  double (*input)(double normal);  // in the operation's domain, rounded to the element type
+
+  std::string describe(const Shapes& of) const {
+    std::string text = name + " of " + dtype;
+    for (const Shape& shape : of) text += " " + to_string(shape);
+    return text;
+  }
+  std::string describe_gradient(const Shapes& of, std::size_t index) const {
+    return describe(of) + ", gradient of input " + std::to_string(index);
+  }
+  /// Random values for every input.
+  std::vector<Values> values(const Shapes& of) const {
+    std::vector<Values> result;
+    for (std::size_t i = 0; i < of.size(); ++i) {
+      result.push_back(normals(of[i].size(), i));
+      for (double& value : result.back()) value = input(value);
+    }
+    return result;
+  }
+  std::vector<bool> all_wanted() const { return std::vector<bool>(is_parameter.size(), true); }
+};
+
 namespace detail {
 
 template <class Input>
@@ -84,206 +124,174 @@ struct InputTraits<Parameter<T>> {
   }
 };
 
-/// An operation with inputs of type T for one entry of the case's shapes.
+/// Few digits, so that every element type holds them exactly.
+template <class T>
+Tensor<T> loss_weights(const Shape& shape) {
+  Values values = normals(shape.size(), 99);
+  for (double& value : values) value = std::round(value * 16) / 16;
+  return Tensor<T>::from(shape, rounded<T>(values));
+}
+
 template <class Case, class T>
-class Run {
- public:
+Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
   using Inputs = typename Case::template Inputs<T>;
-  static constexpr std::size_t count = std::tuple_size_v<Inputs>;
-
-  Run(const Shapes& shapes, std::vector<Values> values, std::vector<bool> wanted)
-      : shapes_(shapes),
-        values_(std::move(values)),
-        inputs_(make_inputs(wanted, std::make_index_sequence<count>())) {}
-  Run(const Shapes& shapes, std::vector<Values> values)
-      : Run(shapes, std::move(values), std::vector<bool>(count, true)) {}
-
-  auto output() const {
-    return std::apply([](const auto&... x) { return Case::run(x...); }, inputs_);
+  const auto inputs = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return Inputs{InputTraits<std::tuple_element_t<I, Inputs>>::make(shapes[I], values[I], wanted[I])...};
   }
-  /// The sum of the outputs, each times a fixed random number.
-  auto loss() const {
-    const auto y = output();
-    using Y = typename decltype(y)::value_type;
-    return sum(y * Tensor<Y>::from(y.shape(), rounded<Y>(loss_weights(y.size()))));
-  }
-  /// Runs the operation and differentiates its loss.
-  void add_gradients() const { backward(loss()); }
-
-  /// The gradient of every input; empty for one that has none.
-  std::vector<Values> gradients() const {
+  (std::make_index_sequence<std::tuple_size_v<Inputs>>());
+  const auto gradients = [&] {
     std::vector<Values> result;
-    std::apply([&](const auto&... x) { (result.push_back(to_values(x.grad())), ...); }, inputs_);
+    std::apply([&](const auto&... x) { (result.push_back(to_values(x.grad())), ...); }, inputs);
     return result;
-  }
-
- private:
-  /// The weights in double are those that T can hold, so that both losses are the same function.
-  static Values loss_weights(std::int64_t size) {
-    Values result;
-    for (const double weight : normals(size, 99)) result.push_back(std::round(weight * 16) / 16);
-    return result;
-  }
-
-  template <std::size_t... I>
-  Inputs make_inputs(const std::vector<bool>& wanted, std::index_sequence<I...>) const {
-    return {InputTraits<std::tuple_element_t<I, Inputs>>::make(shapes_[I], values_[I], wanted[I])...};
-  }
-
-  Shapes shapes_;
-  std::vector<Values> values_;
-  Inputs inputs_;
-};
-
-/// Random values for every input, such that T can hold them.
-template <class Case, class T>
-std::vector<Values> input_values(const Shapes& shapes) {
-  std::vector<Values> result;
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    Values values = normals(shapes[i].size(), i);
-    if constexpr (requires { Case::input(0.0); }) {
-      for (double& value : values) value = Case::input(value);
-    }
-    for (double& value : values) value = to_double(static_cast<T>(static_cast<acc_t<T>>(value)));
-    result.push_back(std::move(values));
+  };
+  Result result;
+  for (auto* after : {&result.gradients, &result.gradients_of_two_losses}) {
+    const auto y = std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
+    const auto loss = sum(y * loss_weights<typename decltype(y)::value_type>(y.shape()));
+    result.output = to_values(y);
+    result.loss = to_double(loss.item());
+    result.recorded = y.requires_grad();
+    if (!result.recorded) break;
+    backward(loss);
+    *after = gradients();
   }
   return result;
 }
 
-inline std::string describe(std::string_view op, std::string_view dtype, const Shapes& shapes) {
-  std::string text = std::string(op) + " of " + std::string(dtype);
-  for (const Shape& shape : shapes) text += " " + to_string(shape);
-  return text;
+template <class Case, class T>
+double input(double normal) {
+  if constexpr (requires { Case::input(normal); }) normal = Case::input(normal);
+  return to_double(static_cast<T>(static_cast<acc_t<T>>(normal)));
 }
 
-inline std::string gradient_of(const std::string& what, std::size_t input) {
-  return what + ", gradient of input " + std::to_string(input);
+template <class... Input>
+std::vector<bool> parameters_among(const std::tuple<Input...>*) {
+  return {InputTraits<Input>::is_parameter...};
 }
 
 }  // namespace detail
 
-/// The output is what plain loops in double give for the same inputs.
 template <class Case, class T>
-void matches_reference(std::string_view op) {
-  for (const Shapes& shapes : Case::shapes()) {
-    const auto values = detail::input_values<Case, T>(shapes);
-    const auto got = detail::Run<Case, T>(shapes, values).output();
-    check_close(detail::describe(op, dtype_name<T>, shapes), to_values(got), Case::reference(values, shapes),
-                tolerance<T>(Case::terms(shapes)));
+Operation operation(const std::string& name) {
+  using Inputs = typename Case::template Inputs<T>;
+  return {name,
+          std::string(dtype_name<T>),
+          Case::shapes(),
+          detail::parameters_among(static_cast<const Inputs*>(nullptr)),
+          detail::run<Case, T>,
+          detail::run<Case, double>,
+          Case::reference,
+          Case::terms,
+          tolerance<T>,
+          detail::input<Case, T>};
+}
+
+/// The case for every element type.
+template <class Case>
+std::array<Operation, 4> operations(const std::string& name) {
+  return {operation<Case, float>(name), operation<Case, double>(name), operation<Case, bfloat16>(name),
+          operation<Case, float16>(name)};
+}
+
+/// The output is what plain loops in double give for the same inputs.
+inline void matches_reference(const Operation& op) {
+  for (const Shapes& shapes : op.shapes) {
+    const auto values = op.values(shapes);
+    check_close(op.describe(shapes), op.run(shapes, values, op.all_wanted()).output,
+                op.reference(values, shapes), op.tolerance(op.terms(shapes)));
   }
 }
 
-/// In double, gradients are those of finite differences (of up to 48 elements of each input).
-template <class Case>
-void gradients_match_finite_differences(std::string_view op) {
-  for (const Shapes& shapes : Case::shapes()) {
-    const auto values = detail::input_values<Case, double>(shapes);
-    const detail::Run<Case, double> run(shapes, values);
-    run.add_gradients();
-    const auto gradients = run.gradients();
+/// Gradients in double are those of finite differences (of up to 48 elements of each input).
+inline void gradients_match_finite_differences(const Operation& op) {
+  for (const Shapes& shapes : op.shapes) {
+    const auto values = op.values(shapes);
+    const auto gradients = op.run_in_double(shapes, values, op.all_wanted()).gradients;
     for (std::size_t input = 0; input < shapes.size(); ++input) {
       const auto at = spread(values[input].size(), 48);
       const auto loss = [&](const Values& moved) {
         const NoGrad guard;
         auto all = values;
         all[input] = moved;
-        return detail::Run<Case, double>(shapes, all).loss().item();
+        return op.run_in_double(shapes, all, op.all_wanted()).loss;
       };
       Values got;
       for (const std::size_t i : at) got.push_back(gradients[input].at(i));
-      check_close(detail::gradient_of(detail::describe(op, "float64", shapes), input), got,
-                  finite_differences(loss, values[input], at), 1e-7);
+      check_close(op.describe_gradient(shapes, input), got, finite_differences(loss, values[input], at),
+                  1e-7);
     }
   }
 }
 
 /// Gradients are those that the same inputs have in double.
-template <class Case, class T>
-void gradients_match_double(std::string_view op) {
-  for (const Shapes& shapes : Case::shapes()) {
-    const auto values = detail::input_values<Case, T>(shapes);
-    const detail::Run<Case, T> run(shapes, values);
-    const detail::Run<Case, double> exact(shapes, values);
-    run.add_gradients();
-    exact.add_gradients();
-    const auto got = run.gradients(), want = exact.gradients();
+inline void gradients_match_double(const Operation& op) {
+  for (const Shapes& shapes : op.shapes) {
+    const auto values = op.values(shapes);
+    const auto got = op.run(shapes, values, op.all_wanted()).gradients;
+    const auto want = op.run_in_double(shapes, values, op.all_wanted()).gradients;
     for (std::size_t input = 0; input < shapes.size(); ++input) {
       // A gradient may sum up as many terms as there are elements.
-      check_close(detail::gradient_of(detail::describe(op, dtype_name<T>, shapes), input), got[input], want[input],
-                  4 * tolerance<T>(Case::terms(shapes) + shapes[0].size()));
+      check_close(op.describe_gradient(shapes, input), got[input], want[input],
+                  4 * op.tolerance(op.terms(shapes) + shapes[0].size()));
     }
   }
 }
 
 /// A second backward adds to the gradients that are there.
-template <class Case, class T>
-void accumulates_into_existing_gradients(std::string_view op) {
-  for (const Shapes& shapes : Case::shapes()) {
-    const detail::Run<Case, T> run(shapes, detail::input_values<Case, T>(shapes));
-    run.add_gradients();
-    const auto once = run.gradients();
-    run.add_gradients();
-    const auto twice = run.gradients();
+inline void accumulates_into_existing_gradients(const Operation& op) {
+  for (const Shapes& shapes : op.shapes) {
+    const Result result = op.run(shapes, op.values(shapes), op.all_wanted());
     for (std::size_t input = 0; input < shapes.size(); ++input) {
-      Values doubled = once[input];
+      Values doubled = result.gradients[input];
       for (double& value : doubled) value *= 2;
-      check_close(detail::gradient_of(detail::describe(op, dtype_name<T>, shapes) + " twice", input), twice[input],
-                  doubled, tolerance<T>());
+      check_close(op.describe_gradient(shapes, input) + ", twice", result.gradients_of_two_losses[input],
+                  doubled, op.tolerance(op.terms(shapes) + shapes[0].size()));
     }
   }
 }
 
 /// Each tensor alone gets the gradient that it gets among others, and the others get none; where nothing is
 /// wanted, nothing is recorded.
-template <class Case, class T>
-void skips_inputs_without_gradient(std::string_view op) {
-  using Run = detail::Run<Case, T>;
-  constexpr auto is_parameter = []<std::size_t... I>(std::index_sequence<I...>) {
-    return std::array<bool, Run::count>{
-        detail::InputTraits<std::tuple_element_t<I, typename Run::Inputs>>::is_parameter...};
-  }
-  (std::make_index_sequence<Run::count>());
-  const Shapes shapes = Case::shapes().back();
-  const auto values = detail::input_values<Case, T>(shapes);
-  const Run all(shapes, values);
-  all.add_gradients();
-  const auto want = all.gradients();
-  for (std::size_t wanted = 0; wanted <= Run::count; ++wanted) {  // Run::count: none of them
-    std::vector<bool> only(Run::count, false);
-    if (wanted < Run::count) only[wanted] = true;
-    const Run run(shapes, values, only);
-    const bool any = std::any_of(is_parameter.begin(), is_parameter.end(), [](bool x) { return x; });
-    BOOST_TEST(run.output().requires_grad() == (any || wanted < Run::count));
-    if (!run.output().requires_grad()) continue;
-    run.add_gradients();
-    const auto got = run.gradients();
-    for (std::size_t input = 0; input < Run::count; ++input) {
-      check_close(detail::gradient_of(detail::describe(op, dtype_name<T>, shapes), input), got[input],
-                  only[input] || is_parameter[input] ? want[input] : Values{}, 0);
+inline void skips_inputs_without_gradient(const Operation& op) {
+  const Shapes shapes = op.shapes.back();
+  const auto values = op.values(shapes);
+  const auto want = op.run(shapes, values, op.all_wanted()).gradients;
+  for (std::size_t alone = 0; alone <= shapes.size(); ++alone) {  // shapes.size(): none of them
+    std::vector<bool> wanted = op.is_parameter;
+    if (alone < shapes.size()) wanted[alone] = true;
+    const Result result = op.run(shapes, values, wanted);
+    const bool any = std::find(wanted.begin(), wanted.end(), true) != wanted.end();
+    BOOST_TEST(result.recorded == any, op.describe(shapes));
+    for (std::size_t input = 0; any && input < shapes.size(); ++input) {
+      check_close(op.describe_gradient(shapes, input), result.gradients[input],
+                  wanted[input] ? want[input] : Values{}, 0);
     }
   }
   const NoGrad guard;
-  BOOST_TEST(!all.output().requires_grad());
+  BOOST_TEST(!op.run(shapes, values, op.all_wanted()).recorded, op.describe(shapes));
 }
 
 }  // namespace cria::test
 
-/// The suite of one case.
-#define CRIA_TEST_OPERATION(suite, Case)                                                     \
-  BOOST_AUTO_TEST_SUITE(suite)                                                               \
-  BOOST_AUTO_TEST_CASE_TEMPLATE(matches_reference, T, cria::test::ElementTypes) {            \
-    cria::test::matches_reference<Case, T>(#suite);                                          \
-  }                                                                                          \
-  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                 \
-    cria::test::gradients_match_finite_differences<Case>(#suite);                            \
-  }                                                                                          \
-  BOOST_AUTO_TEST_CASE_TEMPLATE(gradients_match_double, T, cria::test::ElementTypes) {       \
-    cria::test::gradients_match_double<Case, T>(#suite);                                     \
-  }                                                                                          \
-  BOOST_AUTO_TEST_CASE_TEMPLATE(accumulates_into_existing_gradients, T, cria::test::ElementTypes) { \
-    cria::test::accumulates_into_existing_gradients<Case, T>(#suite);                        \
-  }                                                                                          \
-  BOOST_AUTO_TEST_CASE_TEMPLATE(skips_inputs_without_gradient, T, cria::test::ElementTypes) { \
-    cria::test::skips_inputs_without_gradient<Case, T>(#suite);                              \
-  }                                                                                          \
+/// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
+#define CRIA_TEST_OPERATION(suite, ...)                                                                   \
+  BOOST_AUTO_TEST_SUITE(suite)                                                                            \
+  BOOST_AUTO_TEST_CASE(matches_reference) {                                                               \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op); \
+  }                                                                                                       \
+  BOOST_AUTO_TEST_CASE(gradients_match_double) {                                                          \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
+      cria::test::gradients_match_double(op);                                                             \
+  }                                                                                                       \
+  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) {                                             \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
+      cria::test::accumulates_into_existing_gradients(op);                                                \
+  }                                                                                                       \
+  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) {                                                   \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
+      cria::test::skips_inputs_without_gradient(op);                                                      \
+  }                                                                                                       \
+  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                              \
+    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite));   \
+  }                                                                                                       \
   BOOST_AUTO_TEST_SUITE_END()

@@ -3,8 +3,8 @@
 
 #include <omp.h>
 
-#include <boost/test/unit_test.hpp>
 #include <bit>
+#include <boost/test/unit_test.hpp>
 #include <cstdint>
 
 #include "support/compare.hpp"
@@ -32,7 +32,8 @@ void check_threads_do_not_matter(F f) {
     for (std::size_t i = 0; i < one.size(); ++i) {
       different += std::bit_cast<std::uint64_t>(one[i]) != std::bit_cast<std::uint64_t>(several[i]);
     }
-    BOOST_TEST(different == 0u, different << " of " << one.size() << " elements differ on " << threads << " threads");
+    BOOST_TEST(different == 0u,
+               different << " of " << one.size() << " elements differ on " << threads << " threads");
   }
 }
 

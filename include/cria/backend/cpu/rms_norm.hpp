@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/ops/rms_norm.hpp"

@@ -1,0 +1,218 @@
+// Operations at the sizes of the reference model's training, forward and backward, on all the processor's
+// cores. Names are built from the arguments: rms_norm/forward/cpu/float32/rows:8192/cols:288. A backward's
+// time is the pass over the graph alone; FLOP/s count a multiplication and an addition as two, bytes/s what
+// has to be read and written once.
+
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cria/cria.hpp"
+
+namespace {
+
+using namespace cria;
+
+using Sizes = std::vector<std::pair<std::string, std::int64_t>>;
+
+/// What one pass does, for the rates; 0 leaves a rate out.
+struct Work {
+  double flops = 0;
+  double bytes = 0;
+};
+
+void set_rates(benchmark::State& state, const Work& work) {
+  const auto add = [&](const char* name, double amount) {
+    if (amount > 0)
+      state.counters[name] = benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
+  };
+  add("FLOP/s", work.flops);
+  add("bytes/s", work.bytes);
+}
+
+std::string bench_name(const char* op, const char* pass, std::string_view dtype, const Sizes& sizes) {
+  std::string name = std::string(op) + "/" + pass + "/cpu/" + std::string(dtype);
+  for (const auto& [size_name, size] : sizes) name += "/" + size_name + ":" + std::to_string(size);
+  return name;
+}
+
+/// compute()'s output, with zeros as its gradient.
+auto compute_with_gradient(const auto& compute) {
+  const auto y = compute();
+  y.gradient_slot()->accumulate();
+  return y;
+}
+
+/// Adds op/forward and op/backward. `make()` allocates the inputs and returns a function that computes the
+/// output.
+template <class T, class Make>
+void add(const char* op, const Sizes& sizes, Work forward, Work backward, Make make) {
+  const auto configure = [](benchmark::internal::Benchmark* bench) {
+    bench->Unit(benchmark::kMicrosecond)->UseRealTime();
+  };
+  configure(benchmark::RegisterBenchmark(bench_name(op, "forward", dtype_name<T>, sizes).c_str(),
+                                         [=](benchmark::State& state) {
+                                           const auto compute = make();
+                                           const NoGrad guard;
+                                           benchmark::DoNotOptimize(compute());  // warms up
+                                           for (auto _ : state) benchmark::DoNotOptimize(compute());
+                                           set_rates(state, forward);
+                                         }));
+  configure(benchmark::RegisterBenchmark(
+      bench_name(op, "backward", dtype_name<T>, sizes).c_str(), [=](benchmark::State& state) {
+        const auto compute = make();
+        cria::detail::run_backward(compute_with_gradient(compute).node());  // warms up
+        for (auto _ : state) {
+          state.PauseTiming();
+          const auto y = compute_with_gradient(compute);
+          state.ResumeTiming();
+          cria::detail::run_backward(y.node());
+        }
+        set_rates(state, backward);
+      }));
+}
+
+/// Normal numbers whose gradient is wanted.
+template <class T>
+Tensor<T> random_tensor(const Shape& shape, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<T> values(static_cast<std::size_t>(shape.size()));
+  for (T& value : values) value = static_cast<T>(static_cast<acc_t<T>>(rng.normal()));
+  auto x = Tensor<T>::from(shape, values);
+  x.set_requires_grad();
+  return x;
+}
+template <class T>
+Parameter<T> random_parameter(const Shape& shape) {
+  Parameter<T> parameter(shape);
+  nn::fill_normal(parameter, 0.02, Rng(7));
+  return parameter;
+}
+
+constexpr std::int64_t rows = 8192, dim = 288, hidden = 768, vocab = 4096;
+
+template <class T>
+double bytes(std::int64_t elements) {
+  return static_cast<double>(elements) * sizeof(T);
+}
+
+template <class T>
+void add_rms_norm() {
+  const Work forward{.bytes = bytes<T>(2 * rows * dim)};
+  const Work backward{.bytes = bytes<T>(4 * rows * dim)};  // reads x and dy, adds to dx
+  add<T>("rms_norm", {{"rows", rows}, {"cols", dim}}, forward, backward, [] {
+    return [x = random_tensor<T>({rows, dim}, 1), weight = random_parameter<T>({dim})] {
+      return rms_norm(x, weight);
+    };
+  });
+}
+
+template <class T>
+void add_linear(std::int64_t in, std::int64_t out) {
+  const double flops = 2.0 * static_cast<double>(rows * in * out);
+  add<T>("linear", {{"rows", rows}, {"in", in}, {"out", out}}, {.flops = flops}, {.flops = 2 * flops}, [=] {
+    return [x = random_tensor<T>({rows, in}, 1), weight = random_parameter<T>({out, in})] {
+      return linear(x, weight);
+    };
+  });
+}
+
+template <class T>
+void add_attention() {
+  constexpr std::int64_t batch = 16, length = 256, heads = 8, kv_heads = 2, head_dim = 36;
+  // Two products of which causality leaves half; backward has five.
+  const double product = static_cast<double>(batch * heads * length * length * head_dim);
+  add<T>("attention",
+         {{"batch", batch}, {"length", length}, {"heads", heads}, {"kv_heads", kv_heads}, {"dim", head_dim}},
+         {.flops = 2 * product}, {.flops = 5 * product}, [] {
+           return
+               [q = random_tensor<T>({batch, length, heads, head_dim}, 1),
+                k = random_tensor<T>({batch, length, kv_heads, head_dim}, 2),
+                v = random_tensor<T>({batch, length, kv_heads, head_dim}, 3)] { return attention(q, k, v); };
+         });
+}
+
+template <class T>
+void add_swiglu() {
+  const Work forward{.bytes = bytes<T>(3 * rows * hidden)};
+  const Work backward{.bytes = bytes<T>(7 * rows * hidden)};  // reads gate, up and dy, adds to both gradients
+  add<T>("swiglu", {{"rows", rows}, {"cols", hidden}}, forward, backward, [] {
+    return [gate = random_tensor<T>({rows, hidden}, 1), up = random_tensor<T>({rows, hidden}, 2)] {
+      return swiglu(gate, up);
+    };
+  });
+}
+
+/// The loss with its gradients, which the forward pass computes: three products.
+template <class T>
+void add_linear_cross_entropy() {
+  constexpr std::int64_t tokens = 1024;
+  const Sizes sizes{{"rows", tokens}, {"dim", dim}, {"vocab", vocab}};
+  const double flops = 6.0 * static_cast<double>(tokens * dim * vocab);
+  benchmark::RegisterBenchmark(
+      bench_name("linear_cross_entropy", "forward_backward", dtype_name<T>, sizes).c_str(),
+      [=](benchmark::State& state) {
+        const auto x = random_tensor<T>({tokens, dim}, 1);
+        const auto weight = random_parameter<T>({vocab, dim});
+        std::vector<std::int32_t> ids(tokens);
+        Rng rng(3);
+        for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(vocab));
+        const auto targets = Tensor<std::int32_t>::from({tokens}, ids);
+        const auto pass = [&] { backward(linear_cross_entropy(x, weight, targets)); };
+        pass();  // warms up
+        for (auto _ : state) pass();
+        set_rates(state, {.flops = flops});
+      })
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime();
+}
+
+template <class T>
+void add_adamw() {
+  constexpr std::int64_t values = vocab * dim;
+  benchmark::RegisterBenchmark(bench_name("adamw", "step", dtype_name<T>, {{"values", values}}).c_str(),
+                               [](benchmark::State& state) {
+                                 nn::Embedding<T> model(vocab, dim);
+                                 nn::initialize(model, Rng(1));
+                                 AdamW optimizer(model, {});
+                                 for (auto _ : state) {
+                                   state.PauseTiming();
+                                   model.weight.grad_vec();
+                                   state.ResumeTiming();
+                                   optimizer.step();
+                                 }
+                                 // Reads the gradient, reads and writes both moments and the value; a 16-bit
+                                 // value is only written, and its float master copy is read and written.
+                                 const double accumulated = bytes<acc_t<T>>(values);
+                                 const bool has_master = !std::is_same_v<T, acc_t<T>>;
+                                 set_rates(state,
+                                           {.bytes = 7 * accumulated + (has_master ? bytes<T>(values) : 0)});
+                               })
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime();
+}
+
+template <class T>
+void add_all() {
+  add_rms_norm<T>();
+  add_linear<T>(dim, dim);     // q_proj, o_proj
+  add_linear<T>(dim, 72);      // k_proj, v_proj
+  add_linear<T>(dim, hidden);  // gate_proj, up_proj
+  add_linear<T>(hidden, dim);  // down_proj
+  add_attention<T>();
+  add_swiglu<T>();
+  add_linear_cross_entropy<T>();
+  add_adamw<T>();
+}
+
+const bool added = [] {
+  add_all<float>();
+  add_all<bfloat16>();
+  add_all<float16>();
+  return true;
+}();
+
+}  // namespace

@@ -1,0 +1,147 @@
+#include "cria/core/autograd.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <vector>
+
+#include "cria/ops/elementwise.hpp"
+#include "cria/ops/reduce.hpp"
+#include "support/error_message.hpp"
+#include "support/memory.hpp"
+
+BOOST_AUTO_TEST_SUITE(core)
+BOOST_AUTO_TEST_SUITE(autograd)
+
+namespace {
+
+using namespace cria;
+using cria::test::bytes_in_use;
+using cria::test::error_message;
+using Floats = std::vector<float>;
+
+Tensor<float> leaf(float value) {
+  return Tensor<float>::scalar(value).set_requires_grad();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(shared_subexpressions_get_the_sum_of_their_gradients) {
+  const auto x = leaf(3);
+  const auto y = x * x;      // 9
+  const auto z = y * x + y;  // x^3 + x^2
+  backward(z * y);           // x^5 + x^4
+  BOOST_TEST(x.grad().item() == 5 * 81 + 4 * 27.0f);
+}
+
+BOOST_AUTO_TEST_CASE(the_gradient_can_be_scaled) {
+  const auto x = leaf(3);
+  backward(x * x, 0.5f);
+  BOOST_TEST(x.grad().item() == 3.0f);
+}
+
+BOOST_AUTO_TEST_CASE(gradients_add_up_until_they_are_cleared) {
+  auto x = leaf(3);
+  backward(x * x);
+  backward(x * 2);
+  BOOST_TEST(x.grad().item() == 8.0f);
+  x.clear_grad();
+  backward(x * 2);
+  BOOST_TEST(x.grad().item() == 2.0f);
+}
+
+BOOST_AUTO_TEST_CASE(values_that_nothing_was_computed_from_do_not_disturb) {
+  const auto x = leaf(3);
+  const auto unused = square(x);
+  backward(x * 2);
+  BOOST_TEST(x.grad().item() == 2.0f);
+  BOOST_TEST(!unused.grad().defined());
+}
+
+BOOST_AUTO_TEST_CASE(backward_needs_one_element) {
+  const auto x = Tensor<float>::zeros({2}).set_requires_grad();
+  BOOST_TEST(error_message<ShapeError>([&] { backward(x * 2); }) ==
+             "backward: the tensor has shape [2]; one element is needed");
+}
+
+BOOST_AUTO_TEST_CASE(backward_needs_something_to_differentiate) {
+  const std::string want = "backward: the tensor was not computed from anything that requires a gradient";
+  BOOST_TEST(error_message<AutogradError>([] { backward(Tensor<float>::scalar(1) * 2); }) == want);
+  BOOST_TEST(error_message<AutogradError>([] { backward(leaf(1)); }) == want);
+}
+
+BOOST_AUTO_TEST_CASE(a_graph_can_be_used_once) {
+  const auto x = leaf(3);
+  const auto y = square(x);
+  backward(y);
+  BOOST_TEST(error_message<AutogradError>([&] { backward(y); }) ==
+             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again");
+  BOOST_TEST(error_message<AutogradError>([&] { backward(y + x); }) ==
+             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again");
+  BOOST_TEST(x.grad().item() == 6.0f);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_recorded_without_gradients) {
+  const auto x = leaf(3);
+  {
+    const NoGrad guard;
+    BOOST_TEST(!is_recording());
+    {
+      const NoGrad nested;
+      BOOST_TEST(!is_recording());
+    }
+    BOOST_TEST(!is_recording());
+    BOOST_TEST(!(x * x).requires_grad());
+  }
+  BOOST_TEST(is_recording());
+  BOOST_TEST((x * x).requires_grad());
+  BOOST_TEST(!(Tensor<float>::scalar(1) * Tensor<float>::scalar(2)).requires_grad());
+}
+
+BOOST_AUTO_TEST_CASE(detached_values_are_constants) {
+  const auto x = leaf(3);
+  const auto y = square(x);
+  BOOST_TEST(!y.detach().requires_grad());
+  backward(y.detach() * x);
+  BOOST_TEST(x.grad().item() == 9.0f);
+}
+
+BOOST_AUTO_TEST_CASE(values_without_handles_are_freed) {
+  const auto x = Tensor<float>::zeros({1024}).set_requires_grad();
+  const std::size_t before = bytes_in_use();
+  const auto y = (x + 1.0f) + 2.0f;  // addition needs its input's value in backward's signature only
+  BOOST_TEST(bytes_in_use() <= before + 2 * 4096);
+}
+
+BOOST_AUTO_TEST_CASE(backward_frees_the_graph_as_it_runs) {
+  const auto x = Tensor<float>::full({1024}, 1.0f).set_requires_grad();
+  const std::size_t before = bytes_in_use();
+  constexpr std::size_t depth = 50, bytes = 4096;
+  const auto loss = [&] {
+    auto y = x;
+    for (std::size_t i = 0; i < depth; ++i) y = square(y);
+    return sum(y);
+  }();
+  const std::size_t forward = bytes_in_use() - before;
+  BOOST_TEST(forward >= depth * bytes);
+  // Gradients come while values go: never more than a few at once.
+  const std::size_t added = cria::test::peak_bytes([&] { backward(loss); });
+  BOOST_TEST(added <= 4 * bytes);
+  BOOST_TEST(bytes_in_use() - before <= bytes + 256);  // the leaf's gradient and the scalar
+}
+
+BOOST_AUTO_TEST_CASE(deep_graphs_are_differentiated_and_destroyed_without_recursion) {
+  constexpr int depth = 300'000;
+  const auto x = leaf(1);
+  const auto deep = [&] {
+    auto y = x;
+    for (int i = 0; i < depth; ++i) y = y + 1.0f;
+    return y;
+  };
+  { const auto destroyed = deep(); }
+  const auto y = deep();
+  BOOST_TEST(y.item() == 1.0f + depth);
+  backward(y);
+  BOOST_TEST(x.grad().item() == 1.0f);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,129 @@
+#include "cria/core/dtype.hpp"
+
+#include <bit>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "support/golden.hpp"
+
+BOOST_AUTO_TEST_SUITE(core)
+BOOST_AUTO_TEST_SUITE(dtype)
+
+namespace {
+
+using cria::bfloat16;
+using cria::float16;
+
+/// The value of IEEE 754 fields, by arithmetic.
+double decode(unsigned bits, int exponent_bits, int fraction_bits) {
+  const unsigned fraction = bits & ((1u << fraction_bits) - 1);
+  const int exponent = static_cast<int>(bits >> fraction_bits & ((1u << exponent_bits) - 1));
+  const int bias = (1 << (exponent_bits - 1)) - 1;
+  double magnitude = 0;
+  if (exponent == (1 << exponent_bits) - 1) {
+    magnitude = fraction ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+  } else if (exponent == 0) {
+    magnitude = std::ldexp(fraction, 1 - bias - fraction_bits);
+  } else {
+    magnitude = std::ldexp(fraction + (1u << fraction_bits), exponent - bias - fraction_bits);
+  }
+  return bits >> (exponent_bits + fraction_bits) ? -magnitude : magnitude;
+}
+
+/// How many of the 65,536 patterns do not decode to their value or do not come back from float.
+template <class T>
+int wrong_patterns(int exponent_bits, int fraction_bits) {
+  int wrong = 0;
+  for (unsigned bits = 0; bits <= 0xFFFF; ++bits) {
+    const auto value = static_cast<float>(T::from_bits(static_cast<std::uint16_t>(bits)));
+    const double want = decode(bits, exponent_bits, fraction_bits);
+    const T back(value);
+    if (std::isnan(want)) {
+      wrong += !std::isnan(value) || !std::isnan(static_cast<float>(back));
+    } else {
+      wrong += static_cast<double>(value) != want || std::signbit(value) != std::signbit(want) ||
+               back.bits != bits;
+    }
+  }
+  return wrong;
+}
+
+/// How many floats exactly between two neighbouring finite T, or next to there, are rounded wrongly.
+template <class T>
+int wrong_ties(unsigned infinity) {
+  int wrong = 0;
+  for (unsigned bits = 0; bits + 1 < infinity; ++bits) {
+    const auto below = static_cast<float>(T::from_bits(static_cast<std::uint16_t>(bits)));
+    const auto above = static_cast<float>(T::from_bits(static_cast<std::uint16_t>(bits + 1)));
+    const float tie = below + (above - below) / 2;
+    wrong += T(tie).bits != (bits % 2 == 0 ? bits : bits + 1);
+    wrong += T(std::nextafter(tie, below)).bits != bits;
+    wrong += T(std::nextafter(tie, above)).bits != bits + 1;
+    wrong += T(-tie).bits != ((bits % 2 == 0 ? bits : bits + 1) | 0x8000u);
+  }
+  return wrong;
+}
+
+std::uint32_t hexadecimal(const nlohmann::json& text) {
+  return static_cast<std::uint32_t>(std::stoul(text.get<std::string>(), nullptr, 16));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_float16_decodes_and_comes_back) {
+  BOOST_TEST(wrong_patterns<float16>(5, 10) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(every_bfloat16_decodes_and_comes_back) {
+  BOOST_TEST(wrong_patterns<bfloat16>(8, 7) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(ties_go_to_even) {
+  BOOST_TEST(wrong_ties<float16>(0x7C00) == 0);
+  BOOST_TEST(wrong_ties<bfloat16>(0x7F80) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(overflow_gives_infinity) {
+  BOOST_TEST(float16(65504.0f).bits == 0x7BFF);
+  BOOST_TEST(float16(65519.996f).bits == 0x7BFF);
+  BOOST_TEST(float16(65520.0f).bits == 0x7C00);
+  BOOST_TEST(float16(-1e30f).bits == 0xFC00);
+  BOOST_TEST(bfloat16(std::numeric_limits<float>::max()).bits == 0x7F80);
+  BOOST_TEST(bfloat16(-std::numeric_limits<float>::infinity()).bits == 0xFF80);
+}
+
+BOOST_AUTO_TEST_CASE(nan_stays_nan) {
+  // Fractions that would be lost or carry into the sign if NaN were rounded.
+  for (const std::uint32_t bits : {0x7F800001u, 0x7FC00000u, 0x7FFFFFFFu, 0xFF800001u, 0xFFFFFFFFu}) {
+    const auto nan = std::bit_cast<float>(bits);
+    BOOST_TEST(std::isnan(static_cast<float>(float16(nan))));
+    BOOST_TEST(std::isnan(static_cast<float>(bfloat16(nan))));
+    BOOST_TEST(float16(nan).bits >> 15 == bits >> 31);
+    BOOST_TEST(bfloat16(nan).bits >> 15 == bits >> 31);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tricky_values_are_rounded_as_by_pytorch) {
+  const auto golden = cria::test::golden_json("dtype.json");
+  BOOST_TEST(golden.at("values").size() >= 60u);
+  for (const auto& entry : golden.at("values")) {
+    const auto value = std::bit_cast<float>(hexadecimal(entry.at("float32")));
+    const auto why = entry.at("why").get<std::string>();
+    BOOST_TEST(bfloat16(value).bits == hexadecimal(entry.at("bfloat16")), "bfloat16: " << why);
+    BOOST_TEST(float16(value).bits == hexadecimal(entry.at("float16")), "float16: " << why);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(types_have_names) {
+  BOOST_TEST(cria::dtype_name<float> == "float32");
+  BOOST_TEST(cria::dtype_name<double> == "float64");
+  BOOST_TEST(cria::dtype_name<bfloat16> == "bfloat16");
+  BOOST_TEST(cria::dtype_name<float16> == "float16");
+  BOOST_TEST(cria::dtype_name<std::int32_t> == "int32");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,67 @@
+#include "cria/core/math.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+
+BOOST_AUTO_TEST_SUITE(core)
+BOOST_AUTO_TEST_SUITE(math)
+
+namespace {
+
+/// Units in the last place between exp(x) and the exact value.
+double error_in_units(float x) {
+  const double want = std::exp(static_cast<double>(x));
+  const auto rounded = static_cast<float>(want);
+  const double unit = static_cast<double>(std::nextafter(rounded, std::numeric_limits<float>::infinity())) -
+                      static_cast<double>(rounded);
+  return std::abs(static_cast<double>(cria::math::exp(x)) - want) / unit;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(exp_is_within_two_units_in_the_last_place) {
+  double worst = 0;
+  for (int i = -8733; i <= 8872; ++i) {
+    for (int j = 0; j < 50; ++j) {
+      const float x = (static_cast<float>(i) + static_cast<float>(j) / 50) / 100;
+      if (x >= -87.33f && x <= 88.72f) worst = std::max(worst, error_in_units(x));
+    }
+  }
+  BOOST_TEST(worst <= 2.0);
+}
+
+BOOST_AUTO_TEST_CASE(exp_of_tiny_numbers_is_one_and_a_bit) {
+  BOOST_TEST(cria::math::exp(0.0f) == 1.0f);
+  BOOST_TEST(cria::math::exp(-0.0f) == 1.0f);
+  BOOST_TEST(cria::math::exp(1e-30f) == 1.0f);
+  BOOST_TEST(cria::math::exp(0x1p-23f) == 1 + 0x1p-23f);
+}
+
+BOOST_AUTO_TEST_CASE(exp_keeps_the_ends_of_the_range) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  BOOST_TEST(cria::math::exp(-infinity) == 0.0f);
+  BOOST_TEST(cria::math::exp(-1e30f) == 0.0f);
+  BOOST_TEST(cria::math::exp(-88.0f) == 0.0f);
+  BOOST_TEST(cria::math::exp(-87.3f) > 0.0f);
+  BOOST_TEST(std::isfinite(cria::math::exp(88.722f)));
+  BOOST_TEST(cria::math::exp(88.73f) == infinity);
+  BOOST_TEST(cria::math::exp(1e30f) == infinity);
+  BOOST_TEST(cria::math::exp(infinity) == infinity);
+  BOOST_TEST(std::isnan(cria::math::exp(std::numeric_limits<float>::quiet_NaN())));
+}
+
+BOOST_AUTO_TEST_CASE(exp_of_double_is_the_standard_librarys) {
+  BOOST_TEST(cria::math::exp(1.25) == std::exp(1.25));
+  BOOST_TEST(cria::math::exp(-700.0) == std::exp(-700.0));
+}
+
+BOOST_AUTO_TEST_CASE(sigmoid_goes_from_zero_to_one) {
+  BOOST_TEST(cria::math::sigmoid(0.0f) == 0.5f);
+  BOOST_TEST(cria::math::sigmoid(-1000.0f) == 0.0f);
+  BOOST_TEST(cria::math::sigmoid(1000.0f) == 1.0f);
+  BOOST_TEST(std::abs(cria::math::sigmoid(1.0) - 0.7310585786300049) < 1e-15);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,298 @@
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/small_run.hpp"
+
+BOOST_AUTO_TEST_SUITE(pretrain_llama)
+BOOST_AUTO_TEST_SUITE(bad_input)
+
+namespace {
+
+using namespace cria;
+using test::Outcome, test::small_data, test::small_training, test::TemporaryDirectory;
+
+/// The sentence of a program that ended with exit code 1, one line of error and no output.
+std::string sentence(const Outcome& outcome) {
+  BOOST_TEST(outcome.exit_code == 1);
+  BOOST_TEST(outcome.output == "");
+  BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1);
+  BOOST_TEST(outcome.errors.starts_with("error: "), outcome.errors);
+  return outcome.errors.substr(7, outcome.errors.size() - 8);
+}
+
+/// What `train` says with `more` options; it must leave out_dir alone.
+std::string train_sentence(const std::vector<std::string>& more) {
+  const TemporaryDirectory folder;
+  const std::string said = sentence(test::run(small_training(small_data().data_dir(), folder / "out", more)));
+  BOOST_TEST(!std::filesystem::exists(folder / "out"));
+  return said;
+}
+
+void write(const std::filesystem::path& path, const std::string& contents) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << contents;
+}
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// All files below a folder, by path.
+std::map<std::string, std::string> files_below(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    files[entry.path().string()] = entry.is_regular_file() ? contents(entry.path()) : "a folder";
+  }
+  return files;
+}
+
+/// A copy of the small data that a test may spoil.
+class SpoiledData {
+ public:
+  SpoiledData() {
+    std::filesystem::copy(small_data().data_dir(), data(), std::filesystem::copy_options::recursive);
+  }
+  std::filesystem::path data() const { return folder_ / "data"; }
+  std::filesystem::path shard() const { return data() / "tok300/00001_training.bin"; }
+  std::string sentence_of_train() const {
+    const std::string said = sentence(test::run(small_training(data(), folder_ / "out")));
+    BOOST_TEST(!std::filesystem::exists(folder_ / "out"));
+    return said;
+  }
+
+ private:
+  TemporaryDirectory folder_;
+};
+
+bool says(const std::string& said, const std::string& part) {
+  if (said.find(part) != std::string::npos) return true;
+  BOOST_TEST_MESSAGE("said: " << said);
+  return false;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(unknown_options_are_refused_with_the_nearest_known_name) {
+  BOOST_TEST(train_sentence({"--batchsize=4"}) ==
+             "unknown option --batchsize of `train`; did you mean --batch_size? All options: pretrain_llama "
+             "train --help");
+  const TemporaryDirectory folder;
+  write(folder / "wrong.toml", "n_layer = 3\n");
+  BOOST_TEST(train_sentence({"--config=" + std::string(folder / "wrong.toml")}) ==
+             "unknown option --n_layer of `train`; did you mean --n_layers? All options: pretrain_llama "
+             "train --help");
+  write(folder / "broken.toml", "weight_decay = [[[\n");
+  BOOST_TEST(says(train_sentence({"--config=" + std::string(folder / "broken.toml")}), "--weight_decay = ["));
+  BOOST_TEST(train_sentence({"--config=/nowhere.toml"}) ==
+             "/nowhere.toml: is not a file; --config names a TOML file");
+  BOOST_TEST(sentence(test::run({PRETRAIN_LLAMA, "generate", "--temprature=1"})) ==
+             "unknown option --temprature of `generate`; did you mean --temperature? All options: "
+             "pretrain_llama generate --help");
+  BOOST_TEST(sentence(test::run({PRETRAIN_LLAMA})) ==
+             "a subcommand is needed: prepare, train or generate; see pretrain_llama --help");
+}
+
+BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
+  BOOST_TEST(train_sentence({"--dtype=int8"}) == "--dtype is int8; allowed: float32, bfloat16, float16");
+  BOOST_TEST(train_sentence({"--device=cuda"}) == "--device is cuda; this program was compiled for: cpu");
+  BOOST_TEST(train_sentence({"--dim=15"}) == "--dim is 15; it must be a multiple of --n_heads = 2");
+  BOOST_TEST(train_sentence({"--n_group=3"}) == "--n_heads is 2; it must be a multiple of --n_group = 3");
+  BOOST_TEST(train_sentence({"--n_kv_heads=2", "--n_group=2"}) ==
+             "--n_group=2 and --n_kv_heads=2 disagree; their product must be --n_heads=2");
+  BOOST_TEST(train_sentence({"--vocab_size=70000"}) ==
+             "--vocab_size is 70000; tokens are stored in 16 bits, so it must be at most 65536");
+  BOOST_TEST(train_sentence({"--beta1=1.5"}) == "--beta1 is 1.5; it must be in [0.0, 1.0)");
+  BOOST_TEST(train_sentence({"--batch_size=0"}) == "--batch_size is 0; it must be at least 1");
+  BOOST_TEST(says(train_sentence({"--batch_size=many"}), "--batch_size"));
+  BOOST_TEST(says(train_sentence({"--eval_only"}), "--eval_only"));
+  BOOST_TEST(train_sentence({"--dim=6"}) ==
+             "--dim is 6; divided by --n_heads = 2 it must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(train_sentence({"--n_heads=3", "--dim=18", "--n_group=2"}) ==
+             "--n_heads is 3; it must be a multiple of --n_group = 2");
+  BOOST_TEST(train_sentence({"--init_from=gpt2"}) == "--init_from is gpt2; allowed: scratch, resume");
+  BOOST_TEST(train_sentence({"--learning_rate=nan"}) ==
+             "--learning_rate is nan; it must be a number from 0 on");
+}
+
+BOOST_AUTO_TEST_CASE(data_that_does_not_fit_is_refused) {
+  BOOST_TEST(
+      says(train_sentence({"--max_seq_len=5000"}), "one window of 5000 positions needs at least 10000"));
+  BOOST_TEST(says(train_sentence({"--vocab_size=301"}), "has 300 pieces; --vocab_size=301 must be the same"));
+  BOOST_TEST(says(train_sentence({"--data_dir=/nowhere"}), "/nowhere: is not a folder"));
+}
+
+BOOST_AUTO_TEST_CASE(damaged_shards_are_refused) {
+  {
+    const SpoiledData spoiled;
+    write(spoiled.shard(), contents(spoiled.shard()) + "x");
+    BOOST_TEST(says(spoiled.sentence_of_train(), "a shard of 16-bit token ids has an even number"));
+  }
+  {
+    const SpoiledData spoiled;
+    std::string bytes = contents(spoiled.shard());
+    bytes[20] = 44;  // token 10 becomes 300
+    bytes[21] = 1;
+    write(spoiled.shard(), bytes);
+    BOOST_TEST(
+        spoiled.sentence_of_train() ==
+        spoiled.shard().string() +
+            ": token id 300 at position 10 is not in the vocabulary; ids must be below vocab_size = 300");
+  }
+  {
+    const SpoiledData spoiled;
+    for (const char* name : {"00001_training.bin", "00002_training.bin"}) {
+      std::filesystem::remove(spoiled.data() / "tok300" / name);
+    }
+    BOOST_TEST(says(spoiled.sentence_of_train(), "is the only token shard"));
+  }
+  {
+    const SpoiledData spoiled;
+    std::filesystem::remove_all(spoiled.data());
+    std::filesystem::create_directory(spoiled.data());
+    BOOST_TEST(spoiled.sentence_of_train() == (spoiled.data() / "tokenizer.model").string() +
+                                                  ": cannot be opened: No such file or directory");
+  }
+  {
+    const SpoiledData spoiled;
+    const std::string model = contents(spoiled.data() / "tokenizer.model");
+    write(spoiled.data() / "tokenizer.model", model.substr(0, model.size() / 2));
+    BOOST_TEST(spoiled.sentence_of_train() == (spoiled.data() / "tokenizer.model").string() +
+                                                  ": is not a SentencePiece model, or is damaged");
+  }
+  {
+    const SpoiledData spoiled;
+    std::filesystem::remove_all(spoiled.data() / "tok300");
+    std::filesystem::create_directory(spoiled.data() / "tok300");
+    BOOST_TEST(says(spoiled.sentence_of_train(), "holds no token shards"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(texts_that_cannot_be_prepared_are_refused_and_nothing_is_written) {
+  const TemporaryDirectory folder;
+  const auto prepare = [&](const std::string& text, const std::string& vocab_size) {
+    write(folder / "text.txt", text);
+    const auto outcome = test::run({PRETRAIN_LLAMA, "prepare", "--input=" + std::string(folder / "text.txt"),
+                                    "--vocab_size=" + vocab_size,
+                                    "--data_dir=" + std::string(folder / "data"), "--max_seq_len=16"});
+    BOOST_TEST(outcome.exit_code == 1);
+    BOOST_TEST(!std::filesystem::exists(folder / "data"));
+    BOOST_TEST(outcome.errors.starts_with("error: "), outcome.errors);
+    BOOST_TEST(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1);
+    return outcome.errors;
+  };
+  BOOST_TEST(says(prepare("", "300"), "text.txt: holds no text"));
+  BOOST_TEST(says(prepare(" \n\n", "300"), "text.txt: holds no text"));
+  BOOST_TEST(says(prepare(test::small_text(1, 50), "20"), "so it must be at least "));
+  BOOST_TEST(says(prepare(test::small_text(1, 2), "279"),
+                  "max_seq_len is 16, for which this text of 2 stories is too small"));
+  BOOST_TEST(says(prepare(test::small_text(1, 50), "4000"), "the largest possible is"));
+  BOOST_TEST(says(prepare(test::small_text(1, 50), "70000"), "65536"));
+}
+
+BOOST_AUTO_TEST_CASE(invalid_utf8_is_replaced_and_counted) {
+  const TemporaryDirectory folder;
+  write(folder / "text.txt", test::small_text(1, 60) + "bad \xff\xfe bytes\n");
+  const auto outcome =
+      test::run({PRETRAIN_LLAMA, "prepare", "--input=" + std::string(folder / "text.txt"), "--vocab_size=300",
+                 "--data_dir=" + std::string(folder / "data"), "--max_seq_len=16"});
+  BOOST_TEST(outcome.exit_code == 0, outcome.errors);
+  BOOST_TEST(says(outcome.output, "Invalid UTF-8 in the text: 2 sequences"));
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_checkpoint_is_refused_whichever_file_it_is) {
+  const TemporaryDirectory folder;
+  const std::string out = folder / "out";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), out, {"--max_iters=6"})).exit_code ==
+                     0);
+  std::filesystem::remove_all(out + "/best");
+  const auto resume = [&] {
+    return test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + out, "--max_iters=7"});
+  };
+  // Neither goes on from the checkpoint as it is, and neither changes anything.
+  const auto check_refused = [&](const std::string& name) {
+    const auto before = files_below(out);
+    BOOST_TEST(says(sentence(resume()), name));
+    BOOST_TEST(
+        says(sentence(test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + out + "/ckpt"})), name));
+    BOOST_TEST((files_below(out) == before));
+  };
+  Rng rng(3);
+  for (const char* name :
+       {"model.safetensors", "optimizer.safetensors", "config.json", "state.json", "tokenizer.model"}) {
+    const std::filesystem::path path = out + "/ckpt/" + name;
+    const std::string good = contents(path);
+    for (int flip = 0; flip < 3; ++flip) {
+      std::string bad = good;
+      const auto bit = rng.below(8 * bad.size());
+      bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+      write(path, bad);
+      check_refused(name);
+    }
+    write(path, good.substr(0, good.size() / 2));
+    check_refused(name);
+    std::filesystem::remove(path);
+    check_refused(name);
+    write(path, good);
+  }
+  const auto manifest = out + "/ckpt/manifest.json";
+  const std::string good = contents(manifest);
+  for (int flip = 0; flip < 20; ++flip) {
+    std::string bad = good;
+    const auto bit = rng.below(8 * bad.size());
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+    write(manifest, bad);
+    check_refused("manifest");
+  }
+  write(manifest, good.substr(0, good.size() / 2));
+  check_refused("manifest");
+  write(manifest, good);
+  BOOST_TEST(resume().exit_code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_checkpoint_of_another_run_is_refused) {
+  const TemporaryDirectory folder;
+  const std::string out = folder / "out";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), out, {"--max_iters=6"})).exit_code ==
+                     0);
+  const auto resume = [&](const std::string& option) {
+    return sentence(test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + out, option}));
+  };
+  BOOST_TEST(says(resume("--dim=32"), "has shape [300, 16]; the model needs [300, 32]"));
+  BOOST_TEST(says(resume("--n_layers=2"), "has no tensor 'model.layers.1."));
+  BOOST_TEST(says(resume("--dtype=bfloat16"),
+                  "the checkpoint is float32; it cannot be resumed with --dtype=bfloat16"));
+  BOOST_TEST(says(resume("--seed=5"), "it cannot be resumed with --seed=5"));
+  const SpoiledData spoiled;
+  std::string bytes = contents(spoiled.shard());
+  std::swap(bytes[20], bytes[40]);
+  write(spoiled.shard(), bytes);
+  BOOST_TEST(says(resume("--data_dir=" + spoiled.data().string()), "the training_data has changed"));
+}
+
+BOOST_AUTO_TEST_CASE(folders_that_cannot_be_used_are_refused) {
+  BOOST_TEST(says(train_sentence({"--init_from=resume"}), "there is no complete checkpoint"));
+  const TemporaryDirectory folder;
+  write(folder / "file", "x");
+  BOOST_TEST(says(sentence(test::run(small_training(small_data().data_dir(), folder / "file/out"))),
+                  "cannot be used as a folder to write to"));
+}
+
+BOOST_AUTO_TEST_CASE(generate_refuses_what_it_cannot_use) {
+  const auto generate = [](const std::string& option) {
+    return sentence(test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=/nowhere", option}));
+  };
+  BOOST_TEST(generate("--temperature=-1") == "--temperature must be a number from 0 on");
+  BOOST_TEST(generate("--top_p=0") == "--top_p must be above 0 and at most 1");
+  BOOST_TEST(generate("--top_k=-1") == "--top_k must be at least 0; 0 means all tokens");
+  BOOST_TEST(says(generate("--seed=1"), "/nowhere: is not a folder"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

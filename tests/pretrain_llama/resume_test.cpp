@@ -1,0 +1,160 @@
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "support/small_run.hpp"
+
+BOOST_AUTO_TEST_SUITE(pretrain_llama)
+BOOST_AUTO_TEST_SUITE(resume)
+
+namespace {
+
+using namespace cria;
+using test::Process, test::small_data, test::small_training;
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// The lines of metrics.jsonl without what depends on the clock.
+std::vector<std::string> metrics(const std::string& out_dir) {
+  std::vector<std::string> lines;
+  std::istringstream text(contents(out_dir + "/metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    auto json = nlohmann::json::parse(line);
+    for (const char* timing : {"ms", "mfu", "tokens_per_s"}) json.erase(timing);
+    lines.push_back(json.dump());
+  }
+  return lines;
+}
+
+void check_equal_runs(const std::string& got, const std::string& want) {
+  for (const char* file : {"/ckpt/model.safetensors", "/ckpt/optimizer.safetensors",
+                           "/best/model.safetensors", "/best/optimizer.safetensors"}) {
+    BOOST_TEST(!contents(want + file).empty());
+    BOOST_TEST((contents(got + file) == contents(want + file)), file << " differs");
+  }
+  BOOST_TEST((metrics(got) == metrics(want)), "metrics differ");
+}
+
+bool has_checkpoint(const std::string& out_dir) {
+  for (const char* name : {"/ckpt", "/ckpt.new", "/ckpt.previous"}) {
+    if (std::filesystem::exists(out_dir + name + "/manifest.json")) return true;
+  }
+  return false;
+}
+
+/// How a run that was stopped goes on: from its checkpoint, or from the start if there was none yet.
+std::vector<std::string> going_on(const std::string& out_dir, const std::string& dtype) {
+  std::vector<std::string> more{"--dtype=" + dtype};
+  if (has_checkpoint(out_dir)) more.push_back("--init_from=resume");
+  return small_training(small_data().data_dir(), out_dir, more);
+}
+
+const char* const dtypes[] = {"float32", "bfloat16", "float16"};
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(a_run_killed_at_any_moment_ends_as_if_it_had_not_been,
+                     boost::unit_test::data::make(dtypes), dtype) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", killed = folder / "killed";
+  const auto start = std::chrono::steady_clock::now();
+  const auto outcome =
+      test::run(small_training(small_data().data_dir(), whole, {"--dtype=" + std::string(dtype)}));
+  BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  Rng rng(17);
+  int kills = 0;
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    Process process(going_on(killed, dtype));
+    if (kills < 8) {
+      // Somewhere in a fifth of the run, so that eight kills spread over all of it.
+      std::this_thread::sleep_for(std::chrono::duration<double>(rng.uniform() * seconds / 5));
+      process.kill(SIGKILL);
+    }
+    const auto ended = process.wait();
+    if (ended.exit_code == -SIGKILL) {
+      ++kills;
+      continue;
+    }
+    BOOST_TEST_REQUIRE(ended.exit_code == 0, ended.errors);
+    if (kills >= 8) break;
+    std::filesystem::remove_all(killed);  // it was done before the kill: once more from the start
+  }
+  BOOST_TEST(kills == 8);
+  check_equal_runs(killed, whole);
+}
+
+BOOST_AUTO_TEST_CASE(a_termination_signal_saves_and_says_how_to_go_on) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", stopped = folder / "stopped";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
+  for (const int signal : {SIGTERM, SIGINT}) {
+    std::filesystem::remove_all(stopped);
+    Process process(small_training(small_data().data_dir(), stopped));
+    while (process.is_running() && process.output().find("\n3 |") == std::string::npos) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    process.kill(signal);
+    const auto ended = process.wait();
+    BOOST_TEST(ended.exit_code == 0);
+    BOOST_TEST(ended.errors == "");
+    BOOST_TEST(metrics(stopped).size() < metrics(whole).size());
+    BOOST_TEST(ended.output.find("go on with: pretrain_llama train --init_from=resume --out_dir=" +
+                                 stopped) != std::string::npos);
+    BOOST_TEST_REQUIRE(
+        test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + stopped}).exit_code == 0);
+    check_equal_runs(stopped, whole);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", full = folder / "full";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
+  BOOST_TEST_REQUIRE(
+      test::run(small_training(small_data().data_dir(), full, {"--max_iters=20", "--lr_decay_iters=60"}))
+          .exit_code == 0);
+  const std::string before = contents(full + "/ckpt/manifest.json");
+  const auto ended =
+      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + full, "--max_iters=60"},
+                /*file_limit=*/20000);
+  BOOST_TEST(ended.exit_code == 1);
+  BOOST_TEST(ended.errors.find("cannot be written: File too large") != std::string::npos, ended.errors);
+  BOOST_TEST(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
+  BOOST_TEST(contents(full + "/ckpt/manifest.json") == before);
+  BOOST_TEST(test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + full, "--max_iters=60"})
+                 .exit_code == 0);
+  check_equal_runs(full, whole);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_ends_between_saving_its_two_checkpoints_still_gets_the_best) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", broken = folder / "broken";
+  // The evaluation after iteration 4 is the last and the best one.
+  const std::vector<std::string> options{"--max_iters=7", "--learning_rate=0.01"};
+  const auto training = small_training(small_data().data_dir(), broken, options);
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole, options)).exit_code == 0);
+
+  std::filesystem::create_directory(broken);
+  std::ofstream(broken + "/best") << "a file, so that the checkpoint cannot be put here";
+  const auto ended = test::run(training);
+  BOOST_TEST(ended.exit_code == 1);
+  BOOST_TEST(ended.errors == "error: " + broken + "/best: is a file, not a checkpoint folder\n");
+
+  std::filesystem::remove(broken + "/best");
+  auto again = training;
+  if (has_checkpoint(broken)) again.push_back("--init_from=resume");
+  BOOST_TEST_REQUIRE(test::run(again).exit_code == 0);
+  check_equal_runs(broken, whole);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -182,6 +182,12 @@ class CommandLine {
   }
 
   void parse(std::vector<std::string> arguments) {
+    // CLI11 takes the argument after `--name=` for its value; an empty one of its own says what is meant.
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      if (!arguments[i].starts_with("--") || arguments[i].find('=') != arguments[i].size() - 1) continue;
+      arguments[i].pop_back();
+      arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, "");
+    }
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
       app_.parse(arguments);

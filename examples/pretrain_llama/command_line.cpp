@@ -152,7 +152,11 @@ class CommandLine {
 
   template <class V>
   static void add(CLI::App* command, const char* name, V& value, const char* meaning) {
-    command->add_option("--" + std::string(name), value, meaning)->capture_default_str();
+    CLI::Option* option =
+        command->add_option("--" + std::string(name), value, meaning)->capture_default_str();
+    if constexpr (!std::is_same_v<V, std::string>) {  // CLI11 would read an empty text as 0
+      option->check([](const std::string& text) { return std::string(text.empty() ? "has no value" : ""); });
+    }
   }
 
   /// The arguments with those that a --config file and, to resume, the checkpoint give put before them; the

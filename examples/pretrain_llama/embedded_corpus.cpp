@@ -120,7 +120,7 @@ careful:
 
 sharing:
 - <when> {hero.he} went to the {where=place} with {a} (small|big|full|heavy) (bag|basket|box).
-  <sky> In it {hero.he} had <some_food>.
+  In it {hero.he} had <some_food>. <sky>
   {hero} sat down (on a bench|under a tree|on the grass|on a flat stone) and wanted to eat.
   Then {hero.he} saw {friend=child}. {friend} looked (hungry|tired|sad and hungry|pale).
   <p> "(Did you eat|Are you hungry|What is wrong), {friend}?" asked {hero}.
@@ -240,7 +240,7 @@ work [name first second disaster]:
 - tent / a blanket / a rope / the rope broke.
 
 gift:
-- <when> {hero.he} heard that it was the birthday of {helper=elder}. {Hero.he} wanted to give {helper.him} something special.
+- <when> {hero.he} heard that it was {helper=elder}'s birthday. {Hero.he} wanted to give {helper.him} something special.
   But {hero} had only (two|three|four|five) coins. {Hero.he} went to the (shop|market|store), but {a} {color=color} (scarf|hat|cup|vase) cost (ten|twelve|twenty) coins. {hero} was <sad>.
   <p> On the way home, {hero.he} met {friend=child}. "(You do not need money|The best gifts are made by hand|Make something yourself)," said {friend}.
   "(What does {helper} like|What can you do well|What makes {helper} smile)?"
@@ -254,13 +254,18 @@ handmade:
 quarrel:
 - <when> {hero} and {friend=child} found {a} {color=color} {thing=toy} (in the park|at school|on the playground|near the river).
   "I saw it first!" said {hero}. "No, (I did|it is mine|give it to me)!" said {friend}.
-  They (pulled|pushed|shouted), and (then|suddenly|at last) the {thing} (broke|fell into the mud|flew away over a wall).
+  They (pulled|pushed|shouted), and (then|suddenly|at last) the {thing} {accident=accident}.
   <p> Both were (quiet|angry|sorry) now. {helper=elder} (came by|heard the noise|looked out of the window) and asked, "(What happened|Why are you so loud|Who wants
   to tell me about it)?" They told {helper.him} everything.
   "(When you fight, nobody wins|Take turns, and both can play|A friend is worth more than a toy)," said {helper}.
   <p> {hero} (looked at {friend}|thought about it|took a deep breath). "I am sorry," {hero.he} said. "I am sorry, too," said {friend}.
-  They (repaired|washed|looked for) the {thing} together, and then they took turns. (It was much more fun.|They played until dark.|Soon they were laughing again.)
+  They {accident.mended} the {thing} together, and then they took turns. (It was much more fun.|They played until dark.|Soon they were laughing again.)
   {hero} learned that (sharing is better than fighting|friends are more important than things|saying sorry is not hard).
+
+accident [name mended]:
+- broke / repaired
+- fell into the mud / washed
+- flew over a wall / found
 
 newcomer:
 - <when> a new child came to (school|the village|{hero.his} street). It was {a} {friend=child.kind} named {friend}. {friend} did not (know anyone|speak much|smile) and
@@ -276,7 +281,7 @@ honesty:
 - <when> {hero.he} found {a} {item=valuable} (on the road|near the {where=place}|under a bench|in front of the bakery).
   It was (heavy|beautiful|shiny|almost new). {hero} looked around, but nobody was there. "I could keep it," {hero.he} thought. "(I could buy sweets|Nobody would know
   |I would be rich)."
-  <p> But then {hero.he} (thought about the person who had lost it|saw a name on it|remembered the words of {helper=elder}).
+  <p> But then {hero.he} (thought about the person who had lost it|saw a name on it|remembered what {helper=elder} had said).
   {hero} (asked at every door|ran to the police station|put up a note) until {a} (old|young|tall|thin) (woman|man) (said|cried|called), "That is mine! I looked for it
   (everywhere|all day|for hours)!"
   <p> {hero} gave the {item} back. "(Thank you|You are an honest child|The world needs people like you)," said the owner, and gave {hero.him} (a coin|a bag of apples|a book

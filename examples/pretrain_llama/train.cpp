@@ -196,8 +196,9 @@ class Run {
     if (it > 0 && !options_.eval_only && (improved || options_.always_save_checkpoint)) {
       std::printf("saving checkpoint to %s\n", options_.out_dir.c_str());
       std::fflush(stdout);
-      save("ckpt");
+      // Best first: ckpt knows best_val_loss, so that a run resumed from it would not save this best again.
       if (improved) save("best");
+      save("ckpt");
     }
   }
 
@@ -259,7 +260,8 @@ class Run {
     std::printf("tokens per iteration: %lld\n",
                 static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
                                        options_.max_seq_len));
-    peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : measured_peak_flops<cria::acc_t<T>>(options_.threads);
+    peak_flops_ =
+        options_.peak_flops > 0 ? options_.peak_flops : measured_peak_flops<cria::acc_t<T>>(options_.threads);
     std::printf("%s on %s, %lld threads, peak %.1f GFLOP/s (%s)\n", options_.dtype.c_str(),
                 options_.device.c_str(), static_cast<long long>(options_.threads), peak_flops_ * 1e-9,
                 options_.peak_flops > 0 ? "given" : "measured");

@@ -17,7 +17,7 @@ std::string text(std::int64_t value) {
   return std::to_string(value);
 }
 std::string text(double value) {
-  return nlohmann::json(value).dump();
+  return std::isfinite(value) ? nlohmann::json(value).dump() : std::to_string(value);
 }
 
 template <class V>

@@ -2,22 +2,14 @@
 /// The goldens that tests/golden/make_goldens.py made with PyTorch.
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cria/cria.hpp"
+#include "support/golden.hpp"
 
 namespace cria::test {
-
-inline std::string golden_path(const std::string& name) {
-  return CRIA_SOURCE_DIR "/tests/golden/" + name;
-}
-
-inline nlohmann::json golden_json(const std::string& name) {
-  return nlohmann::json::parse(std::ifstream(golden_path(name)));
-}
 
 /// The model of a golden case, with the weights that the script's formula gives.
 template <class T>

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "cria/backend/cpu/elementwise.hpp"
@@ -30,9 +32,20 @@ inline std::int64_t counted_targets(std::string_view op, Vec<const std::int32_t>
 /// log(sum(exp(x)))
 template <class A, class T>
 A log_sum_exp(const T* x, std::int64_t size) {
-  A maximum = static_cast<A>(x[0]);
-#pragma omp simd reduction(max : maximum)
-  for (std::int64_t j = 0; j < size; ++j) maximum = std::max(maximum, static_cast<A>(x[j]));
+  // One maximum per lane, because Clang turns no maximum of floats into a reduction: NaN would be in its way.
+  constexpr std::int64_t lanes = 16;
+  std::array<A, lanes> maxima;
+  maxima.fill(static_cast<A>(x[0]));
+  std::int64_t done = 0;
+  for (; done + lanes <= size; done += lanes) {
+#pragma omp simd
+    for (std::int64_t j = 0; j < lanes; ++j) {
+      A& lane = maxima[static_cast<std::size_t>(j)];
+      lane = std::max(lane, static_cast<A>(x[done + j]));
+    }
+  }
+  A maximum = *std::max_element(maxima.begin(), maxima.end());
+  for (; done < size; ++done) maximum = std::max(maximum, static_cast<A>(x[done]));
   A sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t j = 0; j < size; ++j) sum += math::exp(static_cast<A>(x[j]) - maximum);

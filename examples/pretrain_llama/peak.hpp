@@ -22,8 +22,8 @@ double measured_peak_flops(std::int64_t threads) {
       const auto start = std::chrono::steady_clock::now();
       constexpr int repetitions = 4;
       for (int i = 0; i < repetitions; ++i) {
-        cria::cpu::gemm(cria::cpu::Op::plain, cria::Rows<const T>{a.data(), rows, depth},
-                        cria::cpu::Op::transposed, cria::Rows<const T>{b.data(), columns, depth}, false,
+        cria::cpu::gemm(cria::cpu::plain(cria::Rows<const T>{a.data(), rows, depth}),
+                        cria::cpu::transposed(cria::Rows<const T>{b.data(), columns, depth}), false,
                         cria::Rows<T>{c.data(), rows, columns});
       }
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -12,6 +12,7 @@
 #include "cria/io/io.hpp"
 #include "peak.hpp"
 #include "progress.hpp"
+#include "step_profile.hpp"
 #include "stop_signal.hpp"
 
 namespace pretrain {
@@ -93,6 +94,7 @@ class Run {
                             .weight_decay = options.weight_decay}),
         scaler_({.enabled = std::is_same_v<T, cria::float16>}),
         parallel_(model_, static_cast<int>(options.threads)),
+        profile_(options.profile, options.threads),
         batch_(options.batch_size, options.max_seq_len, options.threads) {
     if (checkpoint) {
       state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
@@ -113,7 +115,7 @@ class Run {
                                       options_.lr_decay_iters};
     describe();
     const StopSignal stop;
-    const std::int64_t first = state_.iteration;
+    first_ = state_.iteration;
     while (true) {
       const std::int64_t it = state_.iteration;
       const double lr = options_.decay_lr ? schedule(it) : options_.learning_rate;
@@ -122,6 +124,7 @@ class Run {
       if (it % options_.eval_interval == 0) evaluate();
       if (options_.eval_only) break;
 
+      const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
       const auto start = Clock::now();
       double loss = 0;
       for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
@@ -137,7 +140,7 @@ class Run {
 
       const double seconds = seconds_since(start);
       ++state_.iteration;
-      log(it, it - first, loss, lr, seconds, norm, loss_scale);
+      log(it, it - first_, loss, lr, seconds, norm, loss_scale);
       if (stop.requested()) {
         save("ckpt");
         std::printf(
@@ -149,7 +152,7 @@ class Run {
       if (state_.iteration > options_.max_iters) break;
     }
     if (!options_.eval_only) save("ckpt");
-    summarize(first);
+    summarize();
   }
 
  private:
@@ -158,6 +161,7 @@ class Run {
     const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
     const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
     return parallel_.run(batch_.chunks(), [&](Model& model, std::int64_t chunk) {
+      const auto timed = it > first_ ? profile_.chunk() : std::nullopt;
       const cria::nn::DropoutStream stream(
           noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)));
       const auto loss =
@@ -271,8 +275,8 @@ class Run {
     std::fflush(stdout);
   }
 
-  void summarize(std::int64_t first) const {
-    std::printf("done: iterations %lld to %lld", static_cast<long long>(first),
+  void summarize() const {
+    std::printf("done: iterations %lld to %lld", static_cast<long long>(first_),
                 static_cast<long long>(state_.iteration - 1));
     if (trained_seconds_ > 0) std::printf(", %.0f tokens/s", trained_tokens_ / trained_seconds_);
     std::printf("\n");
@@ -285,6 +289,7 @@ class Run {
     if (std::isfinite(state_.best_val_loss)) print("best validation loss", state_.best_val_loss);
     if (corpus_.floor) print("floor of the corpus", *corpus_.floor);
     std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
+    profile_.print(state_.iteration - 1 - first_, trained_seconds_);
   }
 
   TrainOptions options_;
@@ -296,10 +301,12 @@ class Run {
   cria::AdamW optimizer_;
   cria::GradScaler scaler_;
   cria::nn::DataParallel<Model> parallel_;
+  StepProfile profile_;
   Batch batch_;
   RunState state_;
   std::optional<cria::io::MetricsLog> metrics_;
   std::optional<double> last_val_loss_;
+  std::int64_t first_ = 0;  // iteration of this process
   double peak_flops_ = 0;
   double running_mfu_ = -1;
   double trained_tokens_ = 0, trained_seconds_ = 0;

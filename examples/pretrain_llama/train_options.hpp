@@ -52,6 +52,7 @@ struct TrainOptions {
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
   double peak_flops = 0.0;   // 0: measured at start
+  bool profile = false;
 
   /// The model's sizes.
   cria::nn::LlamaConfig model() const;
@@ -106,6 +107,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("threads", options.threads, "threads to train on; 0: one per processor core");
   visit("peak_flops", options.peak_flops,
         "operations a second that mfu is measured against; 0: measured at start");
+  visit("profile", options.profile, "print at the end what the time went into, per operation");
 }
 
 }  // namespace pretrain

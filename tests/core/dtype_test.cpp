@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(nan_stays_nan) {
     const auto nan = std::bit_cast<float>(bits);
     BOOST_TEST(std::isnan(static_cast<float>(float16(nan))));
     BOOST_TEST(std::isnan(static_cast<float>(bfloat16(nan))));
-    BOOST_TEST(float16(nan).bits >> 15 == bits >> 31);
-    BOOST_TEST(bfloat16(nan).bits >> 15 == bits >> 31);
+    BOOST_TEST((float16(nan).bits >> 15) == (bits >> 31));
+    BOOST_TEST((bfloat16(nan).bits >> 15) == (bits >> 31));
   }
 }
 

@@ -102,17 +102,31 @@ BOOST_AUTO_TEST_CASE(gradients_take_no_memory_until_something_is_added) {
   x.set_requires_grad();
   BOOST_TEST(!x.grad().defined());
   BOOST_TEST(bytes_in_use() == before);
-  x.grad_vec()[0] = 1;
-  BOOST_TEST(x.grad().to_vector()[0] == 1.0f);
-  BOOST_TEST(x.grad().to_vector()[1] == 0.0f);
+  const auto sum = x.grad_vec();
+  BOOST_TEST(sum.fresh);
+  std::fill_n(sum.data, sum.size, 1.0f);
+  BOOST_TEST(!x.grad_vec().fresh);
+  BOOST_TEST((x.grad().to_vector() == Floats(1024, 1.0f)));
   x.clear_grad();
   BOOST_TEST(!x.grad().defined());
   BOOST_TEST(bytes_in_use() == before);
 }
 
+BOOST_AUTO_TEST_CASE(whoever_holds_a_gradient_keeps_it_when_more_is_added) {
+  auto x = Tensor<float>::zeros({2}).set_requires_grad();
+  x.grad_vec()[0] = 1;
+  x.grad_vec()[1] = 2;
+  const auto held = x.grad();
+  x.grad_vec()[1] += 3;
+  BOOST_TEST((held.to_vector() == Floats{1, 2}));
+  BOOST_TEST((x.grad().to_vector() == Floats{1, 5}));
+}
+
 BOOST_AUTO_TEST_CASE(parameters_of_sixteen_bits_sum_gradients_in_float) {
   Parameter<bfloat16> parameter({2});
-  parameter.grad_vec()[1] = 1.00390625f;  // no bfloat16
+  const auto sum = parameter.grad_vec();
+  sum[0] = 0;
+  sum[1] = 1.00390625f;  // no bfloat16
   BOOST_TEST(parameter.has_grad());
   BOOST_TEST((parameter.grad().to_vector() == Floats{0, 1.00390625f}));
   const auto twin = parameter.with_own_gradient();

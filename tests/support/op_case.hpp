@@ -75,6 +75,7 @@ struct Operation {
   std::vector<Shapes> shapes;
   std::vector<bool> is_parameter;  // of every input
   Result (*run)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
+  Result (*run_on_one_tensor)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
   Result (*run_in_double)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
   Values (*reference)(const std::vector<Values>&, const Shapes&);
   std::int64_t (*terms)(const Shapes&);
@@ -132,13 +133,16 @@ Tensor<T> loss_weights(const Shape& shape) {
   return Tensor<T>::from(shape, rounded<T>(values));
 }
 
-template <class Case, class T>
-Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
-  using Inputs = typename Case::template Inputs<T>;
-  const auto inputs = [&]<std::size_t... I>(std::index_sequence<I...>) {
+template <class Inputs>
+Inputs make_inputs(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
     return Inputs{InputTraits<std::tuple_element_t<I, Inputs>>::make(shapes[I], values[I], wanted[I])...};
   }
   (std::make_index_sequence<std::tuple_size_v<Inputs>>());
+}
+
+template <class Case, class Inputs>
+Result run_on(const Inputs& inputs) {
   const auto gradients = [&] {
     std::vector<Values> result;
     std::apply([&](const auto&... x) { (result.push_back(to_values(x.grad())), ...); }, inputs);
@@ -156,6 +160,29 @@ Result run(const Shapes& shapes, const std::vector<Values>& values, const std::v
     *after = gradients();
   }
   return result;
+}
+
+template <class Case, class T>
+Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
+  return run_on<Case>(make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted));
+}
+
+/// The same with the first tensor also in the place of every other input of its type and shape.
+template <class Case, class T>
+Result run_on_one_tensor(const Shapes& shapes, const std::vector<Values>& values,
+                         const std::vector<bool>& wanted) {
+  auto inputs = make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted);
+  std::apply(
+      []<class... Rest>(const auto& first, Rest&... rest) {
+        [[maybe_unused]] const auto share = [&]<class X>(X& x) {
+          if constexpr (std::is_same_v<const X&, decltype(first)>) {
+            if (x.shape() == first.shape()) x = first;
+          }
+        };
+        (share(rest), ...);
+      },
+      inputs);
+  return run_on<Case>(inputs);
 }
 
 template <class Case, class T>
@@ -179,6 +206,7 @@ Operation operation(const std::string& name) {
           Case::shapes(),
           detail::parameters_among(static_cast<const Inputs*>(nullptr)),
           detail::run<Case, T>,
+          detail::run_on_one_tensor<Case, T>,
           detail::run<Case, double>,
           Case::reference,
           Case::terms,
@@ -237,7 +265,8 @@ inline void gradients_match_double(const Operation& op) {
   }
 }
 
-/// A second backward adds to the gradients that are there.
+/// A second backward adds to the gradients that are there, and an operation that gets one tensor as several
+/// inputs adds up their gradients.
 inline void accumulates_into_existing_gradients(const Operation& op) {
   for (const Shapes& shapes : op.shapes) {
     const Result result = op.run(shapes, op.values(shapes), op.all_wanted());
@@ -247,6 +276,19 @@ inline void accumulates_into_existing_gradients(const Operation& op) {
       check_close(op.describe_gradient(shapes, input) + ", twice", result.gradients_of_two_losses[input],
                   doubled, op.tolerance(op.terms(shapes) + shapes[0].size()));
     }
+    auto values = op.values(shapes);
+    const auto is_first_too = [&](std::size_t i) { return !op.is_parameter[i] && shapes[i] == shapes[0]; };
+    for (std::size_t i = 1; i < shapes.size(); ++i) {
+      if (is_first_too(i)) values[i] = values[0];
+    }
+    const auto apart = op.run(shapes, values, op.all_wanted()).gradients;
+    Values total = apart[0];
+    for (std::size_t i = 1; i < shapes.size(); ++i) {
+      for (std::size_t at = 0; is_first_too(i) && at < total.size(); ++at) total[at] += apart[i][at];
+    }
+    check_close(op.describe_gradient(shapes, 0) + ", as several inputs",
+                op.run_on_one_tensor(shapes, values, op.all_wanted()).gradients[0], total,
+                4 * op.tolerance(op.terms(shapes) + shapes[0].size()));
   }
 }
 

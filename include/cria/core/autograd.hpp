@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cria/core/error.hpp"
+#include "cria/core/profile.hpp"
 
 namespace cria {
 
@@ -106,6 +107,7 @@ inline void run_backward(const std::shared_ptr<Node>& root) {
   const NoGrad guard;
   for (auto& node : nodes) {
     std::exchange(node->backward, nullptr)();
+    if (operation_clock) operation_clock->end_backward(node->op);
     node->parents.clear();
     node.reset();
   }

@@ -7,6 +7,9 @@
 #define CRIA_HOST_DEVICE
 #endif
 
+/// For small functions inside loops that must be vectorised.
+#define CRIA_INLINE [[gnu::always_inline]] inline
+
 namespace cria {
 
 struct Cpu;

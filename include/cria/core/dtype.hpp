@@ -15,19 +15,19 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
-  CRIA_HOST_DEVICE constexpr explicit bfloat16(float value)
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit bfloat16(float value)
       : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
-  CRIA_HOST_DEVICE constexpr explicit operator float() const {
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
-  static CRIA_HOST_DEVICE constexpr bfloat16 from_bits(std::uint16_t bits) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr bfloat16 from_bits(std::uint16_t bits) {
     bfloat16 value;
     value.bits = bits;
     return value;
   }
 
  private:
-  static CRIA_HOST_DEVICE constexpr std::uint16_t encode(std::uint32_t x) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(std::uint32_t x) {
     const bool nan = (x & 0x7FFFFFFFu) > 0x7F800000u;
     const std::uint32_t rounded = (x + 0x7FFFu + (x >> 16 & 1u)) >> 16;
     return static_cast<std::uint16_t>(nan ? (x >> 16 | 0x40u) : rounded);
@@ -40,10 +40,10 @@ struct float16 {
   std::uint16_t bits = 0;
 
   float16() = default;
-  CRIA_HOST_DEVICE constexpr explicit float16(float value)
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit float16(float value)
       : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
-  CRIA_HOST_DEVICE constexpr explicit operator float() const { return decode(bits); }
-  static CRIA_HOST_DEVICE constexpr float16 from_bits(std::uint16_t bits) {
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const { return decode(bits); }
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr float16 from_bits(std::uint16_t bits) {
     float16 value;
     value.bits = bits;
     return value;
@@ -51,7 +51,7 @@ struct float16 {
 
  private:
   // Both directions are free of branches, so that loops over arrays vectorise.
-  static CRIA_HOST_DEVICE constexpr std::uint16_t encode(std::uint32_t x) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(std::uint32_t x) {
     const std::uint32_t sign = x >> 16 & 0x8000u;
     const std::uint32_t magnitude = x & 0x7FFFFFFFu;
     // Normal numbers: move the exponent from bias 127 to 15, round the 13 dropped bits.
@@ -63,7 +63,7 @@ struct float16 {
     const std::uint32_t large = magnitude > 0x7F800000u ? 0x7E00u | (magnitude >> 13 & 0x3FFu) : 0x7C00u;
     return static_cast<std::uint16_t>(sign | (magnitude < (143u << 23) ? finite : large));
   }
-  static CRIA_HOST_DEVICE constexpr float decode(std::uint16_t h) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr float decode(std::uint16_t h) {
     const std::uint32_t sign = (h & 0x8000u) << 16;
     const std::uint32_t magnitude = h & 0x7FFFu;
     const std::uint32_t normal = (magnitude << 13) + (112u << 23);

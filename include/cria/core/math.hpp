@@ -1,6 +1,6 @@
 #pragma once
 /// Elementary functions that vectorise: free of branches and library calls for float, the standard library
-/// for double.
+/// for double. Always inlined, since a call would keep the loop around it from being vectorised.
 
 #include <bit>
 #include <cmath>
@@ -10,12 +10,12 @@
 
 namespace cria::math {
 
-CRIA_HOST_DEVICE inline double exp(double x) {
+CRIA_HOST_DEVICE CRIA_INLINE double exp(double x) {
   return std::exp(x);
 }
 
 /// e^x within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
-CRIA_HOST_DEVICE inline float exp(float x) {
+CRIA_HOST_DEVICE CRIA_INLINE float exp(float x) {
 #ifdef __CUDA_ARCH__
   return ::expf(x);
 #else
@@ -45,7 +45,7 @@ CRIA_HOST_DEVICE inline float exp(float x) {
 
 /// 1 / (1 + e^-x)
 template <class T>
-CRIA_HOST_DEVICE T sigmoid(T x) {
+CRIA_HOST_DEVICE CRIA_INLINE T sigmoid(T x) {
   return T(1) / (T(1) + exp(-x));
 }
 

@@ -35,8 +35,13 @@ class Parameter {
   bool requires_grad() const { return true; }
   std::shared_ptr<Node> node() const { return nullptr; }
 
-  Vec<gradient_type> grad_vec() const { return gradient_->accumulate(); }
-  Rows<gradient_type> grad_rows() const { return {grad_vec().data, value_.rows().rows, value_.rows().cols}; }
+  /// Views that backward functions add into, as they must then do.
+  Gradient<Vec<gradient_type>> grad_vec() const { return gradient_->accumulate(); }
+  Gradient<Rows<gradient_type>> grad_rows() const {
+    const auto all = grad_vec();
+    const auto values = value_.rows();
+    return {{all.data, values.rows, values.cols}, all.fresh};
+  }
   /// The gradient summed up so far, sharing its memory; undefined if there is none.
   Tensor<gradient_type, B> grad() const {
     return gradient_->storage() ? Tensor<gradient_type, B>(shape(), gradient_->storage())

@@ -41,15 +41,19 @@ class GradientSlot {
  public:
   explicit GradientSlot(std::int64_t size) : size_(size) {}
 
-  /// The sum so far, zeros at first.
-  Vec<T> accumulate() {
-    if (!storage_) {
-      storage_ = std::make_shared<Storage<T, B>>(size_);
-      B::fill_zero(storage_->data(), storage_->bytes());
+  /// The memory to add to. The caller must do so: the next one gets it as no longer fresh.
+  Gradient<Vec<T>> accumulate() {
+    const bool fresh = !storage_;
+    if (fresh || storage_.use_count() > 1) {  // others who hold it keep the sum as it is
+      const auto shared = std::exchange(storage_, std::make_shared<Storage<T, B>>(size_));
+      if (shared) B::copy(storage_->data(), shared->data(), storage_->bytes());
     }
-    return {storage_->data(), size_};
+    return {{storage_->data(), size_}, fresh};
   }
+  /// The sum so far; null if nothing was added.
   const std::shared_ptr<Storage<T, B>>& storage() const { return storage_; }
+  /// Takes `storage` as the sum so far, which others may hold as well.
+  void share(std::shared_ptr<Storage<T, B>> storage) { storage_ = std::move(storage); }
   void clear() { storage_.reset(); }
 
  private:
@@ -140,10 +144,13 @@ class Tensor {
     if (!impl_->gradient) impl_->gradient = std::make_shared<detail::GradientSlot<T, B>>(size());
     return *this;
   }
-  /// Views that backward functions add into; empty if the gradient is not wanted.
-  Vec<T> grad_vec() const { return requires_grad() ? impl_->gradient->accumulate() : Vec<T>{}; }
-  Rows<T> grad_rows() const {
-    return requires_grad() ? as_rows(impl_->gradient->accumulate().data) : Rows<T>{};
+  /// Views that backward functions add into, as they must then do; empty if the gradient is not wanted.
+  Gradient<Vec<T>> grad_vec() const {
+    return requires_grad() ? impl_->gradient->accumulate() : Gradient<Vec<T>>{};
+  }
+  Gradient<Rows<T>> grad_rows() const {
+    const auto all = grad_vec();
+    return {as_rows(all.data), all.fresh};
   }
   /// The gradient summed up so far, as a tensor that shares its memory; undefined if there is none. Only
   /// leaves keep theirs after backward.
@@ -160,6 +167,14 @@ class Tensor {
   /// The same memory under another shape of the same size, outside the graph (`reshape` is the recorded one).
   Tensor detach_as(const Shape& shape) const { return Tensor(shape, impl_->storage); }
 
+  /// Shape and gradient without the values: what a backward function captures of an input whose values it
+  /// does not read, so that their memory is free for others.
+  Tensor without_values() const {
+    Tensor result(shape(), nullptr);
+    result.impl_->gradient = impl_->gradient;
+    return result;
+  }
+
   const std::shared_ptr<Node>& node() const { return impl_->node; }
 
   /// Makes this tensor the output of `node`; `record` below is the way to call it.
@@ -171,6 +186,9 @@ class Tensor {
 
   /// The gradient slot; null if the gradient is not wanted.
   const std::shared_ptr<detail::GradientSlot<T, B>>& gradient_slot() const { return impl_->gradient; }
+
+  /// The memory.
+  const std::shared_ptr<detail::Storage<T, B>>& storage() const { return impl_->storage; }
 
   /// A tensor of `shape` on existing memory.
   Tensor(const Shape& shape, std::shared_ptr<detail::Storage<T, B>> storage)
@@ -223,6 +241,7 @@ detail::Inputs inputs(const X&... x) {
 /// y.detach() is fine.
 template <FloatingPoint T, class B, class F>
 Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
+  detail::end_of_operation(op);
   if (!inputs.wanted) return y;
   auto node = detail::make_node(op, std::move(inputs.parents));
   auto slot = y.attach(node);

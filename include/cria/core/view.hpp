@@ -1,6 +1,5 @@
 #pragma once
-/// Views: non-owning, contiguous, row-major; all that a kernel sees of a tensor. An empty view (no data)
-/// stands for a gradient that nobody wants.
+/// Views: non-owning, contiguous, row-major; all that a kernel sees of a tensor.
 
 #include <cstdint>
 
@@ -62,6 +61,14 @@ struct Heads {
     return data + ((b * length + t) * heads + h) * dim;
   }
   CRIA_HOST_DEVICE operator Heads<const T>() const { return {data, batch, length, heads, dim}; }
+};
+
+/// A view of the memory that a gradient is summed up in. A fresh one is uninitialised, since nothing was
+/// added to it yet: it is not added to but overwritten, every element. That saves filling it with zeros and
+/// reading them.
+template <class View>
+struct Gradient : View {
+  bool fresh = false;
 };
 
 }  // namespace cria

@@ -6,7 +6,7 @@
 
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/nn/module.hpp"
-#include "cria/ops/reshape.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria::nn {
 
@@ -60,6 +60,7 @@ class DataParallel {
   /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
   void reduce_gradients() {
     for (auto& reduction : reductions_) reduction();
+    cria::detail::end_of_operation("reduce_gradients");
   }
 
  private:
@@ -67,7 +68,7 @@ class DataParallel {
   static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
     if (!from.has_grad()) return;
     const auto gradient = from.grad();
-    kernel_for<ops::Accumulate, B>::backward(gradient.vec(), to.grad_vec());
+    kernel_for<ops::Accumulate, B>::add(gradient.vec(), to.grad_vec());
     from.clear_grad();
   }
 

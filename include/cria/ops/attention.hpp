@@ -3,6 +3,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/kernel.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/ops/heads.hpp"
 
 namespace cria {
 
@@ -27,19 +28,13 @@ Tensor<T, B> attention(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tenso
   check::equal_dims("attention", {"q", q.shape()}, 3, {"k", k.shape()}, 3);
   check::divisible("attention", {"q", q.shape()}, 2, "k.dim(2)", k.dim(2));
   check::at_least("attention", {"k", k.shape()}, 1, {"q", q.shape()}, 1);
-  const auto heads = [](auto values, const Shape& shape) {
-    return Heads<std::remove_pointer_t<decltype(values.data)>>{values.data, shape.dim(0), shape.dim(1),
-                                                               shape.dim(2), shape.dim(3)};
-  };
   auto y = Tensor<T, B>::empty(q.shape());
   auto log_sum = Tensor<acc_t<T>, B>::empty({q.dim(0), q.dim(2), q.dim(1)});
-  K::forward(heads(q.vec(), q.shape()), heads(k.vec(), k.shape()), heads(v.vec(), v.shape()),
-             heads(y.vec(), y.shape()), log_sum.vec());
+  K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.vec());
   return record("attention", y, inputs(q, k, v), [=, y = y.detach()](const Tensor<T, B>& dy) {
-    K::backward(heads(dy.vec(), y.shape()), heads(q.vec(), q.shape()), heads(k.vec(), k.shape()),
-                heads(v.vec(), v.shape()), heads(y.vec(), y.shape()), log_sum.vec(),
-                heads(q.grad_vec(), q.shape()), heads(k.grad_vec(), k.shape()),
-                heads(v.grad_vec(), v.shape()));
+    const auto dq = detail::grad_heads(q), dk = detail::grad_heads(k), dv = detail::grad_heads(v);
+    K::backward(detail::heads(dy), detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y),
+                log_sum.vec(), dq, dk, dv);
   });
 }
 

@@ -2,11 +2,12 @@
 
 #include "cria/core/kernel.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria {
 
 namespace ops {
-/// kernel: forward(x, y) y = x; backward(dy, dx) dx += dy, across dtypes.
+/// kernel: forward(x, y) y = x, across dtypes. Backward is ops::Accumulate.
 struct Cast;
 }  // namespace ops
 
@@ -16,7 +17,9 @@ Tensor<To, B> cast(const Tensor<From, B>& x) {
   using K = kernel_for<ops::Cast, B>;
   auto y = Tensor<To, B>::empty(x.shape());
   K::forward(x.vec(), y.vec());
-  return record("cast", y, inputs(x), [=](const Tensor<To, B>& dy) { K::backward(dy.vec(), x.grad_vec()); });
+  return record("cast", y, inputs(x), [x = x.without_values()](const Tensor<To, B>& dy) {
+    kernel_for<ops::Accumulate, B>::add(dy.vec(), x.grad_vec());
+  });
 }
 
 }  // namespace cria

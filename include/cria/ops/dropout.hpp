@@ -25,8 +25,9 @@ Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Rng& rng) {
   if (probability == 0.0f) return x;
   auto y = Tensor<T, B>::empty(x.shape());
   K::forward(x.vec(), probability, rng, y.vec());
-  return record("dropout", y, inputs(x),
-                [=](const Tensor<T, B>& dy) { K::backward(dy.vec(), probability, rng, x.grad_vec()); });
+  return record("dropout", y, inputs(x), [probability, rng, x = x.without_values()](const Tensor<T, B>& dy) {
+    K::backward(dy.vec(), probability, rng, x.grad_vec());
+  });
 }
 
 }  // namespace cria

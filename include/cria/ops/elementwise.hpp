@@ -8,6 +8,7 @@
 #include "cria/core/kernel.hpp"
 #include "cria/core/math.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria {
 
@@ -29,10 +30,6 @@ struct Add {
   template <class A>
   CRIA_HOST_DEVICE A f(A a, A b) const {
     return a + b;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE Pair<A> df(A, A) const {
-    return {A(1), A(1)};
   }
 };
 struct Subtract {
@@ -177,14 +174,23 @@ Tensor<T, B> binary(std::string_view op, F f, const Tensor<T, B>& a, const Tenso
   auto y = Tensor<T, B>::empty(a.shape());
   K::forward(f, a.vec(), b.vec(), y.vec());
   return record(op, y, inputs(a, b), [=](const Tensor<T, B>& dy) {
-    K::backward(f, dy.vec(), a.vec(), b.vec(), a.grad_vec(), b.grad_vec());
+    const auto da = a.grad_vec(), db = b.grad_vec();
+    K::backward(f, dy.vec(), a.vec(), b.vec(), da, db);
   });
 }
 
 /// a + b, a - b, a * b, a / b of equal shapes.
 template <FloatingPoint T, class B>
 Tensor<T, B> operator+(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return binary("add", ops::Add{}, a, b);
+  using K = kernel_for<ops::Binary, B>;
+  check::same_shape("add", {"a", a.shape()}, {"b", b.shape()});
+  auto y = Tensor<T, B>::empty(a.shape());
+  K::forward(ops::Add{}, a.vec(), b.vec(), y.vec());
+  return record("add", y, inputs(a, b),
+                [a = a.without_values(), b = b.without_values()](const Tensor<T, B>& dy) {
+                  accumulate_gradient(a, dy);
+                  accumulate_gradient(b, dy);
+                });
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& a, const Tensor<T, B>& b) {

@@ -11,6 +11,18 @@ namespace ops {
 struct MatMul;
 }  // namespace ops
 
+namespace detail {
+template <class T>
+Planes<T> planes(Vec<T> x, const Shape& shape) {
+  return {x.data, shape.product(0, shape.rank() - 2), shape.dim(-2), shape.dim(-1)};
+}
+template <class T, class B>
+Gradient<Planes<T>> grad_planes(const Tensor<T, B>& x) {
+  const auto all = x.grad_vec();
+  return {planes(Vec<T>(all), x.shape()), all.fresh};
+}
+}  // namespace detail
+
 /// Matrix products over equal leading dimensions: a [..., m, k], b [..., k, n] -> [..., m, n], summed in
 /// acc_t<T>. Throws ShapeError if the shapes do not fit.
 template <FloatingPoint T, class B>
@@ -22,15 +34,13 @@ Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
     check::equal_dims("matmul", {"a", a.shape()}, axis, {"b", b.shape()}, axis);
   }
   check::equal_dims("matmul", {"a", a.shape()}, -1, {"b", b.shape()}, -2);
-  const auto planes = [](auto values, const Shape& shape) {
-    return Planes<std::remove_pointer_t<decltype(values.data)>>{
-        values.data, shape.product(0, shape.rank() - 2), shape.dim(-2), shape.dim(-1)};
-  };
   auto y = Tensor<T, B>::empty(a.shape().with_dim(-1, b.dim(-1)));
-  K::forward(planes(a.vec(), a.shape()), planes(b.vec(), b.shape()), planes(y.vec(), y.shape()));
+  K::forward(detail::planes(a.vec(), a.shape()), detail::planes(b.vec(), b.shape()),
+             detail::planes(y.vec(), y.shape()));
   return record("matmul", y, inputs(a, b), [=](const Tensor<T, B>& dy) {
-    K::backward(planes(dy.vec(), dy.shape()), planes(a.vec(), a.shape()), planes(b.vec(), b.shape()),
-                planes(a.grad_vec(), a.shape()), planes(b.grad_vec(), b.shape()));
+    const auto da = detail::grad_planes(a), db = detail::grad_planes(b);
+    K::backward(detail::planes(dy.vec(), dy.shape()), detail::planes(a.vec(), a.shape()),
+                detail::planes(b.vec(), b.shape()), da, db);
   });
 }
 

@@ -3,7 +3,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/kernel.hpp"
 #include "cria/core/tensor.hpp"
-#include "cria/ops/elementwise.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria {
 
@@ -11,18 +11,15 @@ namespace ops {
 /// kernel: forward(x, y) swaps the middle two of the dimensions [a, b, c, d, e] -> [a, d, c, b, e] (see
 /// transpose); backward(dy, dx) adds the swap back.
 struct Transpose;
-/// kernel: backward(dy, dx) dx += dy.
-struct Accumulate;
 }  // namespace ops
 
 /// The same elements in row-major order under another shape. Shares x's memory.
 /// Throws ShapeError unless the number of elements stays the same.
 template <FloatingPoint T, class B>
 Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
-  using K = kernel_for<ops::Accumulate, B>;
   check::same_size("reshape", {"x", x.shape()}, {"shape", shape});
   return record("reshape", x.detach_as(shape), inputs(x),
-                [=](const Tensor<T, B>& dy) { K::backward(dy.vec(), x.grad_vec()); });
+                [x = x.without_values()](const Tensor<T, B>& dy) { accumulate_gradient(x, dy); });
 }
 
 /// Swaps two dimensions, copying. x [..., p, ..., q, ...] -> [..., q, ..., p, ...]
@@ -39,8 +36,9 @@ Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
   const Shape to{from.dim(0), from.dim(3), from.dim(2), from.dim(1), from.dim(4)};
   auto y = Tensor<T, B>::empty(s.with_dim(first, s.dim(second)).with_dim(second, s.dim(first)));
   K::forward(x.vec(), from, y.vec());
-  return record("transpose", y, inputs(x),
-                [=](const Tensor<T, B>& dy) { K::backward(dy.vec(), to, x.grad_vec()); });
+  return record("transpose", y, inputs(x), [to, x = x.without_values()](const Tensor<T, B>& dy) {
+    K::backward(dy.vec(), to, x.grad_vec());
+  });
 }
 
 }  // namespace cria

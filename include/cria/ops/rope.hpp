@@ -3,6 +3,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/kernel.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/ops/heads.hpp"
 
 namespace cria {
 
@@ -19,14 +20,10 @@ Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, float theta = 1
   using K = kernel_for<ops::Rope, B>;
   check::rank("rope", {"x", x.shape()}, 4);
   check::divisible("rope", {"x", x.shape()}, -1, "the pair size", 2);
-  const auto heads = [shape = x.shape()](auto values) {
-    return Heads<std::remove_pointer_t<decltype(values.data)>>{values.data, shape.dim(0), shape.dim(1),
-                                                               shape.dim(2), shape.dim(3)};
-  };
   auto y = Tensor<T, B>::empty(x.shape());
-  K::forward(heads(x.vec()), start, theta, heads(y.vec()));
-  return record("rope", y, inputs(x), [=](const Tensor<T, B>& dy) {
-    K::backward(heads(dy.vec()), start, theta, heads(x.grad_vec()));
+  K::forward(detail::heads(x), start, theta, detail::heads(y));
+  return record("rope", y, inputs(x), [start, theta, x = x.without_values()](const Tensor<T, B>& dy) {
+    K::backward(detail::heads(dy), start, theta, detail::grad_heads(x));
   });
 }
 

@@ -75,6 +75,7 @@ class AdamW {
       step.decay = slot->decays ? options_.learning_rate * options_.weight_decay : 0.0;
       slot->step(step);
     }
+    detail::end_of_operation("adamw");
   }
 
   /// Moments and master copies by name, sharing their memory: what is saved and loaded, with steps().

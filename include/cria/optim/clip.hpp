@@ -35,6 +35,7 @@ double clip_grad_norm(M& model, double max_norm) {
   const double norm = gradient_norm(model);
   const double factor = max_norm / (norm + 1e-6);
   if (max_norm > 0 && std::isfinite(norm) && factor < 1.0) scale_gradients(model, factor);
+  detail::end_of_operation("clip_grad_norm");
   return norm;
 }
 

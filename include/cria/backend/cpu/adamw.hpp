@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "cria/backend/cpu/elementwise.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/adamw.hpp"
 
 namespace cria {

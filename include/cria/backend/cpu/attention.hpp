@@ -6,8 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/small_product.hpp"
 #include "cria/core/math.hpp"
 #include "cria/ops/attention.hpp"
@@ -21,16 +20,18 @@ struct kernel<ops::Attention, Cpu> {
     const std::int64_t group = q.heads / k.heads;
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
       const cpu::Scratch<A> keys(k.length * k.dim), values(k.length * k.dim);  // [keys, dim]
+      const cpu::Scratch<A> rows(tile * q.dim);                                // [tile, dim]
       const cpu::Scratch<A> query(q.dim * tile), out(q.dim * tile);            // [dim, tile]
       const cpu::Scratch<A> probability(k.length * tile);                      // [keys, tile]
+      const cpu::Scratch<A> row(q.dim);
       for (std::int64_t task = begin; task < end; ++task) {
         const std::int64_t b = task / k.heads, kv = task % k.heads;
-        load(k, b, kv, keys.data(), k.dim);
-        load(v, b, kv, values.data(), v.dim);
+        load(k, b, kv, keys.data());
+        load(v, b, kv, values.data());
         for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
           for (std::int64_t first = 0; first < q.length; first += tile) {
             const Span span(q.length, k.length, first);
-            load_transposed(q, b, h, span, scale<A>(q), query.data());
+            load_tile(q, b, h, span, scale<A>(q), rows.data(), q.dim, query.data());
             A maximum[tile], sum[tile] = {};
             scores(span, keys.data(), k.dim, query.data(), probability.data());
             std::fill_n(maximum, tile, -std::numeric_limits<A>::infinity());
@@ -53,8 +54,8 @@ struct kernel<ops::Attention, Cpu> {
             for (std::int64_t l = 0; l < span.queries; ++l) {
               log_sum[(b * q.heads + h) * q.length + first + l] = maximum[l] + std::log(sum[l]);
               const A inverse = A(1) / sum[l];
-              T* to = y.at(b, first + l, h);
-              for (std::int64_t d = 0; d < q.dim; ++d) to[d] = static_cast<T>(out[d * tile + l] * inverse);
+              for (std::int64_t d = 0; d < q.dim; ++d) row[d] = out[d * tile + l] * inverse;
+              put(row.data(), y.at(b, first + l, h), q.dim);
             }
           }
         }
@@ -65,7 +66,8 @@ struct kernel<ops::Attention, Cpu> {
   // With P the probabilities, dP = dy v^T and dS = P (dP - sum(dy y)): dv = P^T dy, dq = dS k, dk = dS^T q.
   template <class T, class A>
   static void backward(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
-                       Heads<const T> y, Vec<const A> log_sum, Heads<T> dq, Heads<T> dk, Heads<T> dv) {
+                       Heads<const T> y, Vec<const A> log_sum, Gradient<Heads<T>> dq, Gradient<Heads<T>> dk,
+                       Gradient<Heads<T>> dv) {
     const std::int64_t group = q.heads / k.heads;
     const std::int64_t wide = cpu::padded<A>(k.dim);
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -74,25 +76,23 @@ struct kernel<ops::Attention, Cpu> {
       const cpu::Scratch<A> query(tile * wide), dout(tile * wide);             // [tile, wide]
       const cpu::Scratch<A> query_t(k.dim * tile), dout_t(k.dim * tile), dquery(k.dim * tile);  // [dim, tile]
       const cpu::Scratch<A> probability(k.length * tile), dscore(k.length * tile);  // [keys, tile]
+      const cpu::Scratch<A> row(k.dim);
       for (std::int64_t task = begin; task < end; ++task) {
         const std::int64_t b = task / k.heads, kv = task % k.heads;
-        load(k, b, kv, keys.data(), k.dim);
-        load(v, b, kv, values.data(), v.dim);
+        load(k, b, kv, keys.data());
+        load(v, b, kv, values.data());
         std::fill_n(dkeys.data(), k.length * wide, A(0));
         std::fill_n(dvalues.data(), k.length * wide, A(0));
         for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
           for (std::int64_t first = 0; first < q.length; first += tile) {
             const Span span(q.length, k.length, first);
-            load_rows(q, b, h, span, scale<A>(q), query.data(), wide);
-            load_rows(dy, b, h, span, A(1), dout.data(), wide);
-            load_transposed(q, b, h, span, scale<A>(q), query_t.data());
-            load_transposed(dy, b, h, span, A(1), dout_t.data());
+            load_tile(q, b, h, span, scale<A>(q), query.data(), wide, query_t.data());
+            load_tile(dy, b, h, span, A(1), dout.data(), wide, dout_t.data());
             A log_sums[tile] = {}, dot[tile] = {};  // dot: sum(dy y) of each query
             for (std::int64_t l = 0; l < span.queries; ++l) {
               log_sums[l] = log_sum[(b * q.heads + h) * q.length + first + l];
-              const T* row = y.at(b, first + l, h);
-              for (std::int64_t d = 0; d < q.dim; ++d)
-                dot[l] += static_cast<A>(row[d]) * dout_t[d * tile + l];
+              cpu::detail::convert_range(y.at(b, first + l, h), row.data(), q.dim);
+              for (std::int64_t d = 0; d < q.dim; ++d) dot[l] += row[d] * dout[l * wide + d];
             }
             scores(span, keys.data(), k.dim, query_t.data(), probability.data());
             cpu::small_product(span.keys, tile, v.dim, values.data(), v.dim, 1, dout_t.data(), tile,
@@ -114,16 +114,18 @@ struct kernel<ops::Attention, Cpu> {
               cpu::small_product(k.dim, tile, span.keys, keys.data(), 1, k.dim, dscore.data(), tile,
                                  dquery.data(), tile, false);
               for (std::int64_t l = 0; l < span.queries; ++l) {
-                T* to = dq.at(b, first + l, h);
-                for (std::int64_t d = 0; d < q.dim; ++d) {
-                  to[d] = static_cast<T>(static_cast<A>(to[d]) + dquery[d * tile + l] * scale<A>(q));
-                }
+                for (std::int64_t d = 0; d < q.dim; ++d) row[d] = dquery[d * tile + l] * scale<A>(q);
+                add(row.data(), q.dim, dq.fresh, dq.at(b, first + l, h));
               }
             }
           }
         }
-        if (dk) add(dkeys.data(), wide, dk, b, kv);
-        if (dv) add(dvalues.data(), wide, dv, b, kv);
+        for (std::int64_t t = 0; dk && t < k.length; ++t) {
+          add(dkeys.data() + t * wide, k.dim, dk.fresh, dk.at(b, t, kv));
+        }
+        for (std::int64_t t = 0; dv && t < k.length; ++t) {
+          add(dvalues.data() + t * wide, k.dim, dv.fresh, dv.at(b, t, kv));
+        }
       }
     });
   }
@@ -151,32 +153,25 @@ struct kernel<ops::Attention, Cpu> {
 
   /// One head's rows, widened: to [length, dim].
   template <class T, class A>
-  static void load(Heads<const T> x, std::int64_t b, std::int64_t h, A* to, std::int64_t stride) {
-    for (std::int64_t t = 0; t < x.length; ++t) {
-      const T* from = x.at(b, t, h);
-      for (std::int64_t d = 0; d < x.dim; ++d) to[t * stride + d] = static_cast<A>(from[d]);
-    }
+  static void load(Heads<const T> x, std::int64_t b, std::int64_t h, A* to) {
+    for (std::int64_t t = 0; t < x.length; ++t)
+      cpu::detail::convert_range(x.at(b, t, h), to + t * x.dim, x.dim);
   }
 
-  /// A tile's rows times `factor`, zeros to the right: to [queries, wide].
+  /// A tile's rows times `factor`, zeros to the right: to [queries, wide]; and transposed, zeros where the
+  /// tile has no query: to [dim, tile].
   template <class T, class A>
-  static void load_rows(Heads<const T> x, std::int64_t b, std::int64_t h, const Span& span, A factor, A* to,
-                        std::int64_t wide) {
+  static void load_tile(Heads<const T> x, std::int64_t b, std::int64_t h, const Span& span, A factor, A* to,
+                        std::int64_t wide, A* transposed) {
+    if (span.queries < tile) std::fill_n(transposed, x.dim * tile, A(0));
     for (std::int64_t l = 0; l < span.queries; ++l) {
-      const T* from = x.at(b, span.first + l, h);
-      for (std::int64_t d = 0; d < x.dim; ++d) to[l * wide + d] = static_cast<A>(from[d]) * factor;
-      std::fill_n(to + l * wide + x.dim, wide - x.dim, A(0));
-    }
-  }
-
-  /// The same transposed, zeros where the tile has no query: to [dim, tile].
-  template <class T, class A>
-  static void load_transposed(Heads<const T> x, std::int64_t b, std::int64_t h, const Span& span, A factor,
-                              A* to) {
-    if (span.queries < tile) std::fill_n(to, x.dim * tile, A(0));
-    for (std::int64_t l = 0; l < span.queries; ++l) {
-      const T* from = x.at(b, span.first + l, h);
-      for (std::int64_t d = 0; d < x.dim; ++d) to[d * tile + l] = static_cast<A>(from[d]) * factor;
+      A* row = to + l * wide;
+      cpu::detail::convert_range(x.at(b, span.first + l, h), row, x.dim);
+      for (std::int64_t d = 0; d < x.dim; ++d) {
+        row[d] *= factor;
+        transposed[d * tile + l] = row[d];
+      }
+      std::fill_n(row + x.dim, wide - x.dim, A(0));
     }
   }
 
@@ -190,14 +185,19 @@ struct kernel<ops::Attention, Cpu> {
     }
   }
 
+  /// to = from, rounded
   template <class T, class A>
-  static void add(const A* from, std::int64_t wide, Heads<T> to, std::int64_t b, std::int64_t h) {
-    for (std::int64_t t = 0; t < to.length; ++t) {
-      T* row = to.at(b, t, h);
-      for (std::int64_t d = 0; d < to.dim; ++d) {
-        row[d] = static_cast<T>(static_cast<A>(row[d]) + from[t * wide + d]);
-      }
+  static void put(const A* from, T* to, std::int64_t size) {
+    cpu::detail::convert_range(from, to, size);
+  }
+
+  /// to += from, or to = from if it is fresh. Adds to `from` on the way.
+  template <class T, class A>
+  static void add(A* from, std::int64_t size, bool fresh, T* to) {
+    if (!fresh) {
+      for (std::int64_t d = 0; d < size; ++d) from[d] += static_cast<A>(to[d]);
     }
+    put(from, to, size);
   }
 };
 

@@ -114,15 +114,13 @@ struct Cpu {
   static void* allocate(std::size_t bytes) { return cpu::allocator().allocate(bytes); }
   static void deallocate(void* block, std::size_t bytes) { cpu::allocator().deallocate(block, bytes); }
   static void fill_zero(void* data, std::size_t bytes) { std::memset(data, 0, bytes); }
+  static void copy(void* to, const void* from, std::size_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, bytes);  // empty ranges may have null pointers
+  }
   static void copy_from_host(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
   static void copy_to_host(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
   /// Waits until all work handed to the backend is done; on the CPU it always is.
   static void synchronize() {}
-
- private:
-  static void copy(void* to, const void* from, std::size_t bytes) {
-    if (bytes > 0) std::memcpy(to, from, bytes);  // empty ranges may have null pointers
-  }
 };
 
 }  // namespace cria

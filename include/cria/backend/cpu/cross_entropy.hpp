@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
-#include "cria/backend/cpu/elementwise.hpp"
 #include "cria/backend/cpu/gemm.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/core/math.hpp"
 #include "cria/ops/cross_entropy.hpp"
 
@@ -29,9 +29,9 @@ inline std::int64_t counted_targets(std::string_view op, Vec<const std::int32_t>
   return count;
 }
 
-/// log(sum(exp(x)))
+/// The largest of x.
 template <class A, class T>
-A log_sum_exp(const T* x, std::int64_t size) {
+A maximum(const T* x, std::int64_t size) {
   // One maximum per lane, because Clang turns no maximum of floats into a reduction: NaN would be in its way.
   constexpr std::int64_t lanes = 16;
   std::array<A, lanes> maxima;
@@ -44,12 +44,19 @@ A log_sum_exp(const T* x, std::int64_t size) {
       lane = std::max(lane, static_cast<A>(x[done + j]));
     }
   }
-  A maximum = *std::max_element(maxima.begin(), maxima.end());
-  for (; done < size; ++done) maximum = std::max(maximum, static_cast<A>(x[done]));
+  A result = *std::max_element(maxima.begin(), maxima.end());
+  for (; done < size; ++done) result = std::max(result, static_cast<A>(x[done]));
+  return result;
+}
+
+/// log(sum(exp(x)))
+template <class A, class T>
+A log_sum_exp(const T* x, std::int64_t size) {
+  const A most = maximum<A>(x, size);
   A sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < size; ++j) sum += math::exp(static_cast<A>(x[j]) - maximum);
-  return maximum + std::log(sum);
+  for (std::int64_t j = 0; j < size; ++j) sum += math::exp(static_cast<A>(x[j]) - most);
+  return most + std::log(sum);
 }
 
 }  // namespace cpu
@@ -72,22 +79,25 @@ struct kernel<ops::CrossEntropy, Cpu> {
 
   template <class T, class A>
   static void backward(Vec<const A> dloss, Rows<const T> logits, Vec<const std::int32_t> targets,
-                       std::int32_t ignore, Vec<const A> log_sum, Rows<T> dlogits) {
+                       std::int32_t ignore, Vec<const A> log_sum, Gradient<Rows<T>> dlogits) {
     if (!dlogits) return;
     const std::int64_t count = cpu::counted_targets("cross_entropy", targets, logits.cols, ignore);
-    if (count == 0) return;
-    const A scale = dloss[0] / static_cast<A>(count);
+    const A scale = count > 0 ? dloss[0] / static_cast<A>(count) : A(0);
     cpu::parallel_for(logits.rows, 8, [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Scratch<A> memory(logits.cols);
       for (std::int64_t i = begin; i < end; ++i) {
-        if (targets[i] == ignore) continue;
         const T* x = logits.row(i);
-        T* d = dlogits.row(i);
+        const std::int32_t target = targets[i];
+        const A row_scale = target == ignore ? A(0) : scale, row_log_sum = log_sum[i];
+        A* gradient = memory.data();
 #pragma omp simd
         for (std::int64_t j = 0; j < logits.cols; ++j) {
-          const A onehot = j == targets[i] ? A(1) : A(0);
-          const A p = math::exp(static_cast<A>(x[j]) - log_sum[i]);
-          d[j] = static_cast<T>(static_cast<A>(d[j]) + scale * (p - onehot));
+          gradient[j] = row_scale * math::exp(static_cast<A>(x[j]) - row_log_sum);
         }
+        if (target != ignore) gradient[target] -= row_scale;
+        cpu::map_range(
+            0, logits.cols, !dlogits.fresh, Vec<T>{dlogits.row(i), logits.cols},
+            [](A value) { return value; }, Vec<const A>{gradient, logits.cols});
       }
     });
   }
@@ -108,36 +118,48 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
     const cpu::Scratch<A> logits_memory(std::min(chunk_rows, x.rows) * vocabulary);
     const cpu::Scratch<A> row_losses(x.rows);
     // Gradients of the logits are rounded to T, as if they were a tensor of the graph, but not yet divided by
-    // the count: in float16 most of them would vanish.
-    const cpu::Scratch<T> dlogits_memory(with_gradient ? std::min(chunk_rows, x.rows) * vocabulary : 0);
+    // the count: in float16 most of them would vanish. Where T is A they take the place of the logits.
+    constexpr bool in_place = std::is_same_v<T, A>;
+    const cpu::Scratch<T> dlogits_memory(
+        with_gradient && !in_place ? std::min(chunk_rows, x.rows) * vocabulary : 0);
     if (dweight && x.rows == 0)
       Cpu::fill_zero(dweight.data, sizeof(A) * static_cast<std::size_t>(dweight.rows * dweight.cols));
     for (std::int64_t first = 0; first < x.rows; first += chunk_rows) {
       const std::int64_t rows = std::min(chunk_rows, x.rows - first);
       const Rows<A> logits{logits_memory.data(), rows, vocabulary};
-      const Rows<T> dlogits{dlogits_memory.data(), rows, vocabulary};
-      cpu::gemm(cpu::Op::plain, x.slice(first, rows), cpu::Op::transposed, weight, false, logits);
+      Rows<T> dlogits{dlogits_memory.data(), rows, vocabulary};
+      if constexpr (in_place) dlogits.data = logits.data;
+      cpu::gemm(cpu::plain(x.slice(first, rows)), cpu::transposed(weight), false, logits);
       cpu::parallel_for(rows, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           const std::int32_t target = targets[first + i];
           const bool counts = target != ignore;
-          const A* row = logits.row(i);
-          const A log_sum = cpu::log_sum_exp<A>(row, vocabulary);
-          row_losses[first + i] = counts ? log_sum - row[target] : A(0);
-          if (!with_gradient) continue;
-          const A weight_of_row = counts ? A(1) : A(0);
-          T* d = dlogits.row(i);
-#pragma omp simd
-          for (std::int64_t j = 0; j < vocabulary; ++j) {
-            d[j] = static_cast<T>(weight_of_row * math::exp(row[j] - log_sum));
+          A* row = logits.row(i);
+          if (!with_gradient) {
+            row_losses[first + i] = counts ? cpu::log_sum_exp<A>(row, vocabulary) - row[target] : A(0);
+            continue;
           }
-          if (counts) d[target] = static_cast<T>(math::exp(row[target] - log_sum) - A(1));
+          const A target_logit = counts ? row[target] : A(0);
+          const A maximum = cpu::maximum<A>(row, vocabulary);
+          A sum = 0;
+#pragma omp simd reduction(+ : sum)
+          for (std::int64_t j = 0; j < vocabulary; ++j) {
+            row[j] = math::exp(row[j] - maximum);
+            sum += row[j];
+          }
+          row_losses[first + i] = counts ? maximum + std::log(sum) - target_logit : A(0);
+          const A inverse = counts ? A(1) / sum : A(0);
+          const A target_gradient = counts ? row[target] * inverse - A(1) : A(0);
+          cpu::map_range(
+              0, vocabulary, false, Vec<T>{dlogits.row(i), vocabulary},
+              [inverse](A value) { return value * inverse; }, Vec<const A>{row, vocabulary});
+          if (counts) dlogits.row(i)[target] = static_cast<T>(target_gradient);
         }
       });
       const Rows<const T> gradient = dlogits;
-      if (dx) cpu::gemm(cpu::Op::plain, gradient, cpu::Op::plain, weight, false, dx.slice(first, rows));
+      if (dx) cpu::gemm(cpu::plain(gradient), cpu::plain(weight), false, dx.slice(first, rows));
       if (dweight) {
-        cpu::gemm(cpu::Op::transposed, gradient, cpu::Op::plain, x.slice(first, rows), first > 0, dweight);
+        cpu::gemm(cpu::transposed(gradient), cpu::plain(x.slice(first, rows)), first > 0, dweight);
       }
     }
     A sum = 0;
@@ -155,15 +177,10 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
   }
 
   template <class A, class T>
-  static void backward(Vec<const A> dloss, Vec<const A> saved, Vec<T> gradient) {
-    if (!gradient) return;
+  static void backward(Vec<const A> dloss, Vec<const A> saved, Gradient<Vec<T>> gradient) {
     const A scale = dloss[0];
-    cpu::parallel_for(gradient.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) {
-        gradient[i] = static_cast<T>(static_cast<acc_t<T>>(gradient[i]) + scale * saved[i]);
-      }
-    });
+    cpu::map_add(
+        gradient, [scale](A value) { return scale * value; }, saved);
   }
 };
 

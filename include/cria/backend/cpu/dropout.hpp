@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cria/backend/cpu/elementwise.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/dropout.hpp"
 
 namespace cria {
@@ -15,9 +15,10 @@ struct kernel<ops::Dropout, Cpu> {
   }
 
   template <class T>
-  static void backward(Vec<const T> dy, float probability, const Rng& rng, Vec<T> dx) {
+  static void backward(Vec<const T> dy, float probability, const Rng& rng, Gradient<Vec<T>> dx) {
     using A = acc_t<T>;
     if (!dx) return;
+    if (dx.fresh) return forward(dy, probability, rng, Vec<T>(dx));
     for_each(dx.size, probability, rng, [=](std::int64_t i, float factor) {
       dx[i] = static_cast<T>(static_cast<A>(dx[i]) + static_cast<A>(dy[i]) * static_cast<A>(factor));
     });

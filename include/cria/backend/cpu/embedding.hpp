@@ -1,7 +1,6 @@
 #pragma once
 
-#include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/embedding.hpp"
 
 namespace cria {
@@ -24,8 +23,9 @@ struct kernel<ops::Embedding, Cpu> {
 
   // Threads share the columns, not the rows: a token may occur in many rows, and its sum must keep one order.
   template <class T, class A>
-  static void backward(Rows<const T> dy, Vec<const std::int32_t> tokens, Rows<A> dweight) {
+  static void backward(Rows<const T> dy, Vec<const std::int32_t> tokens, Gradient<Rows<A>> dweight) {
     if (!dweight) return;
+    cpu::fill_if_fresh(dweight, dweight.rows * dweight.cols);
     cpu::parallel_for(dy.cols, 64, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = 0; i < tokens.size; ++i) {
         A* sum = dweight.row(tokens[i]);

@@ -1,62 +1,46 @@
 #pragma once
-/// Matrix products on the CPU. Float and double go to Eigen; 16-bit operands are widened to float first, so
-/// that every sum is kept in float (Eigen's own 16-bit product rounds each partial sum).
-
-#include <Eigen/Core>
+/// Matrix products on the CPU, by the fastest library that multiplies the element types: oneDNN where it is
+/// compiled in, else Eigen. Sums are kept in acc_t: what no library sums in float is widened to float first
+/// (Eigen's own product of bfloat16 rounds each partial sum).
 
 #include "cria/backend/cpu/convert.hpp"
-#include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/parallel.hpp"
-#include "cria/core/dtype.hpp"
-#include "cria/core/view.hpp"
+#include "cria/backend/cpu/gemm_eigen.hpp"
+#include "cria/backend/cpu/gemm_onednn.hpp"
 
 namespace cria::cpu {
 
-/// Whether an operand is used as it is or transposed.
-enum class Op { plain, transposed };
-
-/// x as a matrix of A: itself if it has that type already, else a widened copy in `memory`.
-template <class A, class T>
-Rows<const A> widened(Rows<const T> x, const Scratch<A>& memory) {
-  convert(Vec<const T>{x.data, x.rows * x.cols}, Vec<A>{memory.data(), x.rows * x.cols});
-  return {memory.data(), x.rows, x.cols};
-}
-
 namespace detail {
 
-template <class T>
-auto eigen(Rows<const T> x) {
-  return Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(x.data, x.rows,
-                                                                                             x.cols);
-}
-
-/// c += op(a) op(b)
-template <class A>
-void eigen_gemm(Op op_a, Rows<const A> a, Op op_b, Rows<const A> b, Rows<A> c) {
-  Eigen::Map<Eigen::Matrix<A, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> sum(c.data, c.rows, c.cols);
-  if (op_a == Op::plain && op_b == Op::plain) sum.noalias() += eigen(a) * eigen(b);
-  if (op_a == Op::plain && op_b == Op::transposed) sum.noalias() += eigen(a) * eigen(b).transpose();
-  if (op_a == Op::transposed && op_b == Op::plain) sum.noalias() += eigen(a).transpose() * eigen(b);
-  if (op_a == Op::transposed && op_b == Op::transposed)
-    sum.noalias() += eigen(a).transpose() * eigen(b).transpose();
+/// x as a matrix of A, in `memory`.
+template <class A, class T>
+Operand<A> widened(Operand<T> x, const Scratch<A>& memory) {
+  const std::int64_t size = x.matrix.rows * x.matrix.cols;
+  convert(Vec<const T>{x.matrix.data, size}, Vec<A>{memory.data(), size});
+  return {{memory.data(), x.matrix.rows, x.matrix.cols}, x.is_transposed};
 }
 
 }  // namespace detail
 
-/// c = op(a) op(b), or c += op(a) op(b) if `accumulate`; products are summed in acc_t of the operands' type.
+/// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.
 template <class T, class C>
-void gemm(Op op_a, Rows<const T> a, Op op_b, Rows<const T> b, bool accumulate, Rows<C> c) {
+void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   using A = acc_t<T>;
+  const std::int64_t size = c.rows * c.cols;
+#ifdef CRIA_ONEDNN
+  if constexpr (onednn::knows<T, C>) {
+    if (onednn::is_native<T>() && size > 0 && a.cols() > 0) return onednn::gemm(a, b, accumulate, c);
+  }
+#endif
   if constexpr (!std::is_same_v<T, A>) {
-    const Scratch<A> memory_a(a.rows * a.cols), memory_b(b.rows * b.cols);
-    gemm(op_a, widened<A>(a, memory_a), op_b, widened<A>(b, memory_b), accumulate, c);
+    const Scratch<A> memory_a(a.rows() * a.cols()), memory_b(b.rows() * b.cols());
+    gemm(detail::widened(a, memory_a), detail::widened(b, memory_b), accumulate, c);
   } else if constexpr (!std::is_same_v<C, A>) {
-    const Scratch<A> memory(c.rows * c.cols);
-    gemm(op_a, a, op_b, b, false, Rows<A>{memory.data(), c.rows, c.cols});
-    const Vec<A> sum{memory.data(), c.rows * c.cols};
-    const Vec<C> out{c.data, c.rows * c.cols};
+    const Scratch<A> memory(size);
+    gemm(a, b, false, Rows<A>{memory.data(), c.rows, c.cols});
+    const Vec<A> sum{memory.data(), size};
+    const Vec<C> out{c.data, size};
     if (accumulate) {
-      parallel_for(out.size, 65536, [=](std::int64_t begin, std::int64_t end) {
+      parallel_for(size, 65536, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
         for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<C>(static_cast<A>(out[i]) + sum[i]);
       });
@@ -64,8 +48,7 @@ void gemm(Op op_a, Rows<const T> a, Op op_b, Rows<const T> b, bool accumulate, R
       convert(Vec<const A>(sum), out);
     }
   } else {
-    if (!accumulate) Cpu::fill_zero(c.data, static_cast<std::size_t>(c.rows * c.cols) * sizeof(C));
-    detail::eigen_gemm(op_a, a, op_b, b, c);
+    eigen::gemm(a, b, accumulate, c);
   }
 }
 

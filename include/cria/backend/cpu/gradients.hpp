@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cria/backend/cpu/elementwise.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/gradients.hpp"
 
 namespace cria {

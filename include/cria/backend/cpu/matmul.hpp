@@ -10,15 +10,16 @@ struct kernel<ops::MatMul, Cpu> {
   template <class T>
   static void forward(Planes<const T> a, Planes<const T> b, Planes<T> y) {
     for (std::int64_t i = 0; i < y.outer; ++i) {
-      cpu::gemm(cpu::Op::plain, a.plane(i), cpu::Op::plain, b.plane(i), false, y.plane(i));
+      cpu::gemm(cpu::plain(a.plane(i)), cpu::plain(b.plane(i)), false, y.plane(i));
     }
   }
 
   template <class T>
-  static void backward(Planes<const T> dy, Planes<const T> a, Planes<const T> b, Planes<T> da, Planes<T> db) {
+  static void backward(Planes<const T> dy, Planes<const T> a, Planes<const T> b, Gradient<Planes<T>> da,
+                       Gradient<Planes<T>> db) {
     for (std::int64_t i = 0; i < dy.outer; ++i) {
-      if (da) cpu::gemm(cpu::Op::plain, dy.plane(i), cpu::Op::transposed, b.plane(i), true, da.plane(i));
-      if (db) cpu::gemm(cpu::Op::transposed, a.plane(i), cpu::Op::plain, dy.plane(i), true, db.plane(i));
+      if (da) cpu::gemm(cpu::plain(dy.plane(i)), cpu::transposed(b.plane(i)), !da.fresh, da.plane(i));
+      if (db) cpu::gemm(cpu::transposed(a.plane(i)), cpu::plain(dy.plane(i)), !db.fresh, db.plane(i));
     }
   }
 };

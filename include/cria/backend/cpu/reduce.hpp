@@ -1,7 +1,6 @@
 #pragma once
 
-#include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/reduce.hpp"
 
 namespace cria {
@@ -31,17 +30,19 @@ struct kernel<ops::Sum, Cpu> {
   }
 
   template <class T, class A>
-  static void backward(Vec<const A> dy, Planes<T> dx) {
+  static void backward(Vec<const A> dy, Gradient<Planes<T>> dx) {
     if (!dx) return;
     cpu::parallel_for(dx.outer, 16384 / (dx.middle * dx.inner + 1) + 1,
                       [=](std::int64_t begin, std::int64_t end) {
+                        const cpu::Wide<T> before(dx.inner), after(dx.inner);
                         for (std::int64_t i = begin; i < end; ++i) {
                           const A* d = dy.data + i * dx.inner;
                           for (std::int64_t m = 0; m < dx.middle; ++m) {
                             T* row = dx.plane(i).row(m);
-#pragma omp simd
-                            for (std::int64_t j = 0; j < dx.inner; ++j)
-                              row[j] = static_cast<T>(static_cast<A>(row[j]) + d[j]);
+                            cpu::detail::map_block(
+                                dx.inner, [](A value) { return value; },
+                                dx.fresh ? nullptr : before.read(row, dx.inner), after.target(row), d);
+                            after.write(row, dx.inner);
                           }
                         }
                       });

@@ -1,24 +1,9 @@
 #pragma once
 
-#include "cria/backend/cpu/elementwise.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/reshape.hpp"
 
 namespace cria {
-
-template <>
-struct kernel<ops::Accumulate, Cpu> {
-  template <class T>
-  static void backward(Vec<const T> dy, Vec<T> dx) {
-    using A = acc_t<T>;
-    if (!dx) return;
-    cpu::parallel_for(dx.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-      for (std::int64_t i = begin; i < end; ++i) {
-        dx[i] = static_cast<T>(static_cast<A>(dx[i]) + static_cast<A>(dy[i]));
-      }
-    });
-  }
-};
 
 template <>
 struct kernel<ops::Transpose, Cpu> {
@@ -28,10 +13,11 @@ struct kernel<ops::Transpose, Cpu> {
   }
 
   template <class T>
-  static void backward(Vec<const T> dy, const Shape& from, Vec<T> dx) {
+  static void backward(Vec<const T> dy, const Shape& from, Gradient<Vec<T>> dx) {
     using A = acc_t<T>;
     if (!dx) return;
-    swap(dy, from, dx,
+    if (dx.fresh) return forward(dy, from, Vec<T>(dx));
+    swap(dy, from, Vec<T>(dx),
          [](T& to, T value) { to = static_cast<T>(static_cast<A>(to) + static_cast<A>(value)); });
   }
 

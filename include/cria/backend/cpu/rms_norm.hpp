@@ -2,8 +2,7 @@
 
 #include <cmath>
 
-#include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/backend/cpu/map.hpp"
 #include "cria/ops/rms_norm.hpp"
 
 namespace cria {
@@ -13,18 +12,19 @@ struct kernel<ops::RmsNorm, Cpu> {
   template <class T, class A>
   static void forward(Rows<const T> x, Vec<const T> weight, float eps, Rows<T> y, Vec<A> inv_rms) {
     cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Wide<T> wide_x(x.cols), wide_weight(x.cols), wide_y(x.cols);
+      const A* w = wide_weight.read(weight.data, x.cols);
       for (std::int64_t i = begin; i < end; ++i) {
-        const T* xi = x.row(i);
+        const A* xi = wide_x.read(x.row(i), x.cols);
         A squares = 0;
 #pragma omp simd reduction(+ : squares)
-        for (std::int64_t j = 0; j < x.cols; ++j) squares += static_cast<A>(xi[j]) * static_cast<A>(xi[j]);
+        for (std::int64_t j = 0; j < x.cols; ++j) squares += xi[j] * xi[j];
         const A r = A(1) / std::sqrt(squares / static_cast<A>(x.cols) + static_cast<A>(eps));
         inv_rms[i] = r;
-        T* yi = y.row(i);
+        A* yi = wide_y.target(y.row(i));
 #pragma omp simd
-        for (std::int64_t j = 0; j < x.cols; ++j) {
-          yi[j] = static_cast<T>(static_cast<A>(xi[j]) * r * static_cast<A>(weight[j]));
-        }
+        for (std::int64_t j = 0; j < x.cols; ++j) yi[j] = xi[j] * r * w[j];
+        wide_y.write(y.row(i), x.cols);
       }
     });
   }
@@ -32,38 +32,40 @@ struct kernel<ops::RmsNorm, Cpu> {
   // With h = x r: dweight += sum over rows of dy h; dx += r (dy w - h mean(dy w h)).
   template <class T, class A>
   static void backward(Rows<const T> dy, Rows<const T> x, Vec<const T> weight, Vec<const A> inv_rms,
-                       Rows<T> dx, Vec<A> dweight) {
+                       Gradient<Rows<T>> dx, Gradient<Vec<A>> dweight) {
+    const std::int64_t cols = x.cols;
     if (dweight) {
-      cpu::parallel_for(x.cols, 64, [=](std::int64_t begin, std::int64_t end) {
+      cpu::fill_if_fresh(dweight, dweight.size);
+      cpu::parallel_for(cols, 64, [=](std::int64_t begin, std::int64_t end) {
+        const std::int64_t size = end - begin;
+        const cpu::Wide<T> wide_x(size), wide_dy(size);
+        A* sum = dweight.data + begin;
         for (std::int64_t i = 0; i < x.rows; ++i) {
-          const T* xi = x.row(i);
-          const T* di = dy.row(i);
+          const A* xi = wide_x.read(x.row(i) + begin, size);
+          const A* di = wide_dy.read(dy.row(i) + begin, size);
           const A r = inv_rms[i];
 #pragma omp simd
-          for (std::int64_t j = begin; j < end; ++j) {
-            dweight[j] += static_cast<A>(di[j]) * static_cast<A>(xi[j]) * r;
-          }
+          for (std::int64_t j = 0; j < size; ++j) sum[j] += di[j] * xi[j] * r;
         }
       });
     }
     if (dx) {
       cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
+        const cpu::Wide<T> wide_x(cols), wide_weight(cols), wide_dy(cols), before(cols), after(cols);
+        const A* w = wide_weight.read(weight.data, cols);
         for (std::int64_t i = begin; i < end; ++i) {
-          const T* xi = x.row(i);
-          const T* di = dy.row(i);
-          T* dxi = dx.row(i);
+          const A* xi = wide_x.read(x.row(i), cols);
+          const A* di = wide_dy.read(dy.row(i), cols);
           const A r = inv_rms[i];
           A dot = 0;
 #pragma omp simd reduction(+ : dot)
-          for (std::int64_t j = 0; j < x.cols; ++j) {
-            dot += static_cast<A>(di[j]) * static_cast<A>(weight[j]) * static_cast<A>(xi[j]);
-          }
-          const A pull = dot * r * r * r / static_cast<A>(x.cols);
-#pragma omp simd
-          for (std::int64_t j = 0; j < x.cols; ++j) {
-            const A d = static_cast<A>(di[j]) * static_cast<A>(weight[j]) * r - static_cast<A>(xi[j]) * pull;
-            dxi[j] = static_cast<T>(static_cast<A>(dxi[j]) + d);
-          }
+          for (std::int64_t j = 0; j < cols; ++j) dot += di[j] * w[j] * xi[j];
+          const A pull = dot * r * r * r / static_cast<A>(cols);
+          T* to = dx.row(i);
+          cpu::detail::map_block(
+              cols, [r, pull](A d, A weight_j, A x_j) { return d * weight_j * r - x_j * pull; },
+              dx.fresh ? nullptr : before.read(to, cols), after.target(to), di, w, xi);
+          after.write(to, cols);
         }
       });
     }

@@ -42,8 +42,14 @@ struct kernel<ops::Rope, Cpu> {
   }
 
   template <class T>
-  static void backward(Heads<const T> dy, std::int64_t start, float theta, Heads<T> dx) {
-    if (dx) rotate(dy, start, theta, -1, dx, [](acc_t<T> old, acc_t<T> rotated) { return old + rotated; });
+  static void backward(Heads<const T> dy, std::int64_t start, float theta, Gradient<Heads<T>> dx) {
+    if (!dx) return;
+    if (dx.fresh) {
+      rotate(dy, start, theta, -1, Heads<T>(dx), [](acc_t<T>, acc_t<T> rotated) { return rotated; });
+    } else {
+      rotate(dy, start, theta, -1, Heads<T>(dx),
+             [](acc_t<T> old, acc_t<T> rotated) { return old + rotated; });
+    }
   }
 
  private:

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <type_traits>
 
 namespace cria::cpu {
 
@@ -12,6 +12,7 @@ namespace detail {
 template <class A>
 struct lanes {
   typedef A type __attribute__((vector_size(64)));
+  typedef A in_memory __attribute__((vector_size(64), aligned(alignof(A)), may_alias));
 };
 
 /// A register's worth of numbers, by the vector extension that GCC and Clang share; the compiler splits it
@@ -19,28 +20,40 @@ struct lanes {
 template <class A>
 using Lanes = typename lanes<A>::type;
 
+template <class A>
+Lanes<A> load_lanes(const A* from) {
+  return *reinterpret_cast<const typename lanes<A>::in_memory*>(from);
+}
+template <class A>
+void store_lanes(Lanes<A> value, A* to) {
+  *reinterpret_cast<typename lanes<A>::in_memory*>(to) = value;
+}
+
 /// Computes `Height` rows and `Width` registers of columns of c, keeping the sums in registers.
 template <int Height, int Width, class A>
-inline void product_tile(std::int64_t depth, const A* a, std::int64_t a_row, std::int64_t a_depth, const A* b,
-                         std::int64_t b_depth, A* c, std::int64_t c_row, bool accumulate) {
+void product_tile(std::int64_t depth, const A* a, std::int64_t a_row, std::int64_t a_depth, const A* b,
+                  std::int64_t b_depth, A* c, std::int64_t c_row, bool accumulate) {
+  constexpr std::int64_t lane_count = sizeof(Lanes<A>) / sizeof(A);
   Lanes<A> sum[Height][Width] = {};
   for (std::int64_t k = 0; k < depth; ++k) {
     Lanes<A> right[Width];
-    std::memcpy(right, b + k * b_depth, sizeof(right));
+#pragma GCC unroll 3
+    for (int column = 0; column < Width; ++column)
+      right[column] = load_lanes(b + k * b_depth + column * lane_count);
     const A* left = a + k * a_depth;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int row = 0; row < Height; ++row) {
 #pragma GCC unroll 3
       for (int column = 0; column < Width; ++column) sum[row][column] += left[row * a_row] * right[column];
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int row = 0; row < Height; ++row) {
-    Lanes<A> old[Width] = {};
-    if (accumulate) std::memcpy(old, c + row * c_row, sizeof(old));
 #pragma GCC unroll 3
-    for (int column = 0; column < Width; ++column) old[column] += sum[row][column];
-    std::memcpy(c + row * c_row, old, sizeof(old));
+    for (int column = 0; column < Width; ++column) {
+      A* to = c + row * c_row + column * lane_count;
+      store_lanes(accumulate ? load_lanes<A>(to) + sum[row][column] : sum[row][column], to);
+    }
   }
 }
 
@@ -49,14 +62,16 @@ void product_columns(std::int64_t rows, std::int64_t depth, const A* a, std::int
                      std::int64_t a_depth, const A* b, std::int64_t b_depth, A* c, std::int64_t c_row,
                      bool accumulate) {
   std::int64_t row = 0;
-  for (; row + 8 <= rows; row += 8) {
-    product_tile<8, Width>(depth, a + row * a_row, a_row, a_depth, b, b_depth, c + row * c_row, c_row,
-                           accumulate);
-  }
-  for (; row < rows; ++row) {
-    product_tile<1, Width>(depth, a + row * a_row, a_row, a_depth, b, b_depth, c + row * c_row, c_row,
-                           accumulate);
-  }
+  const auto tiles = [&]<int Height>(std::integral_constant<int, Height>) {
+    for (; row + Height <= rows; row += Height) {
+      product_tile<Height, Width>(depth, a + row * a_row, a_row, a_depth, b, b_depth, c + row * c_row, c_row,
+                                  accumulate);
+    }
+  };
+  // As many rows as 32 registers hold beside b, then the rest.
+  tiles(std::integral_constant < int, Width == 3 ? 8 : 12 > ());
+  tiles(std::integral_constant<int, 4>());
+  tiles(std::integral_constant<int, 1>());
 }
 
 }  // namespace detail

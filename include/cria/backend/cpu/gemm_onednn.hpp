@@ -1,0 +1,147 @@
+#pragma once
+/// Matrix products by oneDNN, compiled in where CRIA_ONEDNN is defined (CMake defines it where it finds
+/// oneDNN). It has the instructions that Eigen has not: wider tiles, and products of bfloat16 that are summed
+/// in float.
+
+#ifdef CRIA_ONEDNN
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <type_traits>
+#include <unordered_map>
+
+#include "cria/backend/cpu/cpu.hpp"
+#include "cria/backend/cpu/operand.hpp"
+#include "cria/backend/cpu/parallel.hpp"
+#include "cria/core/dtype.hpp"
+
+namespace cria::cpu::onednn {
+
+/// Types that oneDNN multiplies: float, and bfloat16 into bfloat16 or float.
+template <class T, class C>
+inline constexpr bool knows = std::is_same_v<T, float>
+                                  ? std::is_same_v<C, float>
+                                  : std::is_same_v<T, bfloat16> &&
+                                        (std::is_same_v<C, T> || std::is_same_v<C, float>);
+
+/// Whether the processor multiplies T itself. oneDNN imitates bfloat16 where it does not, or refuses it.
+template <class T>
+bool is_native() {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    static const bool native = [] {
+      const auto isa = dnnl::get_effective_cpu_isa();
+      return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+    }();
+    return native;
+  }
+  return true;
+}
+
+namespace detail {
+
+template <class T>
+inline constexpr dnnl::memory::data_type data_type =
+    std::is_same_v<T, float> ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+
+/// All that a prepared product depends on.
+struct Key {
+  std::int64_t rows, columns, depth;
+  bool a_transposed, b_transposed, accumulate;
+  dnnl::memory::data_type operands, result;
+  int threads;
+
+  friend auto operator<=>(const Key&, const Key&) = default;
+};
+
+inline const dnnl::engine& engine() {
+  static const dnnl::engine instance(dnnl::engine::kind::cpu, 0);
+  return instance;
+}
+
+/// A product that oneDNN has generated code for; its operands are set for each call.
+class Product {
+ public:
+  explicit Product(const Key& key) : Product(key, descriptor(key)) {}
+
+  void run(void* a, void* b, void* c) {
+    static thread_local dnnl::stream stream(engine());
+    const Scratch<char> scratch(scratch_bytes_);
+    a_.set_data_handle(a);
+    b_.set_data_handle(b);
+    c_.set_data_handle(c);
+    scratch_.set_data_handle(scratch.data());
+    primitive_.execute(stream, arguments_);
+    stream.wait();
+  }
+
+ private:
+  Product(const Key& key, const dnnl::matmul::primitive_desc& chosen)
+      : primitive_(chosen),
+        scratch_bytes_(static_cast<std::int64_t>(chosen.scratchpad_desc().get_size())),
+        a_(left(key), engine(), nullptr),
+        b_(right(key), engine(), nullptr),
+        c_(result(key), engine(), nullptr),
+        scratch_(chosen.scratchpad_desc(), engine(), nullptr),
+        arguments_{
+            {DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, c_}, {DNNL_ARG_SCRATCHPAD, scratch_}} {
+  }
+
+  static dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, bool transposed,
+                                   dnnl::memory::data_type type) {
+    const dnnl::memory::dims strides =
+        transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{columns, 1};
+    return {{rows, columns}, type, strides};
+  }
+  static dnnl::memory::desc left(const Key& k) { return matrix(k.rows, k.depth, k.a_transposed, k.operands); }
+  static dnnl::memory::desc right(const Key& k) {
+    return matrix(k.depth, k.columns, k.b_transposed, k.operands);
+  }
+  static dnnl::memory::desc result(const Key& k) { return matrix(k.rows, k.columns, false, k.result); }
+
+  static dnnl::matmul::primitive_desc descriptor(const Key& key) {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (key.accumulate) {
+      dnnl::post_ops sum;
+      sum.append_sum(1.0f);
+      attributes.set_post_ops(sum);
+    }
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine(), left(key), right(key), result(key), attributes};
+#else
+    return {{left(key), right(key), result(key)}, attributes, engine()};
+#endif
+  }
+
+  dnnl::matmul primitive_;
+  std::int64_t scratch_bytes_;
+  dnnl::memory a_, b_, c_, scratch_;
+  std::unordered_map<int, dnnl::memory> arguments_;
+};
+
+}  // namespace detail
+
+/// c = a b, or c += a b if `accumulate`, summed in float. Called inside a parallel region it stays on its
+/// thread.
+template <class T, class C>
+void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
+  // Products are prepared once a thread: they hold the operands' addresses, so threads cannot share them.
+  static thread_local std::map<detail::Key, detail::Product> products;
+  const detail::Key key{c.rows,
+                        c.cols,
+                        a.cols(),
+                        a.is_transposed,
+                        b.is_transposed,
+                        accumulate,
+                        detail::data_type<T>,
+                        detail::data_type<C>,
+                        available_threads()};
+  const auto found = products.try_emplace(key, key).first;
+  found->second.run(const_cast<T*>(a.matrix.data), const_cast<T*>(b.matrix.data), c.data);
+}
+
+}  // namespace cria::cpu::onednn
+
+#endif

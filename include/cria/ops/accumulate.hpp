@@ -1,0 +1,26 @@
+#pragma once
+
+#include "cria/core/kernel.hpp"
+#include "cria/core/parameter.hpp"
+
+namespace cria {
+
+namespace ops {
+/// kernel: add(x, sum) sum += x, rounded to sum's dtype.
+struct Accumulate;
+}  // namespace ops
+
+/// Adds `gradient` to the gradient of x, which has as many elements. The first one is not copied but shared.
+template <FloatingPoint T, class B>
+void accumulate_gradient(const Tensor<T, B>& x, const Tensor<T, B>& gradient) {
+  if (!x.requires_grad()) return;
+  if (!x.gradient_slot()->storage()) {
+    x.gradient_slot()->share(gradient.storage());
+  } else {
+    kernel_for<ops::Accumulate, B>::add(gradient.vec(), x.grad_vec());
+  }
+}
+
+}  // namespace cria
+
+#include "cria/backend/cpu/accumulate.hpp"

@@ -10,8 +10,8 @@
 #include "corpus.hpp"
 #include "cria/cria.hpp"
 #include "cria/io/io.hpp"
-#include "peak.hpp"
 #include "progress.hpp"
+#include "speed_of_light.hpp"
 #include "step_profile.hpp"
 #include "stop_signal.hpp"
 
@@ -132,10 +132,10 @@ class Run {
         loss += forward_backward(it, micro);
       }
       parallel_.reduce_gradients();
-      const bool finite = scaler_.unscale(model_);
-      const double norm = cria::clip_grad_norm(model_, options_.grad_clip);
+      const double norm = scaler_.unscale(model_);
+      cria::clip_grad_norm(model_, options_.grad_clip, norm);
       const double loss_scale = scaler_.scale();
-      finite ? optimizer_.step() : cria::nn::zero_grad(model_);
+      std::isfinite(norm) ? optimizer_.step() : cria::nn::zero_grad(model_);
       scaler_.update();
 
       const double seconds = seconds_since(start);
@@ -229,6 +229,7 @@ class Run {
          {"lr", lr},
          {"ms", seconds * 1e3},
          {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+         {"sol", speed_of_light_share(tokens, seconds)},
          {"tokens_per_s", tokens / seconds},
          {"grad_norm", norm},
          {"loss_scale", loss_scale}});
@@ -240,6 +241,11 @@ class Run {
     const auto& c = model_.config;
     return 6.0 * static_cast<double>(cria::nn::parameter_count(model_)) +
            12.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * options_.max_seq_len);
+  }
+
+  /// The time that the matrix products take alone over the time it took.
+  double speed_of_light_share(double tokens, double seconds) const {
+    return std::min(1.0, tokens * light_.seconds_per_token / seconds);
   }
 
   std::optional<double> bits_per_byte(double nats_per_token) const {
@@ -264,11 +270,13 @@ class Run {
     std::printf("tokens per iteration: %lld\n",
                 static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
                                        options_.max_seq_len));
-    peak_flops_ =
-        options_.peak_flops > 0 ? options_.peak_flops : measured_peak_flops<cria::acc_t<T>>(options_.threads);
-    std::printf("%s on %s, %lld threads, peak %.1f GFLOP/s (%s)\n", options_.dtype.c_str(),
-                options_.device.c_str(), static_cast<long long>(options_.threads), peak_flops_ * 1e-9,
-                options_.peak_flops > 0 ? "given" : "measured");
+    light_ = measured_speed_of_light<T>(model_.config, options_.max_seq_len,
+                                        batch_.chunk_size * options_.max_seq_len, options_.threads);
+    peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
+    std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
+                static_cast<long long>(options_.threads), cria::cpu::gemm_library<T>().c_str());
+    std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
+                options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
     if (state_.iteration > 0) {
       std::printf("resuming at iteration %lld\n", static_cast<long long>(state_.iteration));
     }
@@ -278,7 +286,10 @@ class Run {
   void summarize() const {
     std::printf("done: iterations %lld to %lld", static_cast<long long>(first_),
                 static_cast<long long>(state_.iteration - 1));
-    if (trained_seconds_ > 0) std::printf(", %.0f tokens/s", trained_tokens_ / trained_seconds_);
+    if (trained_seconds_ > 0) {
+      std::printf(", %.0f tokens/s, %.1f%% of the matrix products' speed", trained_tokens_ / trained_seconds_,
+                  100 * speed_of_light_share(trained_tokens_, trained_seconds_));
+    }
     std::printf("\n");
     const auto print = [&](const char* name, double value) {
       std::printf("  %-22s %.4f nats per token", name, value);
@@ -307,6 +318,7 @@ class Run {
   std::optional<cria::io::MetricsLog> metrics_;
   std::optional<double> last_val_loss_;
   std::int64_t first_ = 0;  // iteration of this process
+  SpeedOfLight light_;
   double peak_flops_ = 0;
   double running_mfu_ = -1;
   double trained_tokens_ = 0, trained_seconds_ = 0;

@@ -1,4 +1,5 @@
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <numeric>
 
 #include "cria/cria.hpp"
@@ -54,9 +55,9 @@ std::vector<double> losses() {
     const auto loss =
         model.loss(Tensor<std::int32_t>::from({8, 32}, inputs), Tensor<std::int32_t>::from({8, 32}, targets));
     backward(loss, static_cast<float>(scaler.scale()));
-    const bool finite = scaler.unscale(model);
-    clip_grad_norm(model, 1.0);
-    finite ? optimizer.step() : cria::nn::zero_grad(model);
+    const double norm = scaler.unscale(model);
+    clip_grad_norm(model, 1.0, norm);
+    std::isfinite(norm) ? optimizer.step() : cria::nn::zero_grad(model);
     scaler.update();
     result.push_back(static_cast<double>(loss.item()));
   }

@@ -1,6 +1,7 @@
 #include "cria/optim/grad_scaler.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <limits>
 
 #include "cria/cria.hpp"
@@ -25,7 +26,7 @@ struct One {
 /// One step whose gradient is finite or not.
 bool step(GradScaler& scaler, One& model, bool overflow) {
   model.set_gradient(1.0f, overflow ? std::numeric_limits<float>::infinity() : 1.0f);
-  const bool finite = scaler.unscale(model);
+  const bool finite = std::isfinite(scaler.unscale(model));
   cria::nn::zero_grad(model);
   scaler.update();
   return finite;
@@ -63,14 +64,14 @@ BOOST_AUTO_TEST_CASE(nan_counts_as_overflow) {
   GradScaler scaler({});
   One model;
   model.set_gradient(std::numeric_limits<float>::quiet_NaN(), 1.0f);
-  BOOST_TEST(!scaler.unscale(model));
+  BOOST_TEST(!std::isfinite(scaler.unscale(model)));
 }
 
 BOOST_AUTO_TEST_CASE(unscaling_divides_once_and_keeps_the_scale_until_update) {
   GradScaler scaler({.scale = 8.0});
   One model;
   model.set_gradient(16.0f, 24.0f);
-  BOOST_TEST(scaler.unscale(model));
+  BOOST_TEST(std::isfinite(scaler.unscale(model)));
   BOOST_TEST((model.weight.grad().to_vector() == std::vector<float>{2.0f, 3.0f}));
   BOOST_TEST(scaler.scale() == 8.0);
 }
@@ -88,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_skipped_step_leaves_weights_moments_and_adams_count) {
   AdamW optimizer(model, {});
   GradScaler scaler({});
   model.set_gradient(std::numeric_limits<float>::infinity(), 1.0f);
-  if (scaler.unscale(model)) optimizer.step();
+  if (std::isfinite(scaler.unscale(model))) optimizer.step();
   BOOST_TEST(optimizer.steps() == 0);
   BOOST_TEST((model.weight.value().to_vector() == std::vector<float>{1, 2}));
 }
@@ -101,7 +102,7 @@ BOOST_AUTO_TEST_CASE(without_overflow_the_update_is_bitwise_the_same_for_every_s
     AdamW optimizer(model, {.learning_rate = 0.01});
     GradScaler scaler({.scale = scale});
     backward(model.loss(batch.inputs, batch.targets), static_cast<float>(scaler.scale()));
-    BOOST_TEST_REQUIRE(scaler.unscale(model));
+    BOOST_TEST_REQUIRE(std::isfinite(scaler.unscale(model)));
     clip_grad_norm(model, 1.0);
     optimizer.step();
     std::vector<std::vector<std::byte>> values;

@@ -27,15 +27,20 @@ double gradient_norm(const M& model) {
   return std::sqrt(sum);
 }
 
-/// Scales the gradients of `model` by min(1, max_norm / (norm + 1e-6)) and returns the norm from before; a
-/// norm that is not finite leaves them alone. max_norm = 0 turns clipping off. Pascanu et al. 2013; PyTorch's
-/// formula.
+/// Scales the gradients of `model`, whose norm is `norm`, by min(1, max_norm / (norm + 1e-6)). A norm that is
+/// not finite leaves them alone; max_norm = 0 turns clipping off. Pascanu et al. 2013; PyTorch's formula.
 template <class M>
-double clip_grad_norm(M& model, double max_norm) {
-  const double norm = gradient_norm(model);
+void clip_grad_norm(M& model, double max_norm, double norm) {
   const double factor = max_norm / (norm + 1e-6);
   if (max_norm > 0 && std::isfinite(norm) && factor < 1.0) scale_gradients(model, factor);
   detail::end_of_operation("clip_grad_norm");
+}
+
+/// The same where the norm is not known yet; returns it as it was before.
+template <class M>
+double clip_grad_norm(M& model, double max_norm) {
+  const double norm = gradient_norm(model);
+  clip_grad_norm(model, max_norm, norm);
   return norm;
 }
 

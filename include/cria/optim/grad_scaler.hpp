@@ -10,7 +10,7 @@ namespace cria {
 /// Dynamic loss scaling for float16: small gradients are lifted out of its subnormal range. The scale doubles
 /// after `growth_interval` good steps in a row and halves after a step whose gradients overflowed, which must
 /// be skipped. Micikevicius et al. 2018. Per step: backward(loss, scaler.scale()) for every micro-batch; then
-/// unscale, clip, step only if it returned true; then update.
+/// unscale, clip to the norm that it returned, step only if that is finite; then update.
 class GradScaler {
  public:
   struct Options {
@@ -33,12 +33,13 @@ class GradScaler {
   State state() const { return state_; }
   void set_state(State state) { state_ = state; }
 
-  /// Divides the gradients by the scale; whether all of them are finite.
+  /// Divides the gradients by the scale and returns their norm, which is finite if all of them are.
   template <class M>
-  bool unscale(M& model) {
+  double unscale(M& model) {
     if (state_.scale != 1.0) scale_gradients(model, 1.0 / state_.scale);
-    finite_ = std::isfinite(gradient_norm(model));
-    return finite_;
+    const double norm = gradient_norm(model);
+    finite_ = std::isfinite(norm);
+    return norm;
   }
 
   /// After the step, done or skipped.

@@ -17,25 +17,25 @@ struct kernel<ops::AdamW, Cpu> {
     const A rest1 = static_cast<A>(1.0 - s.beta1), rest2 = static_cast<A>(1.0 - s.beta2);
     const A root = static_cast<A>(std::sqrt(s.correction_2)), epsilon = static_cast<A>(s.epsilon);
     cpu::parallel_for(value.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
-      const auto updated = [=](std::int64_t i, A old) {
-        const A g = gradient[i];
-        const A m = beta1 * first[i] + rest1 * g;
-        const A v = beta2 * second[i] + rest2 * g * g;
-        first[i] = m;
-        second[i] = v;
-        return old * keep - rate * m / (std::sqrt(v) / root + epsilon);
-      };
-      if constexpr (std::is_same_v<T, A>) {
+      // 16-bit values are rounded from their master copies, block by block while these are in cache.
+      const Vec<A> exact = [&] {
+        if constexpr (std::is_same_v<T, A>) return value;
+        return master;
+      }();
+      cpu::detail::for_each_block(begin, end, [&](std::int64_t start, std::int64_t size) {
 #pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) value[i] = updated(i, value[i]);
-      } else {
-#pragma omp simd
-        for (std::int64_t i = begin; i < end; ++i) {
-          const A x = updated(i, master[i]);
-          master[i] = x;
-          value[i] = static_cast<T>(x);
+        for (std::int64_t i = start; i < start + size; ++i) {
+          const A g = gradient[i];
+          const A m = beta1 * first[i] + rest1 * g;
+          const A v = beta2 * second[i] + rest2 * g * g;
+          first[i] = m;
+          second[i] = v;
+          exact[i] = exact[i] * keep - rate * m / (std::sqrt(v) / root + epsilon);
         }
-      }
+        if constexpr (!std::is_same_v<T, A>) {
+          cpu::detail::convert_range(exact.data + start, value.data + start, size);
+        }
+      });
     });
   }
 };

@@ -11,6 +11,10 @@
 #include <unordered_map>
 #include <vector>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "cria/core/config.hpp"
 
 namespace cria {
@@ -40,7 +44,7 @@ class CachingAllocator {
       return block;
     }
     ++statistics_.system_allocations;
-    return ::operator new(size, alignment);
+    return system_allocate(size);
   }
 
   void deallocate(void* block, std::size_t bytes) {
@@ -55,7 +59,7 @@ class CachingAllocator {
   void release_cached() {
     const std::lock_guard lock(mutex_);
     for (auto& [size, blocks] : free_) {
-      for (void* block : blocks) ::operator delete(block, alignment);
+      for (void* block : blocks) ::operator delete(block, alignment_of(size));
     }
     free_.clear();
     statistics_.cached = 0;
@@ -67,7 +71,20 @@ class CachingAllocator {
   }
 
  private:
-  static constexpr std::align_val_t alignment{64};
+  static constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+  /// A cache line, or for large blocks the page that the processor translates as one.
+  static std::align_val_t alignment_of(std::size_t size) {
+    return std::align_val_t{size >= huge_page ? huge_page : 64};
+  }
+
+  static void* system_allocate(std::size_t size) {
+    void* block = ::operator new(size, alignment_of(size));
+#ifdef __linux__
+    if (size >= huge_page) madvise(block, size, MADV_HUGEPAGE);  // where it is refused, pages are small
+#endif
+    return block;
+  }
 
   /// Rounds up to one of eight steps between powers of two, so that similar sizes share blocks.
   static std::size_t block_size(std::size_t bytes) {

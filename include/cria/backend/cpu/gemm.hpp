@@ -3,6 +3,8 @@
 /// compiled in, else Eigen. Sums are kept in acc_t: what no library sums in float is widened to float first
 /// (Eigen's own product of bfloat16 rounds each partial sum).
 
+#include <string>
+
 #include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/gemm_eigen.hpp"
 #include "cria/backend/cpu/gemm_onednn.hpp"
@@ -20,6 +22,20 @@ Operand<A> widened(Operand<T> x, const Scratch<A>& memory) {
 }
 
 }  // namespace detail
+
+/// Which library multiplies matrices of T, and where that is known by which instructions: "oneDNN 2.6
+/// (AVX-512)".
+template <class T>
+std::string gemm_library() {
+  const std::string widened = std::is_same_v<T, acc_t<T>> ? "" : ", widened to float32";
+#ifdef CRIA_ONEDNN
+  if constexpr (onednn::knows<T, T>) {
+    if (onednn::is_native<T>()) return onednn::description();
+  }
+  if constexpr (onednn::knows<acc_t<T>, acc_t<T>>) return onednn::description() + widened;
+#endif
+  return "Eigen " + std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + widened;
+}
 
 /// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.
 template <class T, class C>

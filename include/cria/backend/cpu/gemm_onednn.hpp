@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 #include <type_traits>
 #include <unordered_map>
 
@@ -37,6 +38,29 @@ bool is_native() {
     return native;
   }
   return true;
+}
+
+/// "oneDNN 2.6 (AVX-512, bfloat16)": the version and the instructions that it uses here.
+inline std::string description() {
+  const auto instructions = [] {
+    switch (dnnl::get_effective_cpu_isa()) {
+      case dnnl::cpu_isa::avx2:
+      case dnnl::cpu_isa::avx2_vnni:
+        return "AVX2";
+      case dnnl::cpu_isa::avx512_core:
+      case dnnl::cpu_isa::avx512_core_vnni:
+        return "AVX-512";
+      case dnnl::cpu_isa::avx512_core_bf16:
+        return "AVX-512, bfloat16";
+      case dnnl::cpu_isa::avx512_core_amx:
+        return "AVX-512, bfloat16, AMX";
+      default:
+        return "other instructions";
+    }
+  };
+  const dnnl_version_t* version = dnnl_version();
+  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + " (" +
+         instructions() + ")";
 }
 
 namespace detail {

@@ -1,5 +1,7 @@
 #include "train.hpp"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -10,6 +12,7 @@
 #include "corpus.hpp"
 #include "cria/cria.hpp"
 #include "cria/io/io.hpp"
+#include "memory_plan.hpp"
 #include "progress.hpp"
 #include "speed_of_light.hpp"
 #include "step_profile.hpp"
@@ -31,10 +34,15 @@ double seconds_since(Clock::time_point start) {
 struct Batch {
   static constexpr std::int64_t chunk_tokens = 1024;
 
-  Batch(std::int64_t sequences, std::int64_t sequence_length, std::int64_t threads)
-      : size(sequences),
-        length(sequence_length),
-        chunk_size(std::clamp<std::int64_t>(chunk_tokens / length, 1, (size + threads - 1) / threads)),
+  static std::int64_t chunk_size_of(const TrainOptions& options) {
+    return std::clamp<std::int64_t>(chunk_tokens / options.max_seq_len, 1,
+                                    (options.batch_size + options.threads - 1) / options.threads);
+  }
+
+  explicit Batch(const TrainOptions& options)
+      : size(options.batch_size),
+        length(options.max_seq_len),
+        chunk_size(chunk_size_of(options)),
         inputs(static_cast<std::size_t>(size * length)),
         targets(inputs.size()) {}
 
@@ -55,6 +63,11 @@ struct Batch {
   std::int64_t size, length, chunk_size;
   std::vector<std::int32_t> inputs, targets;  // [size, length]
 };
+
+MemoryPlan memory_of(const TrainOptions& options) {
+  return planned_memory(options.model(), options.dtype == "float32" ? 4 : 2, options.max_seq_len,
+                        Batch::chunk_size_of(options), options.threads);
+}
 
 /// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.
 template <class M>
@@ -95,7 +108,7 @@ class Run {
         scaler_({.enabled = std::is_same_v<T, cria::float16>}),
         parallel_(model_, static_cast<int>(options.threads)),
         profile_(options.profile, options.threads),
-        batch_(options.batch_size, options.max_seq_len, options.threads) {
+        batch_(options) {
     if (checkpoint) {
       state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
       scaler_.set_state(state_.scaler);
@@ -277,6 +290,7 @@ class Run {
                 static_cast<long long>(options_.threads), cria::cpu::gemm_library<T>().c_str());
     std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
                 options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
+    std::printf("memory:\n%s", memory_of(options_).table().c_str());
     if (state_.iteration > 0) {
       std::printf("resuming at iteration %lld\n", static_cast<long long>(state_.iteration));
     }
@@ -299,6 +313,9 @@ class Run {
     if (last_val_loss_) print("last validation loss", *last_val_loss_);
     if (std::isfinite(state_.best_val_loss)) print("best validation loss", state_.best_val_loss);
     if (corpus_.floor) print("floor of the corpus", *corpus_.floor);
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
     std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
     profile_.print(state_.iteration - 1 - first_, trained_seconds_);
   }
@@ -328,6 +345,7 @@ class Run {
 
 void train(TrainOptions options) {
   options.resolve();
+  check_memory(memory_of(options));
   std::optional<FoundCheckpoint> checkpoint;
   if (options.init_from == "resume")
     checkpoint = find_checkpoint(std::filesystem::path(options.out_dir) / "ckpt");

@@ -135,7 +135,8 @@ BOOST_AUTO_TEST_CASE(backward_frees_the_graph_as_it_runs) {
     return sum(y);
   }();
   const std::size_t forward = bytes_in_use() - before;
-  BOOST_TEST(forward >= (depth - 1) * bytes);  // what the squares were computed from; a sum does not need its input
+  BOOST_TEST(forward >=
+             (depth - 1) * bytes);  // what the squares were computed from; a sum does not need its input
   // Gradients come while values go: never more than a few at once.
   const std::size_t added = cria::test::peak_bytes([&] { backward(loss); });
   BOOST_TEST(added <= 4 * bytes);

@@ -57,10 +57,11 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<
   auto dweight = from.wanted ? Tensor<A, B>::empty(weight.shape()) : Tensor<A, B>();
   K::forward(x.rows(), weight.rows(), targets.vec(), ignore, loss.vec(), dx.defined() ? dx.rows() : Rows<A>{},
              dweight.defined() ? dweight.rows() : Rows<A>{});
-  return record("linear_cross_entropy", loss, std::move(from), [=](const Tensor<A, B>& dloss) {
-    if (dx.defined()) K::backward(dloss.vec(), dx.vec(), x.grad_vec());
-    K::backward(dloss.vec(), dweight.vec(), weight.grad_vec());
-  });
+  return record("linear_cross_entropy", loss, std::move(from),
+                [=, x = x.without_values()](const Tensor<A, B>& dloss) {
+                  if (dx.defined()) K::backward(dloss.vec(), dx.vec(), x.grad_vec());
+                  K::backward(dloss.vec(), dweight.vec(), weight.grad_vec());
+                });
 }
 
 }  // namespace cria

@@ -1,0 +1,41 @@
+#pragma once
+/// How much memory a training run will take, known before it begins.
+
+#include <cstdint>
+#include <string>
+
+#include "cria/nn/llama.hpp"
+
+namespace pretrain {
+
+/// Bytes, by what they hold.
+struct MemoryPlan {
+  std::int64_t weights = 0;
+  std::int64_t master_weights = 0;  // float copies of 16-bit weights
+  std::int64_t moments = 0;
+  std::int64_t gradients = 0;    // float, of every thread
+  std::int64_t activations = 0;  // what a chunk's forward pass keeps for its backward pass, of every thread
+  std::int64_t workspace = 0;    // gradients of activations, logits, and what kernels work in
+  std::int64_t program = 0;      // code and libraries
+
+  std::int64_t tensors() const {
+    return weights + master_weights + moments + gradients + activations + workspace;
+  }
+  std::int64_t total() const { return tensors() + program; }
+
+  /// A line for each of them, aligned, in MB (10^6 bytes).
+  std::string table() const;
+};
+
+/// What a run needs that trains with elements of `element_size` bytes, on `threads` threads with chunks of
+/// `sequences` sequences of `length` positions. It does not depend on the batch size.
+MemoryPlan planned_memory(const cria::nn::LlamaConfig& config, std::int64_t element_size, std::int64_t length,
+                          std::int64_t sequences, std::int64_t threads);
+
+/// Bytes that the machine can still give to this process; 0 if unknown.
+std::int64_t available_memory();
+
+/// Throws cria::ConfigError if the machine has not as much memory as the plan needs.
+void check_memory(const MemoryPlan& plan);
+
+}  // namespace pretrain

@@ -44,11 +44,11 @@ std::string MemoryPlan::table() const {
   return text;
 }
 
-MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, std::int64_t element_size, std::int64_t length,
-                          std::int64_t sequences, std::int64_t threads) {
+MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) {
   constexpr std::int64_t wide = sizeof(float);
+  const std::int64_t count = parameters(c), rows = use.sequences * use.length;
+  const std::int64_t element_size = use.element_size, threads = use.threads;
   const bool narrow = element_size < wide;
-  const std::int64_t count = parameters(c), rows = sequences * length;
   const std::int64_t d = c.hidden_size, h = c.intermediate_size, kv = c.num_key_value_heads * c.head_dim();
   MemoryPlan plan;
   plan.weights = count * element_size;
@@ -56,20 +56,33 @@ MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, std::int64_t element_s
   plan.moments = 2 * count * wide;
   plan.gradients = threads * count * wide;
 
-  // Of each layer: both sums of the residual path and their norms, q and attention's output; k and v; gate,
-  // up, and their product. Two reciprocals of norms and a logarithm per head are float.
-  const std::int64_t layer =
-      rows * ((6 * d + 2 * kv + 3 * h) * element_size + (2 + c.num_attention_heads) * wide);
+  // What a layer keeps of each position, in elements. `all` is what it holds when it is computed again.
+  using cria::nn::Recompute;
+  const std::int64_t attention = 2 * d + 2 * kv,
+                     mlp = 2 * h;        // q and the heads' outputs, k and v; gate and up
+  const std::int64_t cheap = 2 * d + h;  // outputs of the norms; the gated product
+  const std::int64_t all = 2 * d + attention + mlp + (c.recompute == Recompute::none ? cheap : 0);
+  const std::int64_t kept = c.recompute == Recompute::layer       ? d
+                            : c.recompute == Recompute::attention ? all - attention
+                            : c.recompute == Recompute::mlp       ? all - mlp
+                                                                  : all;
+  // Two reciprocals of norms and a logarithm per head are float.
+  const std::int64_t layer = rows * (kept * element_size + (2 + c.num_attention_heads) * wide);
   const std::int64_t last = rows * 2 * d * element_size;  // the last norm's input and output
   plan.activations = threads * (c.num_hidden_layers * layer + last);
 
   const std::int64_t head_rows = std::min<std::int64_t>(rows, 256);
   const std::int64_t head = head_rows * c.vocab_size * (wide + (narrow ? element_size : 0)) +
                             rows * d * wide + c.vocab_size * d * wide;
-  const std::int64_t layer_gradients = rows * (3 * h + 4 * d) * element_size;
-  plan.workspace = threads * (head + layer_gradients);
+  // Of one layer: what is computed again, and gradients.
+  const std::int64_t layer_gradients =
+      rows * ((c.recompute == Recompute::none ? 0 : d + h) + all - kept + 3 * h + 4 * d) * element_size;
+  // Blocks of each size are kept, so the widened operands of all kinds of products count.
+  const std::int64_t widened =
+      (rows * (d + h + kv) + d * (h + d + kv) + (head_rows + c.vocab_size) * d) * wide;
+  plan.workspace = threads * (head + layer_gradients + (use.widened ? widened : 0));
 
-  plan.program = 75'000'000;
+  plan.program = 20'000'000;
   return plan;
 }
 

@@ -27,10 +27,16 @@ struct MemoryPlan {
   std::string table() const;
 };
 
-/// What a run needs that trains with elements of `element_size` bytes, on `threads` threads with chunks of
-/// `sequences` sequences of `length` positions. It does not depend on the batch size.
-MemoryPlan planned_memory(const cria::nn::LlamaConfig& config, std::int64_t element_size, std::int64_t length,
-                          std::int64_t sequences, std::int64_t threads);
+/// How a run computes, as far as its memory depends on it. The batch size is not among it.
+struct MemoryUse {
+  std::int64_t element_size;  // bytes
+  bool widened;               // whether matrices are widened to float for a product
+  std::int64_t length;        // positions of a sequence
+  std::int64_t sequences;     // of a chunk
+  std::int64_t threads;
+};
+
+MemoryPlan planned_memory(const cria::nn::LlamaConfig& config, const MemoryUse& use);
 
 /// Bytes that the machine can still give to this process; 0 if unknown.
 std::int64_t available_memory();

@@ -65,8 +65,13 @@ struct Batch {
 };
 
 MemoryPlan memory_of(const TrainOptions& options) {
-  return planned_memory(options.model(), options.dtype == "float32" ? 4 : 2, options.max_seq_len,
-                        Batch::chunk_size_of(options), options.threads);
+  const bool widened = options.dtype == "float16" ||
+                       (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
+  return planned_memory(options.model(), {.element_size = options.dtype == "float32" ? 4 : 2,
+                                          .widened = widened,
+                                          .length = options.max_seq_len,
+                                          .sequences = Batch::chunk_size_of(options),
+                                          .threads = options.threads});
 }
 
 /// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.

@@ -51,6 +51,7 @@ void one_of(const char* name, const std::string& value, std::initializer_list<co
 void TrainOptions::resolve() {
   one_of("init_from", init_from, {"scratch", "resume"});
   one_of("init", init, {"cria", "llama2c"});
+  one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
   require(device == "cpu", "device", device, "this program was compiled for: cpu");
@@ -108,6 +109,11 @@ cria::nn::LlamaConfig TrainOptions::model() const {
   config.num_key_value_heads = n_kv_heads;
   config.max_position_embeddings = max_seq_len;
   config.dropout = static_cast<float>(dropout);
+  config.recompute = recompute == "none"        ? cria::nn::Recompute::none
+                     : recompute == "attention" ? cria::nn::Recompute::attention
+                     : recompute == "mlp"       ? cria::nn::Recompute::mlp
+                     : recompute == "layer"     ? cria::nn::Recompute::layer
+                                                : cria::nn::Recompute::cheap;
   return config;
 }
 

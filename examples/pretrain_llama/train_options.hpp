@@ -33,6 +33,7 @@ struct TrainOptions {
   std::int64_t multiple_of = 32;
   double dropout = 0.0;
   std::string init = "cria";
+  std::string recompute = "cheap";
   // AdamW
   std::int64_t gradient_accumulation_steps = 4;
   double learning_rate = 5e-4;
@@ -90,6 +91,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("dropout", options.dropout, "probability with which activations are dropped");
   visit("init", options.init,
         "initialisation: cria, or llama2c, which scales up_proj in the place of down_proj");
+  visit("recompute", options.recompute,
+        "what backward computes again to save memory: none, cheap, attention, mlp or layer");
   visit("gradient_accumulation_steps", options.gradient_accumulation_steps, "micro-batches in an iteration");
   visit("learning_rate", options.learning_rate, "highest learning rate");
   visit("max_iters", options.max_iters, "last iteration");

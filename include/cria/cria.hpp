@@ -18,6 +18,7 @@
 #include "cria/nn/linear.hpp"
 #include "cria/nn/llama.hpp"
 #include "cria/nn/module.hpp"
+#include "cria/nn/recompute.hpp"
 #include "cria/nn/rms_norm.hpp"
 #include "cria/nn/sequential.hpp"
 #include "cria/ops/accumulate.hpp"

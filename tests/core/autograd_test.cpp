@@ -125,6 +125,32 @@ BOOST_AUTO_TEST_CASE(a_sum_hands_its_gradient_on_without_a_copy) {
   BOOST_TEST(z.grad().to_vector() == Floats(1024, 1.0f));
 }
 
+BOOST_AUTO_TEST_CASE(forgotten_values_are_computed_again_when_they_are_read) {
+  const auto x = Tensor<float>::full({1024}, 3.0f).set_requires_grad();
+  const std::size_t before = bytes_in_use();
+  const auto y = square(x);
+  const auto z = y * y;
+  y.forget();
+  BOOST_TEST(bytes_in_use() == before + 4096);  // z alone
+  BOOST_TEST(y.to_vector()[7] == 9.0f);
+  y.forget();
+  backward(sum(z));  // x^4
+  BOOST_TEST(x.grad().to_vector() == Floats(1024, 4 * 27.0f));
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_computed_again_is_not_forgotten) {
+  const auto x = leaf(3);
+  x.forget();
+  BOOST_TEST(x.item() == 3.0f);
+  const auto y = x * x;
+  backward(y);
+  y.forget();  // its graph has been used up
+  BOOST_TEST(y.item() == 9.0f);
+  const auto constant = square(x.detach());
+  constant.forget();  // nothing was recorded
+  BOOST_TEST(constant.item() == 9.0f);
+}
+
 BOOST_AUTO_TEST_CASE(backward_frees_the_graph_as_it_runs) {
   const auto x = Tensor<float>::full({1024}, 1.0f).set_requires_grad();
   const std::size_t before = bytes_in_use();

@@ -13,8 +13,9 @@ namespace {
 
 using namespace cria;
 
-nn::LlamaConfig config() {
+nn::LlamaConfig config(nn::Recompute recompute) {
   nn::LlamaConfig c;
+  c.recompute = recompute;
   c.vocab_size = 1000;
   c.hidden_size = 144;
   c.intermediate_size = 384;
@@ -28,10 +29,10 @@ nn::LlamaConfig config() {
 /// Bytes that the allocator got from the system for two training steps of `batch` sequences, four at once on
 /// each of two threads.
 template <class T>
-double bytes_of_training(std::int64_t batch) {
+double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch) {
   cpu::allocator().release_cached();
   const auto before = cpu::allocator().statistics();
-  nn::LlamaForCausalLM<T> model(config());
+  nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
   nn::DataParallel parallel(model, 2);
@@ -50,11 +51,16 @@ double bytes_of_training(std::int64_t batch) {
 }
 
 template <class T>
-void check_plan() {
-  const double planned = static_cast<double>(
-      pretrain::planned_memory(config(), sizeof(T), 128, /*sequences=*/4, /*threads=*/2).tensors());
+void check_plan(nn::Recompute recompute) {
+  const auto c = config(recompute);
+  const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
+                                                 .widened = !cpu::multiplies_as_is<T>(),
+                                                 .length = 128,
+                                                 .sequences = 4,
+                                                 .threads = 2});
+  const auto planned = static_cast<double>(plan.tensors());
   for (const std::int64_t batch : {8, 32}) {
-    const double taken = bytes_of_training<T>(batch);
+    const double taken = bytes_of_training<T>(c, batch);
     BOOST_TEST(std::abs(planned / taken - 1) < 0.1,
                dtype_name<T> << ", batch " << batch << ": planned " << planned << ", taken " << taken);
   }
@@ -63,21 +69,20 @@ void check_plan() {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(training_takes_what_was_planned_whatever_the_batch) {
-  check_plan<float>();
-  check_plan<bfloat16>();
-  check_plan<float16>();
+  for (const auto recompute : {nn::Recompute::none, nn::Recompute::cheap, nn::Recompute::attention,
+                               nn::Recompute::mlp, nn::Recompute::layer}) {
+    check_plan<float>(recompute);
+  }
+  check_plan<bfloat16>(nn::Recompute::cheap);
+  check_plan<float16>(nn::Recompute::cheap);
 }
 
 BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
+  nn::LlamaConfig c;
+  c.hidden_size = 1 << 16;
+  c.num_hidden_layers = 1000;
   const auto plan = pretrain::planned_memory(
-      [] {
-        nn::LlamaConfig c;
-        c.hidden_size = 1 << 16;
-        c.num_hidden_layers = 1000;
-        c.num_attention_heads = c.num_key_value_heads = 512;
-        return c;
-      }(),
-      4, 256, 4, 2);
+      c, {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .threads = 2});
   const std::string said = test::error_message<ConfigError>([&] { pretrain::check_memory(plan); });
   BOOST_TEST(said.starts_with("training would take "), said);
   BOOST_TEST(said.find(" MB of memory and the machine has ") != std::string::npos, said);

@@ -23,6 +23,8 @@ struct Node {
   std::uint64_t sequence = 0;  // creation order on this thread: parents come before children
   std::vector<std::shared_ptr<Node>> parents;
   std::function<void()> backward;  // empty once it has run
+  /// Computes the output's memory again (a Storage); empty if that is not cheap, and once backward has run.
+  std::function<std::shared_ptr<void>()> repeat;
   bool gathered = false;
 };
 
@@ -88,6 +90,20 @@ class NoGrad {
   bool previous_;
 };
 
+namespace detail {
+/// While one of these lives, operations on this thread are recorded, also inside of NoGrad.
+class Recording {
+ public:
+  Recording() : previous_(std::exchange(recording, true)) {}
+  ~Recording() { recording = previous_; }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ private:
+  bool previous_;
+};
+}  // namespace detail
+
 /// Whether operations on this thread are being recorded.
 inline bool is_recording() {
   return detail::recording;
@@ -108,6 +124,7 @@ inline void run_backward(const std::shared_ptr<Node>& root) {
   for (auto& node : nodes) {
     std::exchange(node->backward, nullptr)();
     if (operation_clock) operation_clock->end_backward(node->op);
+    node->repeat = nullptr;
     node->parents.clear();
     node.reset();
   }

@@ -112,12 +112,12 @@ class Tensor {
       throw ShapeError("Tensor: " + std::to_string(values.size()) + " values were given for shape " +
                        to_string(shape()) + ", which has " + std::to_string(size()) + " elements");
     }
-    B::copy_from_host(impl_->storage->data(), values.data(), values.size_bytes());
+    B::copy_from_host(data(), values.data(), values.size_bytes());
   }
   /// The elements, copied to the host.
   std::vector<T> to_vector() const {
     std::vector<T> values(static_cast<std::size_t>(size()));
-    B::copy_to_host(values.data(), impl_->storage->data(), values.size() * sizeof(T));
+    B::copy_to_host(values.data(), data(), values.size() * sizeof(T));
     return values;
   }
   /// The only element. Throws ShapeError if there are more or none.
@@ -163,9 +163,9 @@ class Tensor {
   }
 
   /// The same memory, outside the graph.
-  Tensor detach() const { return Tensor(shape(), impl_->storage); }
+  Tensor detach() const { return Tensor(shape(), storage()); }
   /// The same memory under another shape of the same size, outside the graph (`reshape` is the recorded one).
-  Tensor detach_as(const Shape& shape) const { return Tensor(shape, impl_->storage); }
+  Tensor detach_as(const Shape& shape) const { return Tensor(shape, storage()); }
 
   /// Shape and gradient without the values: what a backward function captures of an input whose values it
   /// does not read, so that their memory is free for others.
@@ -187,8 +187,27 @@ class Tensor {
   /// The gradient slot; null if the gradient is not wanted.
   const std::shared_ptr<detail::GradientSlot<T, B>>& gradient_slot() const { return impl_->gradient; }
 
+  /// A leaf with these values whose gradient is summed up in this tensor's.
+  Tensor as_leaf() const {
+    Tensor result = detach();
+    result.impl_->gradient = impl_->gradient;
+    return result;
+  }
+
+  /// Frees the memory of the values until they are read again, in backward as a rule; they are then computed
+  /// again. Does nothing unless this is the recorded output of an operation that is cheap to repeat: those on
+  /// each element alone, and norms.
+  void forget() const {
+    if (impl_->node && impl_->node->repeat) impl_->storage.reset();
+  }
+
   /// The memory.
-  const std::shared_ptr<detail::Storage<T, B>>& storage() const { return impl_->storage; }
+  const std::shared_ptr<detail::Storage<T, B>>& storage() const {
+    if (!impl_->storage && impl_->node && impl_->node->repeat) {
+      impl_->storage = std::static_pointer_cast<detail::Storage<T, B>>(impl_->node->repeat());
+    }
+    return impl_->storage;
+  }
 
   /// A tensor of `shape` on existing memory.
   Tensor(const Shape& shape, std::shared_ptr<detail::Storage<T, B>> storage)
@@ -202,7 +221,7 @@ class Tensor {
     std::shared_ptr<Node> node;                            // null: a leaf
   };
 
-  T* data() const { return impl_->storage->data(); }
+  T* data() const { return storage()->data(); }
   template <class U>
   Rows<U> as_rows(U* data) const {
     const std::int64_t cols = rank() == 0 ? 1 : dim(-1);
@@ -253,6 +272,27 @@ Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, 
   };
   return y;
 }
+
+/// The same for an operation that is cheap to repeat: `compute()` gives its output, then and whenever it is
+/// needed after Tensor::forget.
+template <class F, class G>
+auto record_repeatable(std::string_view op, F compute, detail::Inputs inputs, G backward) {
+  auto y = record(op, compute(), std::move(inputs), std::move(backward));
+  if (y.node())
+    y.node()->repeat = [compute = std::move(compute)]() -> std::shared_ptr<void> {
+      return compute().storage();
+    };
+  return y;
+}
+
+namespace detail {
+/// Adds the gradients of every leaf that y was computed from, given y's own.
+template <FloatingPoint T, class B>
+void run_backward(const Tensor<T, B>& y, const Tensor<T, B>& dy) {
+  y.gradient_slot()->share(dy.storage());
+  run_backward(y.node());
+}
+}  // namespace detail
 
 /// Adds d(scale * y) / d(leaf) to the gradient of every leaf that y was computed from, and frees the graph.
 /// y has one element. Throws ShapeError if it has not, AutogradError if nothing was recorded.

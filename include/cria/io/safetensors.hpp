@@ -272,11 +272,26 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes the tensors, in this order, to exactly this path and waits until they are on the disk. The data
-/// begins at a multiple of 8 bytes. Throws ConfigError for names or sizes that the format does not allow,
-/// FileError when the disk does not take the bytes. {"format": "pt"} is what Hugging Face's loaders ask for.
-inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
-                              const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
+namespace detail {
+/// Throws ConfigError unless shape and dtype make `size` bytes.
+inline void check_byte_size(const TensorView& tensor, std::size_t size) {
+  const std::uint64_t element_size = safetensors_element_size(tensor.dtype);
+  const std::uint64_t needed = element_size * static_cast<std::uint64_t>(tensor.shape.size());
+  if (element_size == 0 || size == needed) return;  // an unknown dtype is refused by its name
+  throw ConfigError("safetensors: tensor " + quoted(tensor.name) + ": it has " + std::to_string(size) +
+                    " bytes, but " + to_string(tensor.shape) + " of " + tensor.dtype + " needs " +
+                    std::to_string(needed));
+}
+}  // namespace detail
+
+/// Writes the tensors, in this order, to exactly this path and waits until they are on the disk;
+/// `bytes_of(i)` gives the bytes of the i-th, which are asked for one after the other, so that they need not
+/// be in memory together. The data begins at a multiple of 8 bytes. Throws ConfigError for names or sizes
+/// that the format does not allow, FileError when the disk does not take the bytes. {"format": "pt"} is what
+/// Hugging Face's loaders ask for.
+template <class F>
+void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors, F bytes_of,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
   const auto refuse = [](const TensorView& tensor, const std::string& problem) {
     throw ConfigError("safetensors: tensor " + detail::quoted(tensor.name) + ": " + problem);
   };
@@ -289,10 +304,6 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     const std::uint64_t element_size = detail::safetensors_element_size(tensor.dtype);
     if (element_size == 0) refuse(tensor, "the dtype " + detail::quoted(tensor.dtype) + " is unknown");
     const std::uint64_t size = element_size * static_cast<std::uint64_t>(tensor.shape.size());
-    if (tensor.bytes.size() != size) {
-      refuse(tensor, "it has " + std::to_string(tensor.bytes.size()) + " bytes, but " +
-                         to_string(tensor.shape) + " of " + tensor.dtype + " needs " + std::to_string(size));
-    }
     header[tensor.name] = {{"dtype", tensor.dtype},
                            {"shape", std::vector<std::int64_t>(tensor.shape.begin(), tensor.shape.end())},
                            {"data_offsets", {offset, offset + size}}};
@@ -311,9 +322,21 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   OutputFile file(path);
   file.write(std::as_bytes(std::span(&header_size, 1)));
   file.write(text);
-  for (const TensorView& tensor : tensors) file.write(tensor.bytes);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& bytes = bytes_of(i);
+    detail::check_byte_size(tensors[i], bytes.size());
+    file.write(std::span<const std::byte>(bytes));
+  }
   file.sync();
   file.close();
+}
+
+/// The same for tensors whose bytes are at hand.
+inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors,
+                              const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
+  for (const TensorView& tensor : tensors) detail::check_byte_size(tensor, tensor.bytes.size());
+  write_safetensors(
+      path, tensors, [&](std::size_t i) { return tensors[i].bytes; }, metadata);
 }
 
 }  // namespace cria::io

@@ -24,14 +24,11 @@ inline std::string_view safetensors_name(std::string_view dtype) {
 
 /// Writes a state dictionary to `path`, synced. Throws FileError.
 inline void save_state(const std::filesystem::path& path, const std::vector<NamedTensor>& state) {
-  std::vector<std::vector<std::byte>> values;
   std::vector<TensorView> views;
   for (const NamedTensor& tensor : state) {
-    values.push_back(tensor.read());
-    views.push_back(
-        {tensor.name, std::string(detail::safetensors_name(tensor.dtype)), tensor.shape, values.back()});
+    views.push_back({tensor.name, std::string(detail::safetensors_name(tensor.dtype)), tensor.shape, {}});
   }
-  write_safetensors(path, views);
+  write_safetensors(path, views, [&](std::size_t i) { return state[i].read(); });
 }
 
 /// Reads `path` into a state dictionary with exactly the same names, shapes and dtypes. Throws FileError that

@@ -15,9 +15,9 @@ inline thread_local std::uint64_t dropout_calls = 0;
 /// its own: what is dropped depends on the stream alone, not on threads or on what ran before.
 class DropoutStream {
  public:
-  explicit DropoutStream(const Rng& rng)
+  explicit DropoutStream(const Rng& rng, std::uint64_t first_call = 0)
       : stream_(std::exchange(detail::dropout_stream, rng)),
-        calls_(std::exchange(detail::dropout_calls, 0)) {}
+        calls_(std::exchange(detail::dropout_calls, first_call)) {}
   ~DropoutStream() {
     detail::dropout_stream = stream_;
     detail::dropout_calls = calls_;

@@ -11,6 +11,7 @@
 #include "cria/nn/init.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/module.hpp"
+#include "cria/nn/recompute.hpp"
 #include "cria/nn/rms_norm.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cross_entropy.hpp"
@@ -19,6 +20,16 @@
 #include "cria/ops/rope.hpp"
 
 namespace cria::nn {
+
+/// What a Llama's layers compute again in backward instead of keeping it, to save memory. Losses and
+/// gradients are the same bits for each.
+enum class Recompute {
+  none,
+  cheap,      // the outputs of norms and of the MLP's gate
+  attention,  // these, and all of attention
+  mlp,        // these, and all of the MLP
+  layer,      // everything but the layer's input
+};
 
 /// The model's sizes, under the names of config.json.
 struct LlamaConfig {
@@ -32,7 +43,9 @@ struct LlamaConfig {
   float rms_norm_eps = 1e-5f;
   float rope_theta = 10000.0f;
   bool tie_word_embeddings = true;
-  float dropout = 0.0f;  // cria's own: after the embedding, attention's output and the MLP's
+  // cria's own:
+  float dropout = 0.0f;  // after the embedding, attention's output and the MLP's
+  Recompute recompute = Recompute::cheap;
 
   std::int64_t head_dim() const { return hidden_size / num_attention_heads; }
 
@@ -130,13 +143,20 @@ struct LlamaAttention {
 template <FloatingPoint T, class B = DefaultBackend>
 struct LlamaMLP {
   Linear<T, B> gate_proj, up_proj, down_proj;
+  Recompute recompute;
 
   explicit LlamaMLP(const LlamaConfig& c)
       : gate_proj(c.hidden_size, c.intermediate_size),
         up_proj(c.hidden_size, c.intermediate_size),
-        down_proj(c.intermediate_size, c.hidden_size) {}
+        down_proj(c.intermediate_size, c.hidden_size),
+        recompute(c.recompute) {}
 
-  Tensor<T, B> operator()(const Tensor<T, B>& x) const { return down_proj(swiglu(gate_proj(x), up_proj(x))); }
+  Tensor<T, B> operator()(const Tensor<T, B>& x) const {
+    const auto gated = swiglu(gate_proj(x), up_proj(x));
+    const auto y = down_proj(gated);
+    if (recompute != Recompute::none) gated.forget();
+    return y;
+  }
 
   static void visit(auto& self, auto&& field) {
     field("gate_proj", self.gate_proj);
@@ -153,18 +173,28 @@ struct LlamaDecoderLayer {
   RmsNorm<T, B> post_attention_layernorm;
   LlamaMLP<T, B> mlp;
   Dropout dropout;
+  Recompute recompute;
 
   explicit LlamaDecoderLayer(const LlamaConfig& c)
       : input_layernorm(c.hidden_size, c.rms_norm_eps),
         self_attn(c),
         post_attention_layernorm(c.hidden_size, c.rms_norm_eps),
         mlp(c),
-        dropout{c.dropout} {}
+        dropout{c.dropout},
+        recompute(c.recompute) {}
 
-  /// `cache`: none in training, a KeyValueCache in generation.
-  Tensor<T, B> operator()(const Tensor<T, B>& x, auto&... cache) const {
-    const auto h = x + dropout(self_attn(input_layernorm(x), cache...));
-    return h + dropout(mlp(post_attention_layernorm(h)));
+  Tensor<T, B> operator()(const Tensor<T, B>& x) const {
+    const auto layer = [self = *this](const Tensor<T, B>& input) {
+      const auto h = input + self.block(Recompute::attention, self.input_layernorm, self.self_attn, input);
+      return h + self.block(Recompute::mlp, self.post_attention_layernorm, self.mlp, h);
+    };
+    return recompute == Recompute::layer ? nn::recompute(layer, x) : layer(x);
+  }
+
+  /// The same for the next positions of one sequence.
+  Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>& cache) const {
+    const auto h = x + self_attn(input_layernorm(x), cache);
+    return h + mlp(post_attention_layernorm(h));
   }
 
   static void visit(auto& self, auto&& field) {
@@ -172,6 +202,20 @@ struct LlamaDecoderLayer {
     field("self_attn", self.self_attn);
     field("post_attention_layernorm", self.post_attention_layernorm);
     field("mlp", self.mlp);
+  }
+
+ private:
+  /// dropout(inner(norm(x))), which is called `name` among what can be computed again.
+  template <class M>
+  Tensor<T, B> block(Recompute name, const RmsNorm<T, B>& norm, const M& inner, const Tensor<T, B>& x) const {
+    const auto compute = [norm, inner, drop = dropout,
+                          forgets = recompute != Recompute::none](const Tensor<T, B>& input) {
+      const auto normed = norm(input);
+      const auto y = inner(normed);
+      if (forgets) normed.forget();
+      return drop(y);
+    };
+    return recompute == name ? nn::recompute(compute, x) : compute(x);
   }
 };
 

@@ -159,10 +159,13 @@ struct Silu {
 template <class F, FloatingPoint T, class B>
 Tensor<T, B> unary(std::string_view op, F f, const Tensor<T, B>& x) {
   using K = kernel_for<ops::Unary, B>;
-  auto y = Tensor<T, B>::empty(x.shape());
-  K::forward(f, x.vec(), y.vec());
-  return record(op, y, inputs(x),
-                [=](const Tensor<T, B>& dy) { K::backward(f, dy.vec(), x.vec(), x.grad_vec()); });
+  const auto compute = [=] {
+    auto y = Tensor<T, B>::empty(x.shape());
+    K::forward(f, x.vec(), y.vec());
+    return y;
+  };
+  return record_repeatable(op, compute, inputs(x),
+                           [=](const Tensor<T, B>& dy) { K::backward(f, dy.vec(), x.vec(), x.grad_vec()); });
 }
 
 /// y = f.f(a, b), element by element, with derivatives f.df(a, b). Throws ShapeError unless the shapes are
@@ -171,9 +174,12 @@ template <class F, FloatingPoint T, class B>
 Tensor<T, B> binary(std::string_view op, F f, const Tensor<T, B>& a, const Tensor<T, B>& b) {
   using K = kernel_for<ops::Binary, B>;
   check::same_shape(op, {"a", a.shape()}, {"b", b.shape()});
-  auto y = Tensor<T, B>::empty(a.shape());
-  K::forward(f, a.vec(), b.vec(), y.vec());
-  return record(op, y, inputs(a, b), [=](const Tensor<T, B>& dy) {
+  const auto compute = [=] {
+    auto y = Tensor<T, B>::empty(a.shape());
+    K::forward(f, a.vec(), b.vec(), y.vec());
+    return y;
+  };
+  return record_repeatable(op, compute, inputs(a, b), [=](const Tensor<T, B>& dy) {
     const auto da = a.grad_vec(), db = b.grad_vec();
     K::backward(f, dy.vec(), a.vec(), b.vec(), da, db);
   });

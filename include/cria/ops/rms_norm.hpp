@@ -20,10 +20,14 @@ Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, floa
   check::rank_at_least("rms_norm", {"x", x.shape()}, 1);
   check::rank("rms_norm", {"weight", weight.shape()}, 1);
   check::equal_dims("rms_norm", {"x", x.shape()}, -1, {"weight", weight.shape()}, 0);
-  auto y = Tensor<T, B>::empty(x.shape());
-  auto inv_rms = Tensor<acc_t<T>, B>::empty(x.shape().leading());
-  K::forward(x.rows(), weight.vec(), eps, y.rows(), inv_rms.vec());
-  return record("rms_norm", y, inputs(x, weight), [=](const Tensor<T, B>& dy) {
+  const auto inv_rms = Tensor<acc_t<T>, B>::empty(x.shape().leading());
+  const auto compute = [=] {
+    auto y = Tensor<T, B>::empty(x.shape());
+    auto saved = inv_rms;
+    K::forward(x.rows(), weight.vec(), eps, y.rows(), saved.vec());
+    return y;
+  };
+  return record_repeatable("rms_norm", compute, inputs(x, weight), [=](const Tensor<T, B>& dy) {
     K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), x.grad_rows(), weight.grad_vec());
   });
 }

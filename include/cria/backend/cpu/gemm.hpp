@@ -23,15 +23,21 @@ Operand<A> widened(Operand<T> x, const Scratch<A>& memory) {
 
 }  // namespace detail
 
+/// Whether matrices of T are multiplied as they are; else they are widened to acc_t<T> first.
+template <class T>
+bool multiplies_as_is() {
+#ifdef CRIA_ONEDNN
+  if constexpr (onednn::knows<T, T>) return onednn::is_native<T>();
+#endif
+  return std::is_same_v<T, acc_t<T>>;
+}
+
 /// Which library multiplies matrices of T, and where that is known by which instructions: "oneDNN 2.6
 /// (AVX-512)".
 template <class T>
 std::string gemm_library() {
-  const std::string widened = std::is_same_v<T, acc_t<T>> ? "" : ", widened to float32";
+  const std::string widened = multiplies_as_is<T>() ? "" : ", widened to float32";
 #ifdef CRIA_ONEDNN
-  if constexpr (onednn::knows<T, T>) {
-    if (onednn::is_native<T>()) return onednn::description();
-  }
   if constexpr (onednn::knows<acc_t<T>, acc_t<T>>) return onednn::description() + widened;
 #endif
   return "Eigen " + std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + widened;

@@ -8,6 +8,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <type_traits>
@@ -91,11 +92,10 @@ class Product {
 
   void run(void* a, void* b, void* c) {
     static thread_local dnnl::stream stream(engine());
-    const Scratch<char> scratch(scratch_bytes_);
     a_.set_data_handle(a);
     b_.set_data_handle(b);
     c_.set_data_handle(c);
-    scratch_.set_data_handle(scratch.data());
+    scratch_.set_data_handle(scratch_memory(scratch_bytes_));
     primitive_.execute(stream, arguments_);
     stream.wait();
   }
@@ -110,6 +110,18 @@ class Product {
         scratch_(chosen.scratchpad_desc(), engine(), nullptr),
         arguments_{
             {DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, c_}, {DNNL_ARG_SCRATCHPAD, scratch_}} {
+  }
+
+  /// Memory to work in, one for all products of a thread.
+  static void* scratch_memory(std::int64_t bytes) {
+    static thread_local std::unique_ptr<Scratch<char>> memory;
+    static thread_local std::int64_t size = 0;
+    if (bytes > size) {
+      memory.reset();
+      memory = std::make_unique<Scratch<char>>(bytes);
+      size = bytes;
+    }
+    return memory ? memory->data() : nullptr;
   }
 
   static dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, bool transposed,

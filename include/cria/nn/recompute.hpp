@@ -1,0 +1,25 @@
+#pragma once
+
+#include "cria/nn/dropout.hpp"
+
+namespace cria::nn {
+
+/// f(x) without keeping what f computes on the way: backward computes that again, from x, and adds the same
+/// gradients, bit for bit. What f drops (nn::Dropout) it drops again. f gets a Tensor and gives one; it must
+/// hold what it uses by value, as modules do, for it is called again later. Chen et al. 2016.
+template <FloatingPoint T, class B, class F>
+Tensor<T, B> recompute(F f, const Tensor<T, B>& x) {
+  if (!is_recording()) return f(x);
+  const Rng stream = detail::dropout_stream;
+  const std::uint64_t calls = detail::dropout_calls;
+  auto from = inputs(x);
+  const auto y = f(x);
+  from.wanted = y.requires_grad();
+  return record("recompute", y.detach(), std::move(from), [=](const Tensor<T, B>& dy) {
+    const cria::detail::Recording recording;
+    const DropoutStream again(stream, calls);
+    cria::detail::run_backward(f(x.as_leaf()), dy);
+  });
+}
+
+}  // namespace cria::nn

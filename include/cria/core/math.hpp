@@ -14,11 +14,15 @@ CRIA_HOST_DEVICE CRIA_INLINE double exp(double x) {
   return std::exp(x);
 }
 
-/// e^x within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
-CRIA_HOST_DEVICE CRIA_INLINE float exp(float x) {
-#ifdef __CUDA_ARCH__
-  return ::expf(x);
-#else
+namespace detail {
+
+/// e^x = mantissa * 2^exponent
+struct Exponential {
+  float mantissa;
+  std::uint32_t exponent;
+};
+
+CRIA_HOST_DEVICE CRIA_INLINE Exponential exponential(float x) {
   // x = n log(2) + r with |r| <= log(2) / 2. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low
   // bits.
   constexpr float rounder = 12582912.0f;
@@ -31,15 +35,40 @@ CRIA_HOST_DEVICE CRIA_INLINE float exp(float x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
+  return {p * r * r + r + 1.0f,
+          std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(rounder)};
+}
+
+}  // namespace detail
+
+/// e^x within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
+CRIA_HOST_DEVICE CRIA_INLINE float exp(float x) {
+#ifdef __CUDA_ARCH__
+  return ::expf(x);
+#else
   // 2^n in two factors, because n = 128 alone is no float.
-  const std::uint32_t exponent =
-      std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(rounder);
-  const std::uint32_t half = static_cast<std::uint32_t>(static_cast<std::int32_t>(exponent) >> 1);
+  const detail::Exponential e = detail::exponential(x);
+  const std::uint32_t half = static_cast<std::uint32_t>(static_cast<std::int32_t>(e.exponent) >> 1);
   const float scale_1 = std::bit_cast<float>((half + 127u) << 23);
-  const float scale_2 = std::bit_cast<float>((exponent - half + 127u) << 23);
-  const float result = p * scale_1 * scale_2;
+  const float scale_2 = std::bit_cast<float>((e.exponent - half + 127u) << 23);
+  const float result = e.mantissa * scale_1 * scale_2;
   return x < -87.3365448f ? 0.0f : x > 88.7228394f ? std::bit_cast<float>(0x7F800000u) : result;
+#endif
+}
+
+CRIA_HOST_DEVICE CRIA_INLINE double exp_up_to_88(double x) {
+  return std::exp(x);
+}
+
+/// e^x as above but only for x <= 88, in two thirds of the instructions: for softmax, whose exponents are not
+/// positive.
+CRIA_HOST_DEVICE CRIA_INLINE float exp_up_to_88(float x) {
+#ifdef __CUDA_ARCH__
+  return ::expf(x);
+#else
+  const detail::Exponential e = detail::exponential(x);
+  const float result = e.mantissa * std::bit_cast<float>((e.exponent + 127u) << 23);
+  return x < -87.3365448f ? 0.0f : result;
 #endif
 }
 

@@ -22,7 +22,7 @@ struct kernel<ops::AdamW, Cpu> {
         if constexpr (std::is_same_v<T, A>) return value;
         return master;
       }();
-      cpu::detail::for_each_block(begin, end, [&](std::int64_t start, std::int64_t size) {
+      cpu::for_each_block(begin, end, [&](std::int64_t start, std::int64_t size) {
 #pragma omp simd
         for (std::int64_t i = start; i < start + size; ++i) {
           const A g = gradient[i];
@@ -33,7 +33,7 @@ struct kernel<ops::AdamW, Cpu> {
           exact[i] = exact[i] * keep - rate * m / (std::sqrt(v) / root + epsilon);
         }
         if constexpr (!std::is_same_v<T, A>) {
-          cpu::detail::convert_range(exact.data + start, value.data + start, size);
+          cpu::convert_range(exact.data + start, value.data + start, size);
         }
       });
     });

@@ -44,7 +44,7 @@ struct kernel<ops::Attention, Cpu> {
               A* p = probability.data() + j * tile;
 #pragma omp simd
               for (std::int64_t l = 0; l < tile; ++l) {
-                p[l] = math::exp(p[l] - maximum[l]);
+                p[l] = math::exp_up_to_88(p[l] - maximum[l]);
                 sum[l] += p[l];
               }
             }
@@ -91,7 +91,7 @@ struct kernel<ops::Attention, Cpu> {
             A log_sums[tile] = {}, dot[tile] = {};  // dot: sum(dy y) of each query
             for (std::int64_t l = 0; l < span.queries; ++l) {
               log_sums[l] = log_sum[(b * q.heads + h) * q.length + first + l];
-              cpu::detail::convert_range(y.at(b, first + l, h), row.data(), q.dim);
+              cpu::convert_range(y.at(b, first + l, h), row.data(), q.dim);
               for (std::int64_t d = 0; d < q.dim; ++d) dot[l] += row[d] * dout[l * wide + d];
             }
             scores(span, keys.data(), k.dim, query_t.data(), probability.data());
@@ -102,7 +102,7 @@ struct kernel<ops::Attention, Cpu> {
               A* ds = dscore.data() + j * tile;
 #pragma omp simd
               for (std::int64_t l = 0; l < tile; ++l) {
-                p[l] = math::exp(p[l] - log_sums[l]);
+                p[l] = math::exp_up_to_88(p[l] - log_sums[l]);
                 ds[l] = p[l] * (ds[l] - dot[l]);
               }
             }
@@ -154,8 +154,7 @@ struct kernel<ops::Attention, Cpu> {
   /// One head's rows, widened: to [length, dim].
   template <class T, class A>
   static void load(Heads<const T> x, std::int64_t b, std::int64_t h, A* to) {
-    for (std::int64_t t = 0; t < x.length; ++t)
-      cpu::detail::convert_range(x.at(b, t, h), to + t * x.dim, x.dim);
+    for (std::int64_t t = 0; t < x.length; ++t) cpu::convert_range(x.at(b, t, h), to + t * x.dim, x.dim);
   }
 
   /// A tile's rows times `factor`, zeros to the right: to [queries, wide]; and transposed, zeros where the
@@ -166,7 +165,7 @@ struct kernel<ops::Attention, Cpu> {
     if (span.queries < tile) std::fill_n(transposed, x.dim * tile, A(0));
     for (std::int64_t l = 0; l < span.queries; ++l) {
       A* row = to + l * wide;
-      cpu::detail::convert_range(x.at(b, span.first + l, h), row, x.dim);
+      cpu::convert_range(x.at(b, span.first + l, h), row, x.dim);
       for (std::int64_t d = 0; d < x.dim; ++d) {
         row[d] *= factor;
         transposed[d * tile + l] = row[d];
@@ -188,7 +187,7 @@ struct kernel<ops::Attention, Cpu> {
   /// to = from, rounded
   template <class T, class A>
   static void put(const A* from, T* to, std::int64_t size) {
-    cpu::detail::convert_range(from, to, size);
+    cpu::convert_range(from, to, size);
   }
 
   /// to += from, or to = from if it is fresh. Adds to `from` on the way.

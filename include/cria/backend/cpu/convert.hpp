@@ -13,8 +13,6 @@
 
 namespace cria::cpu {
 
-namespace detail {
-
 /// to[i] = from[i] on one thread; the compiler's vector code.
 template <class From, class To>
 void convert_portably(const From* from, To* to, std::int64_t size) {
@@ -57,13 +55,11 @@ inline void convert_range(const float* from, float16* to, std::int64_t size) {
 }
 #endif
 
-}  // namespace detail
-
 /// to[i] = from[i], rounded to nearest even.
 template <class From, class To>
 void convert(Vec<const From> from, Vec<To> to) {
   parallel_for(to.size, 65536, [=](std::int64_t begin, std::int64_t end) {
-    detail::convert_range(from.data + begin, to.data + begin, end - begin);
+    convert_range(from.data + begin, to.data + begin, end - begin);
   });
 }
 

@@ -55,7 +55,7 @@ A log_sum_exp(const T* x, std::int64_t size) {
   const A most = maximum<A>(x, size);
   A sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < size; ++j) sum += math::exp(static_cast<A>(x[j]) - most);
+  for (std::int64_t j = 0; j < size; ++j) sum += math::exp_up_to_88(static_cast<A>(x[j]) - most);
   return most + std::log(sum);
 }
 
@@ -92,7 +92,7 @@ struct kernel<ops::CrossEntropy, Cpu> {
         A* gradient = memory.data();
 #pragma omp simd
         for (std::int64_t j = 0; j < logits.cols; ++j) {
-          gradient[j] = row_scale * math::exp(static_cast<A>(x[j]) - row_log_sum);
+          gradient[j] = row_scale * math::exp_up_to_88(static_cast<A>(x[j]) - row_log_sum);
         }
         if (target != ignore) gradient[target] -= row_scale;
         cpu::map_range(
@@ -144,7 +144,7 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
           A sum = 0;
 #pragma omp simd reduction(+ : sum)
           for (std::int64_t j = 0; j < vocabulary; ++j) {
-            row[j] = math::exp(row[j] - maximum);
+            row[j] = math::exp_up_to_88(row[j] - maximum);
             sum += row[j];
           }
           row_losses[first + i] = counts ? maximum + std::log(sum) - target_logit : A(0);

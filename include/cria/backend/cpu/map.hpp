@@ -33,7 +33,7 @@ class Wide {
     if constexpr (is_wide) {
       return from;
     } else {
-      detail::convert_range(from, memory_.data(), size);
+      convert_range(from, memory_.data(), size);
       return memory_.data();
     }
   }
@@ -46,14 +46,12 @@ class Wide {
     }
   }
   void write(T* to, std::int64_t size) const {
-    if constexpr (!is_wide) detail::convert_range(memory_.data(), to, size);
+    if constexpr (!is_wide) convert_range(memory_.data(), to, size);
   }
 
  private:
   std::conditional_t<is_wide, Nothing, Scratch<A>> memory_;
 };
-
-namespace detail {
 
 /// y[i] = f(x[i]...), or y[i] = before[i] + f(x[i]...). Flattened, because a call to f that is not inlined
 /// would keep the loops from being vectorised.
@@ -89,20 +87,18 @@ void for_each_block(std::int64_t begin, std::int64_t end, F body) {
   }
 }
 
-}  // namespace detail
-
 /// y[i] = f(x[i]...) for i in [begin, end), or y[i] += f(x[i]...) if `accumulate`; f gets and gives acc_t.
 template <class T, class F, class... X>
 void map_range(std::int64_t begin, std::int64_t end, bool accumulate, Vec<T> y, F f, Vec<const X>... x) {
-  const std::int64_t room = std::min(detail::map_block_size, end - begin);
+  const std::int64_t room = std::min(map_block_size, end - begin);
   const Wide<T> before(accumulate ? room : 0), after(room);
   const std::tuple<Wide<X>...> wide((static_cast<void>(sizeof(X)), room)...);
-  detail::for_each_block(begin, end, [&](std::int64_t first, std::int64_t size) {
+  for_each_block(begin, end, [&](std::int64_t first, std::int64_t size) {
     T* to = y.data + first;
     std::apply(
         [&](const Wide<X>&... block) {
-          detail::map_block(size, f, accumulate ? before.read(to, size) : nullptr, after.target(to),
-                            block.read(x.data + first, size)...);
+          map_block(size, f, accumulate ? before.read(to, size) : nullptr, after.target(to),
+                    block.read(x.data + first, size)...);
         },
         wide);
     after.write(to, size);
@@ -130,12 +126,11 @@ void map_add(Gradient<Vec<T>> sum, F f, Vec<const X>... x) {
 template <class T, class F>
 void map_pair(Vec<T> y1, Vec<T> y2, F f, Vec<const T> x1, Vec<const T> x2, Vec<const T> x3) {
   parallel_for(y1.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
-    const std::int64_t room = std::min(detail::map_block_size, end - begin);
+    const std::int64_t room = std::min(map_block_size, end - begin);
     const Wide<T> w1(room), w2(room), w3(room), to1(room), to2(room);
-    detail::for_each_block(begin, end, [&](std::int64_t i, std::int64_t size) {
-      detail::map_pair_block(size, f, to1.target(y1.data + i), to2.target(y2.data + i),
-                             w1.read(x1.data + i, size), w2.read(x2.data + i, size),
-                             w3.read(x3.data + i, size));
+    for_each_block(begin, end, [&](std::int64_t i, std::int64_t size) {
+      map_pair_block(size, f, to1.target(y1.data + i), to2.target(y2.data + i), w1.read(x1.data + i, size),
+                     w2.read(x2.data + i, size), w3.read(x3.data + i, size));
       to1.write(y1.data + i, size);
       to2.write(y2.data + i, size);
     });

@@ -39,7 +39,7 @@ struct kernel<ops::Sum, Cpu> {
                           const A* d = dy.data + i * dx.inner;
                           for (std::int64_t m = 0; m < dx.middle; ++m) {
                             T* row = dx.plane(i).row(m);
-                            cpu::detail::map_block(
+                            cpu::map_block(
                                 dx.inner, [](A value) { return value; },
                                 dx.fresh ? nullptr : before.read(row, dx.inner), after.target(row), d);
                             after.write(row, dx.inner);

@@ -62,7 +62,7 @@ struct kernel<ops::RmsNorm, Cpu> {
           for (std::int64_t j = 0; j < cols; ++j) dot += di[j] * w[j] * xi[j];
           const A pull = dot * r * r * r / static_cast<A>(cols);
           T* to = dx.row(i);
-          cpu::detail::map_block(
+          cpu::map_block(
               cols, [r, pull](A d, A weight_j, A x_j) { return d * weight_j * r - x_j * pull; },
               dx.fresh ? nullptr : before.read(to, cols), after.target(to), di, w, xi);
           after.write(to, cols);

@@ -1,16 +1,19 @@
 // Operations at the sizes of the reference model's training, forward and backward, on all the processor's
 // cores. Names are built from the arguments: rms_norm/forward/cpu/float32/rows:8192/cols:288. A backward's
 // time is the pass over the graph alone; FLOP/s count a multiplication and an addition as two, bytes/s what
-// has to be read and written once.
+// has to be read and written once; of_roofline is the least time that the machine needs for both, over the
+// time taken.
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cria/cria.hpp"
+#include "roofline.hpp"
 
 namespace {
 
@@ -24,6 +27,7 @@ struct Work {
   double bytes = 0;
 };
 
+template <class T>
 void set_rates(benchmark::State& state, const Work& work) {
   const auto add = [&](const char* name, double amount) {
     if (amount > 0)
@@ -31,19 +35,14 @@ void set_rates(benchmark::State& state, const Work& work) {
   };
   add("FLOP/s", work.flops);
   add("bytes/s", work.bytes);
+  // The least time for so much work over the time it takes: seconds of the roofline per second.
+  add("of_roofline", benchmarks::roofline<T>().seconds(work.flops, work.bytes));
 }
 
 std::string bench_name(const char* op, const char* pass, std::string_view dtype, const Sizes& sizes) {
   std::string name = std::string(op) + "/" + pass + "/cpu/" + std::string(dtype);
   for (const auto& [size_name, size] : sizes) name += "/" + size_name + ":" + std::to_string(size);
   return name;
-}
-
-/// compute()'s output, with zeros as its gradient.
-auto compute_with_gradient(const auto& compute) {
-  const auto y = compute();
-  y.gradient_slot()->accumulate();
-  return y;
 }
 
 /// Adds op/forward and op/backward. `make()` allocates the inputs and returns a function that computes the
@@ -59,20 +58,21 @@ void add(const char* op, const Sizes& sizes, Work forward, Work backward, Make m
                                            const NoGrad guard;
                                            benchmark::DoNotOptimize(compute());  // warms up
                                            for (auto _ : state) benchmark::DoNotOptimize(compute());
-                                           set_rates(state, forward);
+                                           set_rates<T>(state, forward);
                                          }));
-  configure(benchmark::RegisterBenchmark(
-      bench_name(op, "backward", dtype_name<T>, sizes).c_str(), [=](benchmark::State& state) {
-        const auto compute = make();
-        cria::detail::run_backward(compute_with_gradient(compute).node());  // warms up
-        for (auto _ : state) {
-          state.PauseTiming();
-          const auto y = compute_with_gradient(compute);
-          state.ResumeTiming();
-          cria::detail::run_backward(y.node());
-        }
-        set_rates(state, backward);
-      }));
+  configure(benchmark::RegisterBenchmark(bench_name(op, "backward", dtype_name<T>, sizes).c_str(),
+                                         [=](benchmark::State& state) {
+                                           const auto compute = make();
+                                           const auto dy = decltype(compute())::zeros(compute().shape());
+                                           cria::detail::run_backward(compute(), dy);  // warms up
+                                           for (auto _ : state) {
+                                             state.PauseTiming();
+                                             const auto y = compute();
+                                             state.ResumeTiming();
+                                             cria::detail::run_backward(y, dy);
+                                           }
+                                           set_rates<T>(state, backward);
+                                         }));
 }
 
 /// Normal numbers whose gradient is wanted.
@@ -164,7 +164,7 @@ void add_linear_cross_entropy() {
         const auto pass = [&] { backward(linear_cross_entropy(x, weight, targets)); };
         pass();  // warms up
         for (auto _ : state) pass();
-        set_rates(state, {.flops = flops});
+        set_rates<T>(state, {.flops = flops});
       })
       ->Unit(benchmark::kMicrosecond)
       ->UseRealTime();
@@ -180,7 +180,8 @@ void add_adamw() {
                                  AdamW optimizer(model, {});
                                  for (auto _ : state) {
                                    state.PauseTiming();
-                                   model.weight.grad_vec();
+                                   const auto gradient = model.weight.grad_vec();
+                                   std::fill_n(gradient.data, gradient.size, acc_t<T>(0.01f));
                                    state.ResumeTiming();
                                    optimizer.step();
                                  }
@@ -188,8 +189,8 @@ void add_adamw() {
                                  // value is only written, and its float master copy is read and written.
                                  const double accumulated = bytes<acc_t<T>>(values);
                                  const bool has_master = !std::is_same_v<T, acc_t<T>>;
-                                 set_rates(state,
-                                           {.bytes = 7 * accumulated + (has_master ? bytes<T>(values) : 0)});
+                                 set_rates<T>(
+                                     state, {.bytes = 7 * accumulated + (has_master ? bytes<T>(values) : 0)});
                                })
       ->Unit(benchmark::kMicrosecond)
       ->UseRealTime();

@@ -25,6 +25,7 @@ printf '\nThree stories by the model in %s/best:\n\n' "$out"
 "$pretrain" generate --checkpoint="$out/best" --temperature=0.8 --num_samples=3 --max_new_tokens=220
 printf '\nLoss of the best model on stories that it has not seen, beside the least possible:\n'
 grep -h '"val_loss"' "$out/metrics.jsonl" | sed -E 's/.*"val_loss":([0-9.]+).*/\1/' | sort -g | head -n 1 |
-  sed 's/^/  validation loss  /; s/$/ nats per token/'
-sed -n '/"validation"/,/}/s/.*"nats_per_token": *\([0-9.]*\).*/  floor            \1 nats per token/p' "$data/corpus.json"
+  awk '{ printf "  validation loss  %.4f nats per token\n", $1 }'
+sed -n '/"validation"/,/}/s/.*"nats_per_token": *\([0-9.]*\).*/\1/p' "$data/corpus.json" |
+  awk '{ printf "  floor            %.4f nats per token\n", $1 }'
 printf '  data             %s\n  model, metrics   %s\n' "$data" "$out"

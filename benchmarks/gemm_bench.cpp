@@ -1,0 +1,79 @@
+// The matrix products of the reference model's training, by each library that is compiled in, as the step
+// calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
+// gemm/<library>/<dtype>/<weight>/<forward|dx|dweight>/threads:<threads>.
+
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <vector>
+
+#include "cria/backend/cpu/gemm.hpp"
+
+namespace {
+
+using namespace cria;
+using cpu::Operand, cpu::plain, cpu::transposed;
+
+template <class T>
+using Matrices = std::vector<std::vector<T>>;
+
+template <class T>
+Matrices<T> matrices(int threads, std::int64_t size) {
+  return {static_cast<std::size_t>(threads), std::vector<T>(static_cast<std::size_t>(size))};
+}
+
+/// Adds c [m, n] = a b over k; transposed operands lie in memory as [k, m] and [n, k].
+template <class T, class C, class Gemm>
+void add(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k, bool a_transposed,
+         bool b_transposed, bool accumulate, Gemm gemm) {
+  const int threads = cpu::available_threads();
+  benchmark::RegisterBenchmark(
+      (name + "/threads:" + std::to_string(threads)).c_str(),
+      [=](benchmark::State& state) {
+        const auto a = matrices<T>(threads, m * k), b = matrices<T>(threads, n * k);
+        auto c = matrices<C>(threads, m * n);
+        for (auto _ : state) {
+          cpu::run_on_threads(threads, [&](int thread) {
+            const auto i = static_cast<std::size_t>(thread);
+            const Rows<const T> left =
+                a_transposed ? Rows<const T>{a[i].data(), k, m} : Rows<const T>{a[i].data(), m, k};
+            const Rows<const T> right =
+                b_transposed ? Rows<const T>{b[i].data(), n, k} : Rows<const T>{b[i].data(), k, n};
+            gemm(Operand<T>{left, a_transposed}, Operand<T>{right, b_transposed}, accumulate,
+                 Rows<C>{c[i].data(), m, n});
+          });
+        }
+        state.counters["FLOP/s"] = benchmark::Counter(2.0 * static_cast<double>(m * n * k * threads),
+                                                      benchmark::Counter::kIsIterationInvariantRate);
+      })
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime();
+}
+
+template <class T, class Gemm>
+void add_all(const std::string& library, Gemm gemm) {
+  struct Weight {
+    const char* name;
+    std::int64_t out, in, rows;
+  };
+  for (const Weight& w : {Weight{"q_proj", 288, 288, 1024}, Weight{"k_proj", 72, 288, 1024},
+                          Weight{"gate_proj", 768, 288, 1024}, Weight{"down_proj", 288, 768, 1024},
+                          Weight{"head", 4096, 288, 256}}) {
+    const std::string name = "gemm/" + library + "/" + std::string(dtype_name<T>) + "/" + w.name;
+    add<T, T>(name + "/forward", w.rows, w.out, w.in, false, true, false, gemm);
+    add<T, T>(name + "/dx", w.rows, w.in, w.out, false, false, false, gemm);
+    add<T, acc_t<T>>(name + "/dweight", w.out, w.in, w.rows, true, false, true, gemm);
+  }
+}
+
+const bool added = [] {
+  add_all<float>("eigen", [](const auto&... arguments) { cpu::eigen::gemm(arguments...); });
+#ifdef CRIA_ONEDNN
+  const auto onednn = [](const auto&... arguments) { cpu::onednn::gemm(arguments...); };
+  add_all<float>("onednn", onednn);
+  if (cpu::onednn::is_native<bfloat16>()) add_all<bfloat16>("onednn", onednn);
+#endif
+  return true;
+}();
+
+}  // namespace

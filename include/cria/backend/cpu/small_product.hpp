@@ -9,14 +9,22 @@ namespace cria::cpu {
 
 namespace detail {
 
+// The registers that the program is compiled for: tiles that do not fit in them would be kept in memory.
+#if defined(__AVX512F__)
+inline constexpr int register_bytes = 64, register_count = 32;
+#elif defined(__AVX__)
+inline constexpr int register_bytes = 32, register_count = 16;
+#else
+inline constexpr int register_bytes = 16, register_count = 16;
+#endif
+
 template <class A>
 struct lanes {
-  typedef A type __attribute__((vector_size(64)));
-  typedef A in_memory __attribute__((vector_size(64), aligned(alignof(A)), may_alias));
+  typedef A type __attribute__((vector_size(register_bytes)));
+  typedef A in_memory __attribute__((vector_size(register_bytes), aligned(alignof(A)), may_alias));
 };
 
-/// A register's worth of numbers, by the vector extension that GCC and Clang share; the compiler splits it
-/// for processors with shorter registers.
+/// A register's worth of numbers, by the vector extension that GCC and Clang share.
 template <class A>
 using Lanes = typename lanes<A>::type;
 
@@ -68,8 +76,10 @@ void product_columns(std::int64_t rows, std::int64_t depth, const A* a, std::int
                                   accumulate);
     }
   };
-  // As many rows as 32 registers hold beside b, then the rest.
-  tiles(std::integral_constant < int, Width == 3 ? 8 : 12 > ());
+  // As many rows as the registers hold beside b and an element of a, in numbers that divide common head
+  // sizes; then the rest.
+  constexpr int most = (register_count - 1) / Width - 1;
+  tiles(std::integral_constant<int, (most >= 12 ? 12 : most >= 8 ? 8 : most >= 6 ? 6 : 4)>());
   tiles(std::integral_constant<int, 4>());
   tiles(std::integral_constant<int, 1>());
 }
@@ -78,7 +88,7 @@ void product_columns(std::int64_t rows, std::int64_t depth, const A* a, std::int
 
 /// How many numbers a register holds; columns of small products are padded to a multiple of it.
 template <class A>
-inline constexpr std::int64_t lane_count = 64 / static_cast<std::int64_t>(sizeof(A));
+inline constexpr std::int64_t lane_count = detail::register_bytes / static_cast<std::int64_t>(sizeof(A));
 
 /// `size` rounded up to whole registers.
 template <class A>
@@ -93,7 +103,8 @@ void small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
                    std::int64_t a_row, std::int64_t a_depth, const A* b, std::int64_t b_depth, A* c,
                    std::int64_t c_row, bool accumulate) {
   for (std::int64_t column = 0; column < columns;) {
-    const std::int64_t width = std::min<std::int64_t>(3, (columns - column) / lane_count<A>);
+    constexpr std::int64_t widest = detail::register_count == 32 ? 3 : 2;
+    const std::int64_t width = std::min(widest, (columns - column) / lane_count<A>);
     const auto part = width == 3   ? detail::product_columns<3, A>
                       : width == 2 ? detail::product_columns<2, A>
                                    : detail::product_columns<1, A>;

@@ -25,6 +25,7 @@ inline std::string_view safetensors_name(std::string_view dtype) {
 /// Writes a state dictionary to `path`, synced. Throws FileError.
 inline void save_state(const std::filesystem::path& path, const std::vector<NamedTensor>& state) {
   std::vector<TensorView> views;
+  views.reserve(state.size());
   for (const NamedTensor& tensor : state) {
     views.push_back({tensor.name, std::string(detail::safetensors_name(tensor.dtype)), tensor.shape, {}});
   }

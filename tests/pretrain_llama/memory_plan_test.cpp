@@ -27,15 +27,15 @@ nn::LlamaConfig config(nn::Recompute recompute) {
 }
 
 /// Bytes that the allocator got from the system for two training steps of `batch` sequences, four at once on
-/// each of two threads.
+/// each thread.
 template <class T>
-double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch) {
+double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch, int threads) {
   cpu::allocator().release_cached();
   const auto before = cpu::allocator().statistics();
   nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
-  nn::DataParallel parallel(model, 2);
+  nn::DataParallel parallel(model, threads);
   const auto tokens = Tensor<std::int32_t>::zeros({4, 128});
   for (int step = 0; step < 2; ++step) {
     parallel.run(batch / 4, [&](const auto& own, std::int64_t) {
@@ -53,16 +53,20 @@ double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch) {
 template <class T>
 void check_plan(nn::Recompute recompute) {
   const auto c = config(recompute);
-  const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
-                                                 .widened = !cpu::multiplies_as_is<T>(),
-                                                 .length = 128,
-                                                 .sequences = 4,
-                                                 .threads = 2});
-  const auto planned = static_cast<double>(plan.tensors());
-  for (const std::int64_t batch : {8, 32}) {
-    const double taken = bytes_of_training<T>(c, batch);
-    BOOST_TEST(std::abs(planned / taken - 1) < 0.1,
-               dtype_name<T> << ", batch " << batch << ": planned " << planned << ", taken " << taken);
+  for (const int threads : {1, 2}) {
+    const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
+                                                   .widened = !cpu::multiplies_as_is<T>(),
+                                                   .length = 128,
+                                                   .sequences = 4,
+                                                   .threads = threads});
+    const auto planned = static_cast<double>(plan.tensors());
+    for (const std::int64_t batch : {8, 32}) {
+      const double taken = bytes_of_training<T>(c, batch, threads);
+      // Threads that do not need most at the same moment lend each other blocks, so two may take less.
+      const bool as_planned = taken < 1.1 * planned && (threads > 1 || taken > 0.9 * planned);
+      BOOST_TEST(as_planned, dtype_name<T> << ", batch " << batch << ", " << threads << " threads: planned "
+                                           << planned << ", taken " << taken);
+    }
   }
 }
 

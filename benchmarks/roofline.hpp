@@ -1,11 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/backend/cpu/parallel.hpp"
+#include "pretrain_llama/speed_of_light.hpp"
 
 namespace cria::benchmarks {
 
@@ -20,21 +20,6 @@ struct Roofline {
   }
 };
 
-namespace detail {
-
-template <class F>
-double best_seconds(int runs, F work) {
-  double best = 1e30;
-  for (int run = 0; run < runs; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
-
-}  // namespace detail
-
 /// Measured once per dtype, in a fifth of a second.
 template <class T>
 const Roofline& roofline() {
@@ -45,19 +30,13 @@ const Roofline& roofline() {
                                                std::vector<T>(size * size));
     std::vector<std::vector<acc_t<T>>> sums(operands.size(), std::vector<acc_t<T>>(size * size));
     std::vector<std::vector<char>> from(operands.size(), std::vector<char>(bytes)), to = from;
-    const double product = detail::best_seconds(6, [&] {
-      cpu::run_on_threads(threads, [&](int thread) {
-        const auto i = static_cast<std::size_t>(thread);
-        const Rows<const T> matrix{operands[i].data(), size, size};
-        cpu::gemm(cpu::plain(matrix), cpu::transposed(matrix), false,
-                  Rows<acc_t<T>>{sums[i].data(), size, size});
-      });
+    const double product = pretrain::best_seconds(threads, 6, [&](std::size_t thread) {
+      const Rows<const T> matrix{operands[thread].data(), size, size};
+      cpu::gemm(cpu::plain(matrix), cpu::transposed(matrix), false,
+                Rows<acc_t<T>>{sums[thread].data(), size, size});
     });
-    const double copy = detail::best_seconds(10, [&] {
-      cpu::run_on_threads(threads, [&](int thread) {
-        const auto i = static_cast<std::size_t>(thread);
-        std::copy(from[i].begin(), from[i].end(), to[i].begin());
-      });
+    const double copy = pretrain::best_seconds(threads, 10, [&](std::size_t thread) {
+      std::copy(from[thread].begin(), from[thread].end(), to[thread].begin());
     });
     return Roofline{2.0 * size * size * size * threads / product, 2.0 * bytes * threads / copy};
   }();

@@ -17,7 +17,7 @@ class TrainStep {
   TrainStep(const nn::LlamaConfig& config, std::int64_t batch, int threads)
       : batch_(batch),
         length_(config.max_position_embeddings),
-        chunk_(std::clamp<std::int64_t>(1024 / length_, 1, (batch + threads - 1) / threads)),
+        chunk_(nn::sequences_of_a_chunk(batch, length_, threads)),
         model_(config),
         optimizer_(model_, {.learning_rate = 5e-4}),
         scaler_({.enabled = std::is_same_v<T, float16>}),

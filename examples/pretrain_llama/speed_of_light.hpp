@@ -17,18 +17,15 @@ struct SpeedOfLight {
   double seconds_per_token = 0;  // for all products of forward and backward
 };
 
-namespace detail {
-
-/// Seconds that the threads, each on operands of its own, need for product(thread): the best of several runs.
+/// Seconds that the threads, each on data of its own, need for work(thread): the best of several runs.
 template <class F>
-double best_seconds(std::int64_t threads, F product) {
-  constexpr int runs = 4;
+double best_seconds(std::int64_t threads, int runs, F work) {
   double best = std::numeric_limits<double>::infinity();
   for (int run = 0; run < runs; ++run) {
     std::vector<double> seconds(static_cast<std::size_t>(threads));
     cria::cpu::run_on_threads(static_cast<int>(threads), [&](int thread) {
       const auto start = std::chrono::steady_clock::now();
-      product(static_cast<std::size_t>(thread));
+      work(static_cast<std::size_t>(thread));
       seconds[static_cast<std::size_t>(thread)] =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     });
@@ -36,8 +33,6 @@ double best_seconds(std::int64_t threads, F product) {
   }
   return best;
 }
-
-}  // namespace detail
 
 /// Measures every product of the model's step as the step does it: by `threads` threads at once, each with
 /// one thread on `rows` rows. Attention, of which only the causal half counts, is taken at the mean rate of
@@ -58,6 +53,7 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
       {c.vocab_size, c.hidden_size, 1,
        std::min<std::int64_t>(rows, 256)},  // the head, which works in chunks of rows
   }};
+  constexpr int runs = 4;
   SpeedOfLight light;
   double flops_per_token = 0;
   for (const Weight& weight : weights) {
@@ -89,13 +85,13 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
       flops_per_token += count * flops / tokens;
     };
     using cria::cpu::gemm, cria::cpu::plain, cria::cpu::transposed;
-    add(detail::best_seconds(threads, [&](std::size_t t) {  // y = x w^T
+    add(best_seconds(threads, runs, [&](std::size_t t) {  // y = x w^T
       gemm(plain(constant(x_of(t))), transposed(w_of(t)), false, y_of(t));
     }));
-    add(detail::best_seconds(threads, [&](std::size_t t) {  // dx = dy w
+    add(best_seconds(threads, runs, [&](std::size_t t) {  // dx = dy w
       gemm(plain(constant(y_of(t))), plain(w_of(t)), false, x_of(t));
     }));
-    add(detail::best_seconds(threads, [&](std::size_t t) {  // dw += dy^T x
+    add(best_seconds(threads, runs, [&](std::size_t t) {  // dw += dy^T x
       gemm(transposed(constant(y_of(t))), plain(constant(x_of(t))), true,
            cria::Rows<A>{dw[t].data(), weight.out, weight.in});
     }));

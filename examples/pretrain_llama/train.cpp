@@ -29,14 +29,10 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// A micro-batch, cut into chunks of whole sequences: about 1,024 tokens each, so that a chunk's activations
-/// stay in cache, and at least one chunk a thread.
+/// A micro-batch, cut into chunks of whole sequences.
 struct Batch {
-  static constexpr std::int64_t chunk_tokens = 1024;
-
   static std::int64_t chunk_size_of(const TrainOptions& options) {
-    return std::clamp<std::int64_t>(chunk_tokens / options.max_seq_len, 1,
-                                    (options.batch_size + options.threads - 1) / options.threads);
+    return cria::nn::sequences_of_a_chunk(options.batch_size, options.max_seq_len, options.threads);
   }
 
   explicit Batch(const TrainOptions& options)
@@ -288,13 +284,15 @@ class Run {
     std::printf("tokens per iteration: %lld\n",
                 static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
                                        options_.max_seq_len));
-    light_ = measured_speed_of_light<T>(model_.config, options_.max_seq_len,
-                                        batch_.chunk_size * options_.max_seq_len, options_.threads);
-    peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
     std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
                 static_cast<long long>(options_.threads), cria::cpu::gemm_library<T>().c_str());
-    std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
-                options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
+    if (!options_.eval_only) {
+      light_ = measured_speed_of_light<T>(model_.config, options_.max_seq_len,
+                                          batch_.chunk_size * options_.max_seq_len, options_.threads);
+      peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
+      std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
+                  options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
+    }
     std::printf("memory:\n%s", memory_of(options_).table().c_str());
     if (state_.iteration > 0) {
       std::printf("resuming at iteration %lld\n", static_cast<long long>(state_.iteration));

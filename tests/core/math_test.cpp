@@ -67,6 +67,14 @@ BOOST_AUTO_TEST_CASE(sigmoid_goes_from_zero_to_one) {
   BOOST_TEST(cria::math::sigmoid(0.0f) == 0.5f);
   BOOST_TEST(cria::math::sigmoid(-1000.0f) == 0.0f);
   BOOST_TEST(cria::math::sigmoid(1000.0f) == 1.0f);
+  BOOST_TEST(cria::math::sigmoid(-1e30f) == 0.0f);
+  BOOST_TEST(cria::math::sigmoid(-std::numeric_limits<float>::infinity()) == 0.0f);
+  BOOST_TEST(std::isnan(cria::math::sigmoid(std::numeric_limits<float>::quiet_NaN())));
+  for (int i = -870; i <= 870; ++i) {
+    const float x = static_cast<float>(i) / 10;
+    const double want = 1 / (1 + std::exp(-static_cast<double>(x)));
+    BOOST_TEST(std::abs(static_cast<double>(cria::math::sigmoid(x)) - want) <= 4e-7 * want);
+  }
   BOOST_TEST(std::abs(cria::math::sigmoid(1.0) - 0.7310585786300049) < 1e-15);
 }
 

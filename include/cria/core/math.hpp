@@ -72,10 +72,13 @@ CRIA_HOST_DEVICE CRIA_INLINE float exp_up_to_88(float x) {
 #endif
 }
 
-/// 1 / (1 + e^-x)
-template <class T>
-CRIA_HOST_DEVICE CRIA_INLINE T sigmoid(T x) {
-  return T(1) / (T(1) + exp(-x));
+/// 1 / (1 + e^-x); in float 0 below -88, where it is less than the smallest normal number.
+CRIA_HOST_DEVICE CRIA_INLINE float sigmoid(float x) {
+  const float result = 1.0f / (1.0f + exp_up_to_88(-x));
+  return x < -88.0f ? 0.0f : result;
+}
+CRIA_HOST_DEVICE CRIA_INLINE double sigmoid(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
 }
 
 }  // namespace cria::math

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <vector>
@@ -9,6 +11,12 @@
 #include "cria/ops/accumulate.hpp"
 
 namespace cria::nn {
+
+/// How many sequences of `length` tokens a chunk of `batch` of them should have: about 1,024 tokens, so that
+/// its activations stay in cache, but no more than leaves every thread a chunk.
+inline std::int64_t sequences_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t threads) {
+  return std::clamp<std::int64_t>(1024 / length, 1, (batch + threads - 1) / threads);
+}
 
 /// Trains one model on several threads: each runs forward and backward on its own chunks of the batch, with
 /// kernels of one thread, and adds into the gradients of its own replica. There is one barrier a step,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cria/backend/cpu/attention_products.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/small_product.hpp"
 #include "cria/core/math.hpp"
@@ -17,6 +18,7 @@ template <>
 struct kernel<ops::Attention, Cpu> {
   template <class T, class A>
   static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
+    if (by_products<T>()) return cpu::AttentionProducts<T>::forward(q, k, v, y, log_sum);
     const std::int64_t group = q.heads / k.heads;
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
       const cpu::Scratch<A> keys(k.length * k.dim), values(k.length * k.dim);  // [keys, dim]
@@ -28,8 +30,8 @@ struct kernel<ops::Attention, Cpu> {
         const std::int64_t b = task / k.heads, kv = task % k.heads;
         load(k, b, kv, keys.data());
         load(v, b, kv, values.data());
-        for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
-          for (std::int64_t first = 0; first < q.length; first += tile) {
+        for (std::int64_t first = 0; first < q.length; first += tile) {
+          for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
             const Span span(q.length, k.length, first);
             load_tile(q, b, h, span, scale<A>(q), rows.data(), q.dim, query.data());
             A maximum[tile], sum[tile] = {};
@@ -38,7 +40,7 @@ struct kernel<ops::Attention, Cpu> {
             for (std::int64_t j = 0; j < span.keys; ++j) {
               const A* s = probability.data() + j * tile;
 #pragma omp simd
-              for (std::int64_t l = 0; l < tile; ++l) maximum[l] = std::max(maximum[l], s[l]);
+              for (std::int64_t l = 0; l < tile; ++l) maximum[l] = maximum[l] > s[l] ? maximum[l] : s[l];
             }
             for (std::int64_t j = 0; j < span.keys; ++j) {
               A* p = probability.data() + j * tile;
@@ -55,7 +57,7 @@ struct kernel<ops::Attention, Cpu> {
               log_sum[(b * q.heads + h) * q.length + first + l] = maximum[l] + std::log(sum[l]);
               const A inverse = A(1) / sum[l];
               for (std::int64_t d = 0; d < q.dim; ++d) row[d] = out[d * tile + l] * inverse;
-              put(row.data(), y.at(b, first + l, h), q.dim);
+              cpu::convert_range(row.data(), y.at(b, first + l, h), q.dim);
             }
           }
         }
@@ -68,6 +70,7 @@ struct kernel<ops::Attention, Cpu> {
   static void backward(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
                        Heads<const T> y, Vec<const A> log_sum, Gradient<Heads<T>> dq, Gradient<Heads<T>> dk,
                        Gradient<Heads<T>> dv) {
+    if (by_products<T>()) return cpu::AttentionProducts<T>::backward(dy, q, k, v, y, log_sum, dq, dk, dv);
     const std::int64_t group = q.heads / k.heads;
     const std::int64_t wide = cpu::padded<A>(k.dim);
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
@@ -83,8 +86,8 @@ struct kernel<ops::Attention, Cpu> {
         load(v, b, kv, values.data());
         std::fill_n(dkeys.data(), k.length * wide, A(0));
         std::fill_n(dvalues.data(), k.length * wide, A(0));
-        for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
-          for (std::int64_t first = 0; first < q.length; first += tile) {
+        for (std::int64_t first = 0; first < q.length; first += tile) {
+          for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
             const Span span(q.length, k.length, first);
             load_tile(q, b, h, span, scale<A>(q), query.data(), wide, query_t.data());
             load_tile(dy, b, h, span, A(1), dout.data(), wide, dout_t.data());
@@ -132,6 +135,12 @@ struct kernel<ops::Attention, Cpu> {
 
  private:
   static constexpr std::int64_t tile = 32;
+
+  /// 16-bit products that the processor has instructions for are worth their roundings and padding.
+  template <class T>
+  static bool by_products() {
+    return sizeof(T) == 2 && cpu::multiplies_as_is<T>();
+  }
 
   /// Queries [first, first + queries) and how many keys the last of them sees.
   struct Span {
@@ -184,19 +193,13 @@ struct kernel<ops::Attention, Cpu> {
     }
   }
 
-  /// to = from, rounded
-  template <class T, class A>
-  static void put(const A* from, T* to, std::int64_t size) {
-    cpu::convert_range(from, to, size);
-  }
-
   /// to += from, or to = from if it is fresh. Adds to `from` on the way.
   template <class T, class A>
   static void add(A* from, std::int64_t size, bool fresh, T* to) {
     if (!fresh) {
       for (std::int64_t d = 0; d < size; ++d) from[d] += static_cast<A>(to[d]);
     }
-    put(from, to, size);
+    cpu::convert_range(from, to, size);
   }
 };
 

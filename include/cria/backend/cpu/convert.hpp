@@ -1,13 +1,14 @@
 #pragma once
 /// Arrays from one dtype to another.
 
+#include <bit>
 #include <cstdint>
 
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/dtype.hpp"
 #include "cria/core/view.hpp"
 
-#ifdef __F16C__
+#if defined(__F16C__) || defined(__AVX512BF16__)
 #include <immintrin.h>
 #endif
 
@@ -50,6 +51,24 @@ inline void convert_range(const float* from, float16* to, std::int64_t size) {
     _mm_storeu_si128(
         reinterpret_cast<__m128i*>(to + i),
         _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  convert_portably(from + i, to + i, size - i);
+}
+#endif
+
+#ifdef __AVX512BF16__
+// The processor rounds 32 numbers at once, in a third of the portable code's instructions, but takes
+// subnormal floats for zero: where there are any, the portable code rounds them.
+inline void convert_range(const float* from, bfloat16* to, std::int64_t size) {
+  constexpr int subnormal = 0x20;
+  std::int64_t i = 0;
+  for (; i + 32 <= size; i += 32) {
+    const __m512 low = _mm512_loadu_ps(from + i), high = _mm512_loadu_ps(from + i + 16);
+    if (_mm512_fpclass_ps_mask(low, subnormal) | _mm512_fpclass_ps_mask(high, subnormal)) {
+      convert_portably(from + i, to + i, 32);
+      continue;
+    }
+    _mm512_storeu_si512(to + i, std::bit_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
   }
   convert_portably(from + i, to + i, size - i);
 }

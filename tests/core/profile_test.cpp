@@ -38,6 +38,22 @@ BOOST_AUTO_TEST_CASE(operations_are_counted_and_timed_in_both_directions) {
   BOOST_TEST(times.at("exp").backward > 0);
 }
 
+BOOST_AUTO_TEST_CASE(scopes_of_one_profile_add_up) {
+  Profile profile;
+  const auto x = Tensor<float>::scalar(2.0f);
+  double first = 0;
+  for (int scope = 1; scope <= 2; ++scope) {
+    {
+      const ProfileScope timed(profile);
+      square(x);
+    }
+    const auto times = profile.times().at("square");
+    BOOST_TEST(times.calls == scope);
+    BOOST_TEST(times.forward > first);
+    first = times.forward;
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_inner_scope_keeps_its_operations_from_the_outer_one) {
   Profile outer, inner;
   const auto x = Tensor<float>::scalar(2.0f);

@@ -16,7 +16,7 @@ struct kernel<ops::AdamW, Cpu> {
     const A beta1 = static_cast<A>(s.beta1), beta2 = static_cast<A>(s.beta2);
     const A rest1 = static_cast<A>(1.0 - s.beta1), rest2 = static_cast<A>(1.0 - s.beta2);
     const A root = static_cast<A>(std::sqrt(s.correction_2)), epsilon = static_cast<A>(s.epsilon);
-    cpu::parallel_for(value.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    cpu::parallel_for_elements(value.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
       // 16-bit values are rounded from their master copies, block by block while these are in cache.
       const Vec<A> exact = [&] {
         if constexpr (std::is_same_v<T, A>) return value;

@@ -77,7 +77,7 @@ inline void convert_range(const float* from, bfloat16* to, std::int64_t size) {
 /// to[i] = from[i], rounded to nearest even.
 template <class From, class To>
 void convert(Vec<const From> from, Vec<To> to) {
-  parallel_for(to.size, 65536, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for_elements(to.size, 65536, [=](std::int64_t begin, std::int64_t end) {
     convert_range(from.data + begin, to.data + begin, end - begin);
   });
 }

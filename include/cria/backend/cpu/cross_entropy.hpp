@@ -166,11 +166,11 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
     for (std::int64_t i = 0; i < x.rows; ++i) sum += row_losses[i];
     loss[0] = sum * scale;
     const auto divide = [scale](Rows<A> gradient) {
-      cpu::parallel_for(gradient.rows * gradient.cols, cpu::elementwise_grain,
-                        [=](std::int64_t begin, std::int64_t end) {
+      cpu::parallel_for_elements(gradient.rows * gradient.cols, cpu::elementwise_grain,
+                                 [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
-                          for (std::int64_t i = begin; i < end; ++i) gradient.data[i] *= scale;
-                        });
+                                   for (std::int64_t i = begin; i < end; ++i) gradient.data[i] *= scale;
+                                 });
     };
     divide(dx);
     divide(dweight);

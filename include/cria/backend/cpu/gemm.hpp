@@ -62,7 +62,7 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
     const Vec<A> sum{memory.data(), size};
     const Vec<C> out{c.data, size};
     if (accumulate) {
-      parallel_for(size, 65536, [=](std::int64_t begin, std::int64_t end) {
+      parallel_for_elements(size, 65536, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
         for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<C>(static_cast<A>(out[i]) + sum[i]);
       });

@@ -32,7 +32,7 @@ template <>
 struct kernel<ops::ScaleInPlace, Cpu> {
   template <class A>
   static void apply(A factor, Vec<A> x) {
-    cpu::parallel_for(x.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    cpu::parallel_for_elements(x.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
 #pragma omp simd
       for (std::int64_t i = begin; i < end; ++i) x[i] *= factor;
     });

@@ -108,8 +108,9 @@ void map_range(std::int64_t begin, std::int64_t end, bool accumulate, Vec<T> y, 
 /// y[i] = f(x[i]...) for all elements, on several threads where that pays.
 template <class T, class F, class... X>
 void map(Vec<T> y, F f, Vec<const X>... x) {
-  parallel_for(y.size, elementwise_grain,
-               [=](std::int64_t begin, std::int64_t end) { map_range(begin, end, false, y, f, x...); });
+  parallel_for_elements(y.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+    map_range(begin, end, false, y, f, x...);
+  });
 }
 
 /// sum[i] += f(x[i]...) for all elements, or sum[i] = f(x[i]...) if `sum` is fresh; nothing if it is not
@@ -117,7 +118,7 @@ void map(Vec<T> y, F f, Vec<const X>... x) {
 template <class T, class F, class... X>
 void map_add(Gradient<Vec<T>> sum, F f, Vec<const X>... x) {
   if (!sum) return;
-  parallel_for(sum.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for_elements(sum.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
     map_range(begin, end, !sum.fresh, Vec<T>(sum), f, x...);
   });
 }
@@ -125,7 +126,7 @@ void map_add(Gradient<Vec<T>> sum, F f, Vec<const X>... x) {
 /// y1[i], y2[i] = the members a, b of f(x1[i], x2[i], x3[i]).
 template <class T, class F>
 void map_pair(Vec<T> y1, Vec<T> y2, F f, Vec<const T> x1, Vec<const T> x2, Vec<const T> x3) {
-  parallel_for(y1.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
+  parallel_for_elements(y1.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
     const std::int64_t room = std::min(map_block_size, end - begin);
     const Wide<T> w1(room), w2(room), w3(room), to1(room), to2(room);
     for_each_block(begin, end, [&](std::int64_t i, std::int64_t size) {

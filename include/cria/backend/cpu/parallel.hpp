@@ -44,4 +44,14 @@ void parallel_for(std::int64_t size, std::int64_t grain, F body) {
   run_on_threads(threads, [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); });
 }
 
+/// The same over single elements, in ranges that begin at multiples of 64. What fills no register at the end
+/// of a range is computed by other code, which may round differently: so it is the same few elements whatever
+/// the number of threads.
+template <class F>
+void parallel_for_elements(std::int64_t size, std::int64_t grain, F body) {
+  constexpr std::int64_t unit = 64;
+  parallel_for((size + unit - 1) / unit, grain / unit,
+               [&](std::int64_t begin, std::int64_t end) { body(unit * begin, std::min(unit * end, size)); });
+}
+
 }  // namespace cria::cpu

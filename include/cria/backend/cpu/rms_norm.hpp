@@ -36,7 +36,7 @@ struct kernel<ops::RmsNorm, Cpu> {
     const std::int64_t cols = x.cols;
     if (dweight) {
       cpu::fill_if_fresh(dweight, dweight.size);
-      cpu::parallel_for(cols, 64, [=](std::int64_t begin, std::int64_t end) {
+      cpu::parallel_for_elements(cols, 64, [=](std::int64_t begin, std::int64_t end) {
         const std::int64_t size = end - begin;
         const cpu::Wide<T> wide_x(size), wide_dy(size);
         A* sum = dweight.data + begin;

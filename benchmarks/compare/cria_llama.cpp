@@ -27,8 +27,8 @@ void run(std::int64_t batch, int steps, int threads) {
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto light = pretrain::measured_speed_of_light<T>(config, config.max_position_embeddings,
-                                                          step.rows_of_a_chunk(), threads);
+  const auto light = pretrain::measured_speed_of_light<T, Cpu>(config, config.max_position_embeddings,
+                                                               step.rows_of_a_chunk(), threads);
   const auto list = [](const std::vector<double>& values) {
     std::string text;
     for (const double value : values) text += (text.empty() ? "" : ", ") + std::to_string(value);

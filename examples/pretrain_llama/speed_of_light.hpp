@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <limits>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "cria/backend/cpu/gemm.hpp"
@@ -34,13 +36,25 @@ double best_seconds(std::int64_t threads, int runs, F work) {
   return best;
 }
 
+/// Which library multiplies matrices of T on B.
+template <class T, class B>
+std::string products_by() {
+  if constexpr (std::is_same_v<B, cria::Cpu>) {
+    return cria::cpu::gemm_library<T>();
+  } else {
+    return B::description();
+  }
+}
+
 /// Measures every product of the model's step as the step does it: by `threads` threads at once, each with
 /// one thread on `rows` rows. Attention, of which only the causal half counts, is taken at the mean rate of
 /// the others. Takes some tenths of a second.
-template <class T>
+template <class T, class B>
 SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_t length, std::int64_t rows,
                                      std::int64_t threads) {
   using A = cria::acc_t<T>;
+  using Product = cria::kernel_for<cria::ops::Linear, B>;
+  using cria::Gradient, cria::Rows, cria::Tensor;
   struct Weight {
     std::int64_t out, in, count, rows;
   };
@@ -54,47 +68,46 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
        std::min<std::int64_t>(rows, 256)},  // the head, which works in chunks of rows
   }};
   constexpr int runs = 4;
+  // A device is handed several products at once, or the way to it would be measured.
+  constexpr int products = std::is_same_v<B, cria::Cpu> ? 1 : 16;
   SpeedOfLight light;
   double flops_per_token = 0;
   for (const Weight& weight : weights) {
-    const auto numbers = [&](std::int64_t size) {
-      return std::vector<std::vector<T>>(
-          static_cast<std::size_t>(threads),
-          std::vector<T>(static_cast<std::size_t>(size), static_cast<T>(A(0.5))));
+    const auto numbers = [&](const cria::Shape& shape) {
+      std::vector<Tensor<T, B>> of_threads;
+      for (std::int64_t i = 0; i < threads; ++i) {
+        of_threads.push_back(Tensor<T, B>::full(shape, static_cast<T>(A(0.5))));
+      }
+      return of_threads;
     };
-    auto x = numbers(weight.rows * weight.in), y = numbers(weight.rows * weight.out);
-    const auto w = numbers(weight.out * weight.in);
-    std::vector<std::vector<A>> dw(static_cast<std::size_t>(threads),
-                                   std::vector<A>(static_cast<std::size_t>(weight.out * weight.in)));
-    const auto w_of = [&](std::size_t thread) {
-      return cria::Rows<const T>{w[thread].data(), weight.out, weight.in};
-    };
-    const auto x_of = [&](std::size_t thread) {
-      return cria::Rows<T>{x[thread].data(), weight.rows, weight.in};
-    };
-    const auto y_of = [&](std::size_t thread) {
-      return cria::Rows<T>{y[thread].data(), weight.rows, weight.out};
-    };
-    const auto constant = [](cria::Rows<T> matrix) { return cria::Rows<const T>(matrix); };
+    auto x = numbers({weight.rows, weight.in}), y = numbers({weight.rows, weight.out});
+    const auto w = numbers({weight.out, weight.in});
+    std::vector<Tensor<A, B>> dw;
+    for (std::int64_t i = 0; i < threads; ++i) dw.push_back(Tensor<A, B>::zeros({weight.out, weight.in}));
     const double flops = 2.0 * static_cast<double>(weight.rows * weight.out * weight.in * threads);
     const double tokens = static_cast<double>(weight.rows * threads),
                  count = static_cast<double>(weight.count);
-    const auto add = [&](double seconds) {
+    const auto add = [&](auto product) {
+      const double seconds = best_seconds(threads, runs,
+                                          [&](std::size_t thread) {
+                                            for (int i = 0; i < products; ++i) product(thread);
+                                            B::synchronize();
+                                          }) /
+                             products;
       light.peak_flops = std::max(light.peak_flops, flops / seconds);
       light.seconds_per_token += count * seconds / tokens;
       flops_per_token += count * flops / tokens;
     };
-    using cria::cpu::gemm, cria::cpu::plain, cria::cpu::transposed;
-    add(best_seconds(threads, runs, [&](std::size_t t) {  // y = x w^T
-      gemm(plain(constant(x_of(t))), transposed(w_of(t)), false, y_of(t));
-    }));
-    add(best_seconds(threads, runs, [&](std::size_t t) {  // dx = dy w
-      gemm(plain(constant(y_of(t))), plain(w_of(t)), false, x_of(t));
-    }));
-    add(best_seconds(threads, runs, [&](std::size_t t) {  // dw += dy^T x
-      gemm(transposed(constant(y_of(t))), plain(constant(x_of(t))), true,
-           cria::Rows<A>{dw[t].data(), weight.out, weight.in});
-    }));
+    const auto read = [](const Tensor<T, B>& matrix) { return matrix.rows(); };
+    add([&](std::size_t t) { Product::forward(read(x[t]), read(w[t]), y[t].rows()); });  // y = x w^T
+    add([&](std::size_t t) {                                                             // dx = dy w
+      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{x[t].rows(), true},
+                        Gradient<Rows<A>>{});
+    });
+    add([&](std::size_t t) {  // dw += dy^T x
+      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{},
+                        Gradient<Rows<A>>{dw[t].rows(), false});
+    });
   }
   const double attention = 6.0 * static_cast<double>((length + 1) * c.hidden_size * layers);
   light.seconds_per_token *= (flops_per_token + attention) / flops_per_token;

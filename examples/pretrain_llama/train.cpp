@@ -32,6 +32,7 @@ double seconds_since(Clock::time_point start) {
 /// A micro-batch, cut into chunks of whole sequences.
 struct Batch {
   static std::int64_t chunk_size_of(const TrainOptions& options) {
+    if (options.device != "cpu") return options.batch_size;  // a device has all its cores work on one chunk
     return cria::nn::sequences_of_a_chunk(options.batch_size, options.max_seq_len, options.threads);
   }
 
@@ -50,10 +51,11 @@ struct Batch {
   double weight(std::int64_t chunk) const {
     return static_cast<double>(sequences(chunk)) / static_cast<double>(size);
   }
-  Tensor<std::int32_t> chunk_of(const std::vector<std::int32_t>& tokens, std::int64_t chunk) const {
+  template <class B>
+  Tensor<std::int32_t, B> chunk_of(const std::vector<std::int32_t>& tokens, std::int64_t chunk) const {
     const auto first = static_cast<std::size_t>(chunk * chunk_size * length);
     const auto count = static_cast<std::size_t>(sequences(chunk) * length);
-    return Tensor<std::int32_t>::from({sequences(chunk), length}, std::span(tokens).subspan(first, count));
+    return Tensor<std::int32_t, B>::from({sequences(chunk), length}, std::span(tokens).subspan(first, count));
   }
 
   std::int64_t size, length, chunk_size;
@@ -71,17 +73,18 @@ MemoryPlan memory_of(const TrainOptions& options) {
 }
 
 /// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.
-template <class M>
-double estimate_loss(cria::nn::DataParallel<M>& parallel, const Corpus::Shards& shards, Batch& batch,
-                     std::int64_t batches, const char* label) {
+template <class T, class B>
+double estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& parallel,
+                     const Corpus::Shards& shards, Batch& batch, std::int64_t batches, const char* label) {
   cria::io::TokenStream stream(shards, batch.length, cria::Rng(42));
   Progress progress(label, batches);
   double sum = 0;
   for (std::int64_t i = 0; i < batches; ++i) {
     batch.fetch(stream);
-    sum += parallel.run(batch.chunks(), [&](const M& model, std::int64_t chunk) {
+    sum += parallel.run(batch.chunks(), [&](const auto& model, std::int64_t chunk) {
       const cria::NoGrad guard;
-      const auto loss = model.loss(batch.chunk_of(batch.inputs, chunk), batch.chunk_of(batch.targets, chunk));
+      const auto loss = model.loss(batch.template chunk_of<B>(batch.inputs, chunk),
+                                   batch.template chunk_of<B>(batch.targets, chunk));
       return static_cast<double>(loss.item()) * batch.weight(chunk);
     });
     progress.update(i + 1);
@@ -89,10 +92,10 @@ double estimate_loss(cria::nn::DataParallel<M>& parallel, const Corpus::Shards& 
   return sum / static_cast<double>(batches);
 }
 
-/// One dtype's training run.
-template <class T>
+/// A training run in one dtype on one backend.
+template <class T, class B>
 class Run {
-  using Model = cria::nn::LlamaForCausalLM<T>;
+  using Model = cria::nn::LlamaForCausalLM<T, B>;
 
  public:
   explicit Run(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint)
@@ -178,8 +181,8 @@ class Run {
       const auto timed = it > first_ ? profile_.chunk() : std::nullopt;
       const cria::nn::DropoutStream stream(
           noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)));
-      const auto loss =
-          model.loss(batch_.chunk_of(batch_.inputs, chunk), batch_.chunk_of(batch_.targets, chunk));
+      const auto loss = model.loss(batch_.template chunk_of<B>(batch_.inputs, chunk),
+                                   batch_.template chunk_of<B>(batch_.targets, chunk));
       const double weight = batch_.weight(chunk) * share;
       cria::backward(loss, static_cast<float>(scaler_.scale() * weight));
       return static_cast<double>(loss.item()) * weight;
@@ -285,10 +288,10 @@ class Run {
                 static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
                                        options_.max_seq_len));
     std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
-                static_cast<long long>(options_.threads), cria::cpu::gemm_library<T>().c_str());
+                static_cast<long long>(options_.threads), products_by<T, B>().c_str());
     if (!options_.eval_only) {
-      light_ = measured_speed_of_light<T>(model_.config, options_.max_seq_len,
-                                          batch_.chunk_size * options_.max_seq_len, options_.threads);
+      light_ = measured_speed_of_light<T, B>(model_.config, options_.max_seq_len,
+                                             batch_.chunk_size * options_.max_seq_len, options_.threads);
       peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
       std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
                   options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
@@ -344,21 +347,29 @@ class Run {
   double trained_tokens_ = 0, trained_seconds_ = 0;
 };
 
+template <class B>
+void train_on(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint) {
+  if (options.dtype == "bfloat16") {
+    Run<cria::bfloat16, B>(options, checkpoint).train();
+  } else if (options.dtype == "float16") {
+    Run<cria::float16, B>(options, checkpoint).train();
+  } else {
+    Run<float, B>(options, checkpoint).train();
+  }
+}
+
 }  // namespace
 
 void train(TrainOptions options) {
   options.resolve();
-  check_memory(memory_of(options));
+  if (options.device == "cpu") check_memory(memory_of(options));  // a device says itself what it lacks
   std::optional<FoundCheckpoint> checkpoint;
   if (options.init_from == "resume")
     checkpoint = find_checkpoint(std::filesystem::path(options.out_dir) / "ckpt");
-  if (options.dtype == "bfloat16") {
-    Run<cria::bfloat16>(options, checkpoint).train();
-  } else if (options.dtype == "float16") {
-    Run<cria::float16>(options, checkpoint).train();
-  } else {
-    Run<float>(options, checkpoint).train();
-  }
+#ifdef CRIA_CUDA
+  if (options.device == "cuda") return train_on<cria::Cuda>(options, checkpoint);
+#endif
+  train_on<cria::Cpu>(options, checkpoint);
 }
 
 }  // namespace pretrain

@@ -54,7 +54,11 @@ void TrainOptions::resolve() {
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
+#ifdef CRIA_CUDA
+  require(device == "cpu" || device == "cuda", "device", device, "this program was compiled for: cpu, cuda");
+#else
   require(device == "cpu", "device", device, "this program was compiled for: cpu");
+#endif
   at_least("eval_interval", eval_interval, 1);
   at_least("log_interval", log_interval, 1);
   at_least("eval_iters", eval_iters, 1);
@@ -96,6 +100,7 @@ void TrainOptions::resolve() {
           "it must be a multiple of --n_kv_heads = " + text(n_kv_heads));
   n_group = n_heads / n_kv_heads;
   if (lr_decay_iters == 0) lr_decay_iters = max_iters;
+  if (device != "cpu") threads = 1;  // the host's only: one thread keeps the device busy
   if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
 }
 

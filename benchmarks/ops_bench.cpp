@@ -1,8 +1,8 @@
-// Operations at the sizes of the reference model's training, forward and backward, on all the processor's
-// cores. Names are built from the arguments: rms_norm/forward/cpu/float32/rows:8192/cols:288. A backward's
-// time is the pass over the graph alone; FLOP/s count a multiplication and an addition as two, bytes/s what
-// has to be read and written once; of_roofline is the least time that the machine needs for both, over the
-// time taken.
+// Operations at the sizes of the reference model's training, forward and backward, on the default backend:
+// all the processor's cores, or the GPU. Names are built from the arguments:
+// rms_norm/forward/cpu/float32/rows:8192/cols:288. A backward's time is the pass over the graph alone; FLOP/s
+// count a multiplication and an addition as two, bytes/s what has to be read and written once; of_roofline is
+// the least time that the machine needs for both, over the time taken.
 
 #include <benchmark/benchmark.h>
 
@@ -40,39 +40,60 @@ void set_rates(benchmark::State& state, const Work& work) {
 }
 
 std::string bench_name(const char* op, const char* pass, std::string_view dtype, const Sizes& sizes) {
-  std::string name = std::string(op) + "/" + pass + "/cpu/" + std::string(dtype);
+  std::string name = std::string(op) + "/" + pass + "/" + DefaultBackend::name + "/" + std::string(dtype);
   for (const auto& [size_name, size] : sizes) name += "/" + size_name + ":" + std::to_string(size);
   return name;
+}
+
+// A device is handed several passes before it is waited for, as in training.
+constexpr int passes = std::is_same_v<DefaultBackend, Cpu> ? 1 : 16;
+
+/// Times pass(prepare()), of which prepare() is not counted.
+template <class Prepare, class Pass>
+void measure(benchmark::State& state, Prepare prepare, Pass pass) {
+  pass(prepare());  // warms up
+  while (state.KeepRunningBatch(passes)) {
+    state.PauseTiming();
+    std::vector<decltype(prepare())> prepared;
+    for (int i = 0; i < passes; ++i) prepared.push_back(prepare());
+    DefaultBackend::synchronize();
+    state.ResumeTiming();
+    for (const auto& each : prepared) pass(each);
+    DefaultBackend::synchronize();
+  }
+}
+
+/// Times pass().
+template <class Pass>
+void measure(benchmark::State& state, Pass pass) {
+  pass();  // warms up
+  while (state.KeepRunningBatch(passes)) {
+    for (int i = 0; i < passes; ++i) pass();
+    DefaultBackend::synchronize();
+  }
+}
+
+template <class F>
+void register_benchmark(const std::string& name, F run) {
+  benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMicrosecond)->UseRealTime();
 }
 
 /// Adds op/forward and op/backward. `make()` allocates the inputs and returns a function that computes the
 /// output.
 template <class T, class Make>
 void add(const char* op, const Sizes& sizes, Work forward, Work backward, Make make) {
-  const auto configure = [](benchmark::internal::Benchmark* bench) {
-    bench->Unit(benchmark::kMicrosecond)->UseRealTime();
-  };
-  configure(benchmark::RegisterBenchmark(bench_name(op, "forward", dtype_name<T>, sizes).c_str(),
-                                         [=](benchmark::State& state) {
-                                           const auto compute = make();
-                                           const NoGrad guard;
-                                           benchmark::DoNotOptimize(compute());  // warms up
-                                           for (auto _ : state) benchmark::DoNotOptimize(compute());
-                                           set_rates<T>(state, forward);
-                                         }));
-  configure(benchmark::RegisterBenchmark(bench_name(op, "backward", dtype_name<T>, sizes).c_str(),
-                                         [=](benchmark::State& state) {
-                                           const auto compute = make();
-                                           const auto dy = decltype(compute())::zeros(compute().shape());
-                                           cria::detail::run_backward(compute(), dy);  // warms up
-                                           for (auto _ : state) {
-                                             state.PauseTiming();
-                                             const auto y = compute();
-                                             state.ResumeTiming();
-                                             cria::detail::run_backward(y, dy);
-                                           }
-                                           set_rates<T>(state, backward);
-                                         }));
+  register_benchmark(bench_name(op, "forward", dtype_name<T>, sizes), [=](benchmark::State& state) {
+    const auto compute = make();
+    const NoGrad guard;
+    measure(state, [&] { benchmark::DoNotOptimize(compute()); });
+    set_rates<T>(state, forward);
+  });
+  register_benchmark(bench_name(op, "backward", dtype_name<T>, sizes), [=](benchmark::State& state) {
+    const auto compute = make();
+    const auto dy = decltype(compute())::zeros(compute().shape());
+    measure(state, compute, [&](const auto& y) { cria::detail::run_backward(y, dy); });
+    set_rates<T>(state, backward);
+  });
 }
 
 /// Normal numbers whose gradient is wanted.
@@ -152,48 +173,39 @@ void add_linear_cross_entropy() {
   constexpr std::int64_t tokens = 1024;
   const Sizes sizes{{"rows", tokens}, {"dim", dim}, {"vocab", vocab}};
   const double flops = 6.0 * static_cast<double>(tokens * dim * vocab);
-  benchmark::RegisterBenchmark(
-      bench_name("linear_cross_entropy", "forward_backward", dtype_name<T>, sizes).c_str(),
-      [=](benchmark::State& state) {
-        const auto x = random_tensor<T>({tokens, dim}, 1);
-        const auto weight = random_parameter<T>({vocab, dim});
-        std::vector<std::int32_t> ids(tokens);
-        Rng rng(3);
-        for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(vocab));
-        const auto targets = Tensor<std::int32_t>::from({tokens}, ids);
-        const auto pass = [&] { backward(linear_cross_entropy(x, weight, targets)); };
-        pass();  // warms up
-        for (auto _ : state) pass();
-        set_rates<T>(state, {.flops = flops});
-      })
-      ->Unit(benchmark::kMicrosecond)
-      ->UseRealTime();
+  register_benchmark(bench_name("linear_cross_entropy", "forward_backward", dtype_name<T>, sizes),
+                     [=](benchmark::State& state) {
+                       const auto x = random_tensor<T>({tokens, dim}, 1);
+                       const auto weight = random_parameter<T>({vocab, dim});
+                       std::vector<std::int32_t> ids(tokens);
+                       Rng rng(3);
+                       for (auto& id : ids) id = static_cast<std::int32_t>(rng.below(vocab));
+                       const auto targets = Tensor<std::int32_t>::from({tokens}, ids);
+                       measure(state, [&] { backward(linear_cross_entropy(x, weight, targets)); });
+                       set_rates<T>(state, {.flops = flops});
+                     });
 }
 
 template <class T>
 void add_adamw() {
   constexpr std::int64_t values = vocab * dim;
-  benchmark::RegisterBenchmark(bench_name("adamw", "step", dtype_name<T>, {{"values", values}}).c_str(),
-                               [](benchmark::State& state) {
-                                 nn::Embedding<T> model(vocab, dim);
-                                 nn::initialize(model, Rng(1));
-                                 AdamW optimizer(model, {});
-                                 for (auto _ : state) {
-                                   state.PauseTiming();
-                                   const auto gradient = model.weight.grad_vec();
-                                   std::fill_n(gradient.data, gradient.size, acc_t<T>(0.01f));
-                                   state.ResumeTiming();
-                                   optimizer.step();
-                                 }
-                                 // Reads the gradient, reads and writes both moments and the value; a 16-bit
-                                 // value is only written, and its float master copy is read and written.
-                                 const double accumulated = bytes<acc_t<T>>(values);
-                                 const bool has_master = !std::is_same_v<T, acc_t<T>>;
-                                 set_rates<T>(
-                                     state, {.bytes = 7 * accumulated + (has_master ? bytes<T>(values) : 0)});
-                               })
-      ->Unit(benchmark::kMicrosecond)
-      ->UseRealTime();
+  register_benchmark(bench_name("adamw", "step", dtype_name<T>, {{"values", values}}),
+                     [](benchmark::State& state) {
+                       nn::Embedding<T> model(vocab, dim);
+                       nn::initialize(model, Rng(1));
+                       AdamW optimizer(model, {});
+                       const auto gradient = Tensor<acc_t<T>>::full({values}, acc_t<T>(0.01f));
+                       measure(state, [&] {
+                         kernel_for<ops::Accumulate, DefaultBackend>::add(std::as_const(gradient).vec(),
+                                                                          model.weight.grad_vec());
+                         optimizer.step();
+                       });
+                       // Copies the gradient and reads it, reads and writes both moments and the value; a
+                       // 16-bit value is only written, and its float master copy is read and written.
+                       const double accumulated = bytes<acc_t<T>>(values);
+                       const bool has_master = !std::is_same_v<T, acc_t<T>>;
+                       set_rates<T>(state, {.bytes = 9 * accumulated + (has_master ? bytes<T>(values) : 0)});
+                     });
 }
 
 template <class T>

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
-#include "cria/backend/cpu/gemm.hpp"
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/cria.hpp"
 #include "pretrain_llama/speed_of_light.hpp"
 
 namespace cria::benchmarks {
@@ -12,7 +13,7 @@ namespace cria::benchmarks {
 /// What the machine can do at most, on all threads together.
 struct Roofline {
   double flops_per_s;  // of a large product of matrices
-  double bytes_per_s;  // read and written, in arrays of 10 MB as those of the benchmarks
+  double bytes_per_s;  // read and written, in large arrays: of 10 MB on the CPU, as those of the benchmarks
 
   /// The least time for so much work, in seconds.
   double seconds(double flops, double bytes) const {
@@ -20,25 +21,32 @@ struct Roofline {
   }
 };
 
-/// Measured once per dtype, in a fifth of a second.
-template <class T>
+/// That of backend B in dtype T. Measured once, in some tenths of a second.
+template <class T, class B = DefaultBackend>
 const Roofline& roofline() {
   static const Roofline measured = [] {
-    constexpr std::int64_t size = 768, bytes = 10'000'000;
-    const int threads = cpu::available_threads();
-    const std::vector<std::vector<T>> operands(static_cast<std::size_t>(threads),
-                                               std::vector<T>(size * size));
-    std::vector<std::vector<acc_t<T>>> sums(operands.size(), std::vector<acc_t<T>>(size * size));
-    std::vector<std::vector<char>> from(operands.size(), std::vector<char>(bytes)), to = from;
+    constexpr bool on_cpu = std::is_same_v<B, Cpu>;
+    constexpr std::int64_t size = on_cpu ? 768 : 4096, values = on_cpu ? 2'500'000 : 50'000'000;
+    const int threads = on_cpu ? cpu::available_threads() : 1;
+    std::vector<Tensor<T, B>> operands, products;
+    std::vector<Tensor<float, B>> from, to;
+    for (int thread = 0; thread < threads; ++thread) {
+      operands.push_back(Tensor<T, B>::zeros({size, size}));
+      products.push_back(Tensor<T, B>::zeros({size, size}));
+      from.push_back(Tensor<float, B>::zeros({values}));
+      to.push_back(Tensor<float, B>::zeros({values}));
+    }
     const double product = pretrain::best_seconds(threads, 6, [&](std::size_t thread) {
-      const Rows<const T> matrix{operands[thread].data(), size, size};
-      cpu::gemm(cpu::plain(matrix), cpu::transposed(matrix), false,
-                Rows<acc_t<T>>{sums[thread].data(), size, size});
+      const Tensor<T, B>& operand = operands[thread];
+      kernel_for<ops::Linear, B>::forward(operand.rows(), operand.rows(), products[thread].rows());
+      B::synchronize();
     });
     const double copy = pretrain::best_seconds(threads, 10, [&](std::size_t thread) {
-      std::copy(from[thread].begin(), from[thread].end(), to[thread].begin());
+      B::copy(to[thread].vec().data, std::as_const(from[thread]).vec().data, values * sizeof(float));
+      B::synchronize();
     });
-    return Roofline{2.0 * size * size * size * threads / product, 2.0 * bytes * threads / copy};
+    return Roofline{2.0 * size * size * size * threads / product,
+                    2.0 * static_cast<double>(values) * sizeof(float) * threads / copy};
   }();
   return measured;
 }

@@ -1,0 +1,655 @@
+#pragma once
+/// Attention on CUDA, without ever storing the scores (Dao 2023, FlashAttention-2). A warp owns some rows:
+/// queries in forward and for dq, keys for dk and dv. Tiles of the other side pass by in shared memory, and
+/// what is computed from them, scores and their gradients, stays in registers: as mma.sync lays its sums out,
+/// they are the left operands of the next product. Scores are computed once more for dk and dv instead of
+/// being shared with dq, so that each gradient is summed by one warp in a fixed order, without atomics.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "cria/backend/cuda/cuda.hpp"
+#include "cria/backend/cuda/launch.hpp"
+#include "cria/backend/cuda/mma.cuh"
+#include "cria/backend/cuda/portability.cuh"
+#include "cria/core/error.hpp"
+#include "cria/ops/attention.hpp"
+
+namespace cria::cuda::flash {
+
+/// What a block works on. Columns is how many rows of the other side pass by at a time.
+template <class Element, int Dim, int RowBlocks, int Columns, int Warps>
+struct Tiling {
+  using T = Element;
+  using A = acc_t<T>;
+  static constexpr int dim = Dim;  // of a head, padded
+  static constexpr int row_blocks = RowBlocks;
+  static constexpr int warp_rows = 8 * RowBlocks;
+  static constexpr int rows = warp_rows * Warps;
+  static constexpr int columns = Columns;
+  static constexpr int threads = 32 * Warps;
+  // 16 bytes more than the row: 8 rows in a column then lie in different banks.
+  static constexpr int pitch = Dim + 16 / static_cast<int>(sizeof(T));
+  static_assert(Dim % 16 == 0 && Columns % 16 == 0);
+  static_assert(sizeof(T) > 2 || RowBlocks % 2 == 0, "tensor cores multiply 16 rows");
+};
+
+/// A warp's matrix [8 RowBlocks, 8 ColumnBlocks], spread over its lanes as mma.sync has it: at[i][j][e] is
+/// row 8 i + lane / 4, column 8 j + 2 (lane % 4) + e.
+template <class A, int RowBlocks, int ColumnBlocks>
+struct Fragment {
+  A at[RowBlocks][ColumnBlocks][2] = {};
+};
+template <class S>
+using Scores = Fragment<typename S::A, S::row_blocks, S::columns / 8>;  // [warp_rows, columns]
+template <class S>
+using Sums = Fragment<typename S::A, S::row_blocks, S::dim / 8>;  // [warp_rows, dim]
+
+/// Elements that are moved together.
+template <class T, int Size>
+struct alignas(Size * sizeof(T)) Pack {
+  T at[Size];
+};
+
+struct Lane {
+  int index = static_cast<int>(threadIdx.x) % 32;
+  int group = index / 4;
+  int place = index % 4;
+};
+
+__device__ inline int warp() {
+  return static_cast<int>(threadIdx.x) / 32;
+}
+
+/// Rows of one head: of a tensor [batch, length, heads, dim].
+template <class T>
+struct HeadRows {
+  T* data;
+  std::int64_t stride;
+  int count;  // up to the end of the sequence
+  int dim;
+
+  /// From position `first` on.
+  __device__ HeadRows(const Heads<T>& x, int b, int h, int first)
+      : data(x.at(b, first, h)),
+        stride(x.heads * x.dim),
+        count(static_cast<int>(x.length) - first),
+        dim(static_cast<int>(x.dim)) {}
+};
+
+template <class S, int Bytes, class T, class Source>
+__device__ void load_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads) {
+  constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
+  for (int i = thread; i < rows * chunks; i += threads) {
+    const int row = i / chunks, column = i % chunks * chunk;
+    const bool valid = row < from.count && column < from.dim;
+    copy_async<Bytes>(to + row * S::pitch + column,
+                      valid ? from.data + row * from.stride + column : from.data, valid);
+  }
+}
+
+/// Begins to copy `rows` rows to shared memory [rows, pitch], zeros where there are none. `access` is how
+/// many bytes are moved at once. By the threads [0, threads), of which the caller is `thread`.
+template <class S, class T, class Source>
+__device__ void load(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads) {
+  if (access == 16) {
+    load_chunks<S, 16>(to, from, rows, thread, threads);
+  } else if (access == 8) {
+    load_chunks<S, 8>(to, from, rows, thread, threads);
+  } else {
+    load_chunks<S, sizeof(T)>(to, from, rows, thread, threads);
+  }
+}
+
+/// The block begins to copy its own rows of a head.
+template <class S, class T>
+__device__ void load_rows(T* to, const Heads<const T>& x, int b, int h, int first, int access) {
+  load<S>(to, HeadRows(x, b, h, first), S::rows, access, static_cast<int>(threadIdx.x), S::threads);
+}
+
+/// The block begins to copy a tile of the other side, from position `first` on: to [2, columns, pitch].
+template <class S, class T>
+__device__ void load_pair(T* to, const Heads<const T>& x, const Heads<const T>& y, int b, int h, int first,
+                          int access) {
+  const int thread = static_cast<int>(threadIdx.x);
+  load<S>(to, HeadRows(x, b, h, first), S::columns, access, thread, S::threads);
+  load<S>(to + S::columns * S::pitch, HeadRows(y, b, h, first), S::columns, access, thread, S::threads);
+}
+
+template <class S, int Bytes, class T>
+__device__ void store_chunks(const HeadRows<T>& to, const T* from, const Lane& lane) {
+  constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
+  using Chunk = Pack<T, chunk>;
+  for (int i = lane.index; i < S::warp_rows * chunks; i += 32) {
+    const int row = i / chunks, column = i % chunks * chunk;
+    if (row < to.count && column < to.dim) {
+      *reinterpret_cast<Chunk*>(to.data + row * to.stride + column) =
+          *reinterpret_cast<const Chunk*>(from + row * S::pitch + column);
+    }
+  }
+}
+
+/// The warp's rows of a result: to = factor x, or to += factor x. By way of `staging`, shared memory
+/// [warp_rows, pitch] of the warp's own, so that global memory is accessed in rows.
+template <class S, class T = typename S::T>
+__device__ void store(const Sums<S>& x, typename S::A factor, bool add, T* staging, const HeadRows<T>& to,
+                      int access, const Lane& lane) {
+  using A = typename S::A;
+  __syncwarp();
+  if (add) {
+    load<S>(staging, to, S::warp_rows, access, lane.index, 32);
+    wait_for_copies();
+    __syncwarp();
+  }
+#pragma unroll
+  for (int i = 0; i < S::row_blocks; ++i) {
+#pragma unroll
+    for (int j = 0; j < S::dim / 8; ++j) {
+      T* pair = staging + (8 * i + lane.group) * S::pitch + 8 * j + 2 * lane.place;
+      A low = x.at[i][j][0] * factor, high = x.at[i][j][1] * factor;
+      if (add) {
+        low += static_cast<A>(pair[0]);
+        high += static_cast<A>(pair[1]);
+      }
+      if constexpr (sizeof(T) == 2) {
+        *reinterpret_cast<std::uint32_t*>(pair) = pack<T>(low, high);
+      } else {
+        *reinterpret_cast<Pack<T, 2>*>(pair) = {{low, high}};
+      }
+    }
+  }
+  __syncwarp();
+  if (access == 16) {
+    store_chunks<S, 16>(to, staging, lane);
+  } else if (access == 8) {
+    store_chunks<S, 8>(to, staging, lane);
+  } else {
+    store_chunks<S, sizeof(T)>(to, staging, lane);
+  }
+}
+
+/// sum [warp_rows, columns] += a [warp_rows, dim] b [columns, dim]^T, both in shared memory.
+template <class S, class T = typename S::T>
+__device__ void multiply_by_transposed(Scores<S>& sum, const T* a, const T* b, const Lane& lane) {
+  if constexpr (on_tensor_cores<T>) {
+    const T* a_row = a + lane.index % 16 * S::pitch + lane.index / 16 * 8;
+    const T* b_row = b + (lane.index % 8 + lane.index / 16 * 8) * S::pitch + lane.index / 8 % 2 * 8;
+#pragma unroll
+    for (int k = 0; k < S::dim; k += 16) {
+      std::uint32_t left[S::row_blocks / 2][4];
+#pragma unroll
+      for (int i = 0; i < S::row_blocks / 2; ++i) load_matrices(left[i], a_row + 16 * i * S::pitch + k);
+#pragma unroll
+      for (int j = 0; j < S::columns / 8; j += 2) {
+        std::uint32_t right[4];
+        load_matrices(right, b_row + 8 * j * S::pitch + k);
+#pragma unroll
+        for (int i = 0; i < S::row_blocks / 2; ++i) {
+          mma<T>(sum.at[2 * i][j], sum.at[2 * i + 1][j], left[i], {right[0], right[1]});
+          mma<T>(sum.at[2 * i][j + 1], sum.at[2 * i + 1][j + 1], left[i], {right[2], right[3]});
+        }
+      }
+    }
+  } else {
+    using A = typename S::A;
+    constexpr int chunk = 16 / static_cast<int>(sizeof(T));
+    using Chunk = Pack<T, chunk>;
+#pragma unroll 1
+    for (int k = 0; k < S::dim; k += chunk) {
+      Chunk left[S::row_blocks];
+#pragma unroll
+      for (int i = 0; i < S::row_blocks; ++i) {
+        left[i] = *reinterpret_cast<const Chunk*>(a + (8 * i + lane.group) * S::pitch + k);
+      }
+#pragma unroll
+      for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const auto right = *reinterpret_cast<const Chunk*>(b + (8 * j + 2 * lane.place + e) * S::pitch + k);
+#pragma unroll
+          for (int i = 0; i < S::row_blocks; ++i) {
+#pragma unroll
+            for (int c = 0; c < chunk; ++c) {
+              sum.at[i][j][e] += static_cast<A>(left[i].at[c]) * static_cast<A>(right.at[c]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// sum [warp_rows, dim] += a [warp_rows, columns] b [columns, dim], b in shared memory.
+template <class S, class T = typename S::T>
+__device__ void multiply(Sums<S>& sum, const Scores<S>& a, const T* b, const Lane& lane) {
+  if constexpr (on_tensor_cores<T>) {
+    const T* b_row = b + lane.index % 16 * S::pitch + lane.index / 16 * 8;
+#pragma unroll
+    for (int k = 0; k < S::columns / 8; k += 2) {
+      std::uint32_t left[S::row_blocks / 2][4];
+#pragma unroll
+      for (int i = 0; i < S::row_blocks; ++i) {
+        left[i / 2][i % 2] = pack<T>(a.at[i][k][0], a.at[i][k][1]);
+        left[i / 2][i % 2 + 2] = pack<T>(a.at[i][k + 1][0], a.at[i][k + 1][1]);
+      }
+#pragma unroll
+      for (int j = 0; j < S::dim / 8; j += 2) {
+        std::uint32_t right[4];
+        load_matrices_transposed(right, b_row + 8 * k * S::pitch + 8 * j);
+#pragma unroll
+        for (int i = 0; i < S::row_blocks / 2; ++i) {
+          mma<T>(sum.at[2 * i][j], sum.at[2 * i + 1][j], left[i], {right[0], right[1]});
+          mma<T>(sum.at[2 * i][j + 1], sum.at[2 * i + 1][j + 1], left[i], {right[2], right[3]});
+        }
+      }
+    }
+  } else {
+    using A = typename S::A;
+#pragma unroll
+    for (int k = 0; k < S::columns / 8; ++k) {
+#pragma unroll 1
+      for (int place = 0; place < 4; ++place) {  // whose columns of a
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const T* row = b + (8 * k + 2 * place + e) * S::pitch + 2 * lane.place;
+          A left[S::row_blocks];
+#pragma unroll
+          for (int i = 0; i < S::row_blocks; ++i) left[i] = __shfl_sync(~0u, a.at[i][k][e], place, 4);
+#pragma unroll
+          for (int j = 0; j < S::dim / 8; ++j) {
+            const auto right = *reinterpret_cast<const Pack<T, 2>*>(row + 8 * j);
+#pragma unroll
+            for (int i = 0; i < S::row_blocks; ++i) {
+              sum.at[i][j][0] += left[i] * static_cast<A>(right.at[0]);
+              sum.at[i][j][1] += left[i] * static_cast<A>(right.at[1]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// What a row's four lanes hold, together.
+template <class A>
+__device__ A row_sum(A x) {
+  x += __shfl_xor_sync(~0u, x, 1);
+  return x + __shfl_xor_sync(~0u, x, 2);
+}
+template <class A>
+__device__ A row_maximum(A x) {
+  x = std::fmax(x, __shfl_xor_sync(~0u, x, 1));
+  return std::fmax(x, __shfl_xor_sync(~0u, x, 2));
+}
+
+template <class A>
+constexpr A infinity = std::numeric_limits<A>::infinity();
+
+inline constexpr double log2_of_e = 1.4426950408889634;
+
+/// The block's tiles of the other side in shared memory: while one is computed with, the next one arrives.
+template <class S>
+constexpr int stage_size = 2 * S::columns* S::pitch;
+
+template <class S>
+constexpr std::size_t forward_shared_memory = (S::rows * S::pitch + 2 * stage_size<S>)*sizeof(typename S::T);
+
+template <class S, class T = typename S::T, class A = typename S::A>
+__global__ void __launch_bounds__(S::threads)
+    forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum, A scale,
+                   int access) {
+  T* const queries = reinterpret_cast<T*>(dynamic_shared_memory());  // [rows, pitch]
+  T* const stages = queries + S::rows * S::pitch;                    // [2, {keys, values}, columns, pitch]
+  const Lane lane;
+  const int heads = static_cast<int>(q.heads), length = static_cast<int>(q.length);
+  const int b = static_cast<int>(blockIdx.x) / heads, h = static_cast<int>(blockIdx.x) % heads;
+  const int kv = h / (heads / static_cast<int>(k.heads));
+  const int offset = static_cast<int>(k.length) - length;  // position of query 0 among the keys
+  // The last queries see the most keys: their blocks start first.
+  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * S::rows;
+  const int tiles = (std::min(first + S::rows, length) + offset + S::columns - 1) / S::columns;
+  const int own = first + warp() * S::warp_rows;
+  T* const own_queries = queries + warp() * S::warp_rows * S::pitch;
+
+  const auto load_tile = [&](int tile) {
+    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, b, kv, tile * S::columns, access);
+  };
+  load_rows<S>(queries, q, b, h, first, access);
+  load_tile(0);
+
+  Sums<S> out;
+  A maximum[S::row_blocks], sum[S::row_blocks] = {};
+  for (A& x : maximum) x = -infinity<A>;
+  const A factor = scale * static_cast<A>(log2_of_e);
+  for (int tile = 0; tile < tiles; ++tile) {
+    wait_for_copies();
+    __syncthreads();  // the tile is there, and the one before it is used up
+    if (tile + 1 < tiles) load_tile(tile + 1);
+    const int key = tile * S::columns;
+    if (own >= length || key > own + S::warp_rows - 1 + offset) continue;  // nothing that the warp sees
+    const T* keys = stages + tile % 2 * stage_size<S>;
+    Scores<S> p;
+    multiply_by_transposed<S>(p, own_queries, keys, lane);
+    if (key + S::columns - 1 > own + offset) {
+#pragma unroll
+      for (int i = 0; i < S::row_blocks; ++i) {
+        const int visible = own + 8 * i + lane.group + offset - key - 2 * lane.place;
+#pragma unroll
+        for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+          for (int e = 0; e < 2; ++e) {
+            if (8 * j + e > visible) p.at[i][j][e] = -infinity<A>;
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < S::row_blocks; ++i) {
+      A top = maximum[i];
+#pragma unroll
+      for (int j = 0; j < S::columns / 8; ++j) top = std::fmax(top, std::fmax(p.at[i][j][0], p.at[i][j][1]));
+      top = row_maximum(top);
+      const A shrink = fast_exp2((maximum[i] - top) * factor);
+      maximum[i] = top;
+      sum[i] *= shrink;
+      const A shift = top * factor;
+#pragma unroll
+      for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          p.at[i][j][e] = fast_exp2(p.at[i][j][e] * factor - shift);
+          sum[i] += p.at[i][j][e];
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < S::dim / 8; ++j) {
+        out.at[i][j][0] *= shrink;
+        out.at[i][j][1] *= shrink;
+      }
+    }
+    multiply<S>(out, p, keys + S::columns * S::pitch, lane);
+  }
+#pragma unroll
+  for (int i = 0; i < S::row_blocks; ++i) {
+    const A total = row_sum(sum[i]);
+#pragma unroll
+    for (int j = 0; j < S::dim / 8; ++j) {
+      out.at[i][j][0] /= total;
+      out.at[i][j][1] /= total;
+    }
+    const int query = own + 8 * i + lane.group;
+    if (lane.place == 0 && query < length) {
+      log_sum[(std::int64_t{b} * heads + h) * length + query] = maximum[i] * scale + std::log(total);
+    }
+  }
+  store<S>(out, A(1), false, own_queries, HeadRows(y, b, h, own), access, lane);
+}
+
+template <class S>
+constexpr std::size_t query_gradient_shared_memory = (2 * S::rows * S::pitch +
+                                                      2 * stage_size<S>)*sizeof(typename S::T);
+
+/// dq = scale dS k, with P the probabilities, dP = dy v^T and dS = P (dP - delta). Also stores delta = sum(dy
+/// y) of each query for the kernel of the other gradients; without dq that is all it does.
+template <class S, class T = typename S::T, class A = typename S::A>
+__global__ void __launch_bounds__(S::threads)
+    query_gradient_kernel(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
+                          Heads<const T> y, Vec<const A> log_sum, Vec<A> delta, Gradient<Heads<T>> dq,
+                          A scale, int access) {
+  static_assert(S::rows * S::pitch <= stage_size<S>);
+  T* const queries = reinterpret_cast<T*>(dynamic_shared_memory());  // [rows, pitch]
+  T* const douts = queries + S::rows * S::pitch;                     // [rows, pitch]
+  T* const stages = douts + S::rows * S::pitch;                      // [2, {keys, values}, columns, pitch]
+  T* const outs = stages + stage_size<S>;                            // [rows, pitch], before the second tile
+  const Lane lane;
+  const int heads = static_cast<int>(q.heads), length = static_cast<int>(q.length);
+  const int b = static_cast<int>(blockIdx.x) / heads, h = static_cast<int>(blockIdx.x) % heads;
+  const int kv = h / (heads / static_cast<int>(k.heads));
+  const int offset = static_cast<int>(k.length) - length;
+  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * S::rows;
+  const int tiles = (std::min(first + S::rows, length) + offset + S::columns - 1) / S::columns;
+  const int own = first + warp() * S::warp_rows;
+  const int own_offset = warp() * S::warp_rows * S::pitch;
+
+  const auto load_tile = [&](int tile) {
+    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, b, kv, tile * S::columns, access);
+  };
+  load_rows<S>(douts, dy, b, h, first, access);
+  load_rows<S>(outs, y, b, h, first, access);
+  if (dq) {
+    load_rows<S>(queries, q, b, h, first, access);
+    load_tile(0);
+  }
+  wait_for_copies();
+  __syncthreads();
+  A shift[S::row_blocks], own_delta[S::row_blocks];
+#pragma unroll
+  for (int i = 0; i < S::row_blocks; ++i) {
+    const int row = own_offset + (8 * i + lane.group) * S::pitch + 2 * lane.place;
+    A dot = 0;
+#pragma unroll
+    for (int j = 0; j < S::dim / 8; ++j) {
+      const auto dout = *reinterpret_cast<const Pack<T, 2>*>(douts + row + 8 * j);
+      const auto out = *reinterpret_cast<const Pack<T, 2>*>(outs + row + 8 * j);
+      dot += static_cast<A>(dout.at[0]) * static_cast<A>(out.at[0]);
+      dot += static_cast<A>(dout.at[1]) * static_cast<A>(out.at[1]);
+    }
+    own_delta[i] = row_sum(dot);
+    const int query = own + 8 * i + lane.group;
+    const std::int64_t index = (std::int64_t{b} * heads + h) * length + query;
+    shift[i] = query < length ? log_sum[index] * static_cast<A>(log2_of_e) : A(0);
+    if (lane.place == 0 && query < length) delta[index] = own_delta[i];
+  }
+  if (!dq) return;
+
+  Sums<S> sum;
+  const A factor = scale * static_cast<A>(log2_of_e);
+  for (int tile = 0; tile < tiles; ++tile) {
+    wait_for_copies();
+    __syncthreads();
+    if (tile + 1 < tiles) load_tile(tile + 1);
+    const int key = tile * S::columns;
+    if (own >= length || key > own + S::warp_rows - 1 + offset) continue;
+    const T* keys = stages + tile % 2 * stage_size<S>;
+    Scores<S> p, dp;
+    multiply_by_transposed<S>(p, queries + own_offset, keys, lane);
+    multiply_by_transposed<S>(dp, douts + own_offset, keys + S::columns * S::pitch, lane);
+#pragma unroll
+    for (int i = 0; i < S::row_blocks; ++i) {
+      const int visible = own + 8 * i + lane.group + offset - key - 2 * lane.place;
+#pragma unroll
+      for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const A probability = fast_exp2(p.at[i][j][e] * factor - shift[i]);
+          dp.at[i][j][e] = 8 * j + e > visible ? A(0) : probability * (dp.at[i][j][e] - own_delta[i]);
+        }
+      }
+    }
+    multiply<S>(sum, dp, keys, lane);
+  }
+  store<S>(sum, scale, !dq.fresh, queries + own_offset, HeadRows<T>(dq, b, h, own), access, lane);
+}
+
+template <class S>
+constexpr std::size_t key_gradient_shared_memory = (2 * S::rows * S::pitch +
+                                                    2 * stage_size<S>)*sizeof(typename S::T) +
+                                                   4 * S::columns * sizeof(typename S::A);
+
+/// dv = P^T dy and dk = scale dS^T q, summed over the query heads that share the key/value head.
+template <class S, class T = typename S::T, class A = typename S::A>
+__global__ void __launch_bounds__(S::threads)
+    key_gradient_kernel(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
+                        Vec<const A> log_sum, Vec<const A> delta, Gradient<Heads<T>> dk,
+                        Gradient<Heads<T>> dv, A scale, int access) {
+  T* const keys = reinterpret_cast<T*>(dynamic_shared_memory());           // [rows, pitch]
+  T* const values = keys + S::rows * S::pitch;                             // [rows, pitch]
+  T* const stages = values + S::rows * S::pitch;                           // [2, {q, dy}, columns, pitch]
+  A* const statistics = reinterpret_cast<A*>(stages + 2 * stage_size<S>);  // [2, {log_sum, delta}, columns]
+  const Lane lane;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int kv_heads = static_cast<int>(k.heads), length = static_cast<int>(q.length);
+  const int group = static_cast<int>(q.heads) / kv_heads;
+  const int b = static_cast<int>(blockIdx.x) / kv_heads, kv = static_cast<int>(blockIdx.x) % kv_heads;
+  const int offset = static_cast<int>(k.length) - length;
+  const int keys_length = static_cast<int>(k.length);
+  const int first = static_cast<int>(blockIdx.y) * S::rows;  // the first keys are seen by the most queries
+  const int own = first + warp() * S::warp_rows;
+  const int own_offset = warp() * S::warp_rows * S::pitch;
+  const int first_tile = std::max(first - offset, 0) / S::columns;  // where queries begin to see the keys
+  const int head_tiles = std::max((length + S::columns - 1) / S::columns - first_tile, 0);
+  const int tiles = group * head_tiles;
+
+  const auto load_tile = [&](int tile) {
+    const int h = kv * group + tile / head_tiles, query = (first_tile + tile % head_tiles) * S::columns;
+    load_pair<S>(stages + tile % 2 * stage_size<S>, q, dy, b, h, query, access);
+    A* log_sums = statistics + tile % 2 * 2 * S::columns;
+    const std::int64_t index = (std::int64_t{b} * q.heads + h) * length + query;
+    for (int i = thread; i < S::columns; i += S::threads) {
+      const bool valid = query + i < length;
+      copy_async<sizeof(A)>(log_sums + i, log_sum.data + (valid ? index + i : 0), valid);
+      copy_async<sizeof(A)>(log_sums + S::columns + i, delta.data + (valid ? index + i : 0), valid);
+    }
+  };
+  load_rows<S>(keys, k, b, kv, first, access);
+  load_rows<S>(values, v, b, kv, first, access);
+  if (tiles > 0) load_tile(0);
+
+  Sums<S> key_sum, value_sum;
+  const A factor = scale * static_cast<A>(log2_of_e);
+  for (int tile = 0; tile < tiles; ++tile) {
+    wait_for_copies();
+    __syncthreads();
+    if (tile + 1 < tiles) load_tile(tile + 1);
+    const int query = (first_tile + tile % head_tiles) * S::columns;
+    if (own >= keys_length || own > query + S::columns - 1 + offset)
+      continue;  // nothing sees the warp's keys
+    const T* queries = stages + tile % 2 * stage_size<S>;
+    const T* douts = queries + S::columns * S::pitch;
+    const A* log_sums = statistics + tile % 2 * 2 * S::columns;
+    const A* deltas = log_sums + S::columns;
+    Scores<S> p, dp;  // both transposed: [keys, queries]
+    multiply_by_transposed<S>(p, keys + own_offset, queries, lane);
+    multiply_by_transposed<S>(dp, values + own_offset, douts, lane);
+#pragma unroll
+    for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int column = 8 * j + 2 * lane.place + e;
+        const A shift = log_sums[column] * static_cast<A>(log2_of_e), own_delta = deltas[column];
+        const int visible = query + column + offset - own - lane.group;
+#pragma unroll
+        for (int i = 0; i < S::row_blocks; ++i) {
+          const A probability = 8 * i > visible ? A(0) : fast_exp2(p.at[i][j][e] * factor - shift);
+          p.at[i][j][e] = probability;
+          dp.at[i][j][e] = probability * (dp.at[i][j][e] - own_delta);
+        }
+      }
+    }
+    multiply<S>(value_sum, p, douts, lane);
+    multiply<S>(key_sum, dp, queries, lane);
+  }
+  // Without a tile, the keys that were begun to be copied would arrive on top of the result.
+  wait_for_copies();
+  __syncthreads();
+  if (dk) store<S>(key_sum, scale, !dk.fresh, keys + own_offset, HeadRows<T>(dk, b, kv, own), access, lane);
+  if (dv)
+    store<S>(value_sum, A(1), !dv.fresh, values + own_offset, HeadRows<T>(dv, b, kv, own), access, lane);
+}
+
+/// The tilings of an element type and head_dim: as large as the registers of a thread and the shared memory
+/// of an sm_80 allow, with two blocks or more on a multiprocessor for the 16-bit types.
+template <class T, int Dim>
+struct Tilings {
+  using Forward = Tiling<T, Dim, (Dim <= 64 ? 4 : 2), 64, 4>;
+  using QueryGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), 4>;
+  using KeyGradient = QueryGradient;
+};
+template <int Dim>
+struct Tilings<float, Dim> {
+  using Forward = Tiling<float, Dim, 2, 32, 4>;
+  using QueryGradient = Forward;
+  using KeyGradient = Forward;
+};
+template <int Dim>
+struct Tilings<double, Dim> {
+  using Forward = Tiling<double, Dim, 1, 16, 4>;
+  using QueryGradient = Forward;
+  using KeyGradient = Forward;
+};
+
+/// Calls f with the padded head_dim. Throws ShapeError if it is too large.
+template <class F>
+void with_padded_dim(std::int64_t dim, F f) {
+  if (dim <= 48) return f(std::integral_constant<int, 48>());
+  if (dim <= 64) return f(std::integral_constant<int, 64>());
+  if (dim <= 96) return f(std::integral_constant<int, 96>());
+  if (dim <= 128) return f(std::integral_constant<int, 128>());
+  throw ShapeError("attention: q.dim(3) = " + std::to_string(dim) + "; on CUDA it may be at most 128");
+}
+
+/// The bytes that all rows of these tensors can be moved by at once: 16, 8 or sizeof(T).
+template <class T, class... X>
+int common_access(std::int64_t dim, const X*... data) {
+  const std::uintptr_t bits =
+      (reinterpret_cast<std::uintptr_t>(data) | ... | (static_cast<std::uintptr_t>(dim) * sizeof(T)));
+  return bits % 16 == 0 ? 16 : bits % 8 == 0 ? 8 : static_cast<int>(sizeof(T));
+}
+
+/// Blocks for all rows of x: [sequences * heads, tiles of a head].
+template <class S, class T>
+dim3 grid(const Heads<const T>& x) {
+  return dim3(static_cast<unsigned>(x.batch * x.heads),
+              static_cast<unsigned>((x.length + S::rows - 1) / S::rows));
+}
+
+template <class A, class T>
+A score_scale(const Heads<const T>& q) {
+  return A(1) / std::sqrt(static_cast<A>(q.dim));
+}
+
+}  // namespace cria::cuda::flash
+
+namespace cria {
+
+template <>
+struct kernel<ops::Attention, Cuda> {
+  template <class T, class A>
+  static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
+    namespace flash = cuda::flash;
+    const int access = flash::common_access<T>(q.dim, q.data, k.data, v.data, y.data);
+    flash::with_padded_dim(q.dim, [&](auto dim) {
+      using S = typename flash::Tilings<T, dim()>::Forward;
+      cuda::launch(flash::forward_kernel<S>, flash::grid<S>(q), S::threads, flash::forward_shared_memory<S>,
+                   q, k, v, y, log_sum, flash::score_scale<A>(q), access);
+    });
+  }
+
+  template <class T, class A>
+  static void backward(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
+                       Heads<const T> y, Vec<const A> log_sum, Gradient<Heads<T>> dq, Gradient<Heads<T>> dk,
+                       Gradient<Heads<T>> dv) {
+    namespace flash = cuda::flash;
+    const int access =
+        flash::common_access<T>(q.dim, dy.data, q.data, k.data, v.data, y.data, dq.data, dk.data, dv.data);
+    const A scale = flash::score_scale<A>(q);
+    const cuda::Scratch<A> delta(log_sum.size);
+    flash::with_padded_dim(q.dim, [&](auto dim) {
+      using S = typename flash::Tilings<T, dim()>::QueryGradient;
+      cuda::launch(flash::query_gradient_kernel<S>, flash::grid<S>(q), S::threads,
+                   flash::query_gradient_shared_memory<S>, dy, q, k, v, y, log_sum, delta.vec(), dq, scale,
+                   access);
+      if (!dk && !dv) return;
+      using K = typename flash::Tilings<T, dim()>::KeyGradient;
+      cuda::launch(flash::key_gradient_kernel<K>, flash::grid<K>(k), K::threads,
+                   flash::key_gradient_shared_memory<K>, dy, q, k, v, log_sum, delta.vec(), dk, dv, scale,
+                   access);
+    });
+  }
+};
+
+}  // namespace cria

@@ -1,0 +1,164 @@
+#pragma once
+/// The instructions that attention is made of: mma.sync, ldmatrix and cp.async, with the layouts that the
+/// manual of the PTX ISA gives. Of a warp's lane, `group` is lane / 4 and `place` is lane % 4.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "cuda_emulation/builtins.hpp"
+#include "cuda_emulation/rendezvous.hpp"
+
+namespace cuda_emulation {
+
+/// Makes a float of 16 bits.
+using Decode = float (*)(std::uint16_t bits);
+
+/// mma.sync.m16n8k16: d [16, 8] += a [16, 16] b [16, 8]. A register of a or b holds two elements, the first
+/// in its low half. top: d's row `group`, columns 2 place and 2 place + 1; bottom: the same of row group + 8.
+/// a: rows group, group + 8, group, group + 8 at columns 2 place + {0, 1}, the last two 8 columns further.
+/// b: column `group` at rows 2 place + {0, 1}, and 8 rows further.
+inline void multiply_16x8x16(float (&top)[2], float (&bottom)[2], const std::uint32_t (&a)[4],
+                             const std::uint32_t (&b)[2], Decode decode, Site site = Site::current()) {
+  struct Message {
+    float *top, *bottom;
+    const std::uint32_t *a, *b;
+    Decode decode;
+  } message{top, bottom, a, b, decode};
+  const auto combine = [](void* const messages[32], unsigned) {
+    const auto of = [&](int lane) -> const Message& { return *static_cast<const Message*>(messages[lane]); };
+    float left[16][16], right[16][8];
+    for (int lane = 0; lane < 32; ++lane) {
+      const Message& from = of(lane);
+      const int group = lane / 4, place = lane % 4;
+      for (int half = 0; half < 2; ++half) {
+        const auto element = [&](std::uint32_t word) {
+          return from.decode(static_cast<std::uint16_t>(word >> (16 * half)));
+        };
+        for (int i = 0; i < 4; ++i) {
+          left[group + 8 * (i % 2)][2 * place + half + 8 * (i / 2)] = element(from.a[i]);
+        }
+        for (int i = 0; i < 2; ++i) right[2 * place + half + 8 * i][group] = element(from.b[i]);
+      }
+    }
+    float sum[16][8];
+    for (int lane = 0; lane < 32; ++lane) {
+      std::memcpy(&sum[lane / 4][2 * (lane % 4)], of(lane).top, 2 * sizeof(float));
+      std::memcpy(&sum[lane / 4 + 8][2 * (lane % 4)], of(lane).bottom, 2 * sizeof(float));
+    }
+    for (int row = 0; row < 16; ++row) {
+      for (int k = 0; k < 16; ++k) {
+        for (int column = 0; column < 8; ++column) sum[row][column] += left[row][k] * right[k][column];
+      }
+    }
+    for (int lane = 0; lane < 32; ++lane) {
+      std::memcpy(of(lane).top, &sum[lane / 4][2 * (lane % 4)], 2 * sizeof(float));
+      std::memcpy(of(lane).bottom, &sum[lane / 4 + 8][2 * (lane % 4)], 2 * sizeof(float));
+    }
+  };
+  warp_rendezvous(WarpOperation::matrix, 0xFFFFFFFFu, &message, combine, site);
+}
+
+namespace detail {
+
+/// Where the four 8 x 8 matrices lie that ldmatrix.x4 loads: lane 8 i + r names row r of matrix i.
+struct MatrixRows {
+  std::array<const void*, 32> rows;
+
+  MatrixRows(const void* row, Site site) {
+    if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) {
+      kernel_error("ldmatrix: the address of a row is not a multiple of 16", site);
+    }
+    struct Message {
+      const void* row;
+      std::array<const void*, 32>* rows;
+    } message{row, &rows};
+    const auto combine = [](void* const messages[32], unsigned) {
+      std::array<const void*, 32> all;
+      for (std::size_t lane = 0; lane < 32; ++lane) all[lane] = static_cast<Message*>(messages[lane])->row;
+      for (int lane = 0; lane < 32; ++lane) *static_cast<Message*>(messages[lane])->rows = all;
+    };
+    warp_rendezvous(WarpOperation::matrix, 0xFFFFFFFFu, &message, combine, site);
+  }
+
+  std::uint32_t element(std::uint32_t matrix, std::uint32_t row, std::uint32_t column) const {
+    return static_cast<const std::uint16_t*>(rows[8 * matrix + row])[column];
+  }
+};
+
+}  // namespace detail
+
+/// ldmatrix.x4: of each matrix, the lane gets row `group`, columns 2 place and 2 place + 1. The lane itself
+/// reads them, which shows a checker who read what.
+inline void load_4_matrices(std::uint32_t (&to)[4], const void* row, Site site = Site::current()) {
+  const detail::MatrixRows from(row, site);
+  const unsigned group = lane_id() / 4, place = lane_id() % 4;
+  for (unsigned i = 0; i < 4; ++i) {
+    to[i] = from.element(i, group, 2 * place) | from.element(i, group, 2 * place + 1) << 16;
+  }
+}
+
+/// ldmatrix.x4.trans: of each matrix, the lane gets column `group`, rows 2 place and 2 place + 1.
+inline void load_4_matrices_transposed(std::uint32_t (&to)[4], const void* row, Site site = Site::current()) {
+  const detail::MatrixRows from(row, site);
+  const unsigned group = lane_id() / 4, place = lane_id() % 4;
+  for (unsigned i = 0; i < 4; ++i) {
+    to[i] = from.element(i, 2 * place, group) | from.element(i, 2 * place + 1, group) << 16;
+  }
+}
+
+namespace detail {
+
+struct PendingCopy {
+  unsigned char* to;
+  const unsigned char* from;
+  int bytes;
+  bool valid;
+  uint3 block;
+};
+
+/// The copies that a thread of the running block has begun and not waited for.
+inline std::vector<PendingCopy>& pending_copies() {
+  static thread_local std::array<std::vector<PendingCopy>, 1024> pending;
+  return pending[threadIdx.x + blockDim.x * (threadIdx.y + std::size_t{blockDim.y} * threadIdx.z)];
+}
+
+/// In words of 4 bytes, zeros if there is no source.
+inline void copy_words(unsigned char* to, const unsigned char* from, int bytes) {
+  for (int i = 0; i < bytes; i += 4) {
+    *reinterpret_cast<std::uint32_t*>(to + i) =
+        from == nullptr ? 0 : *reinterpret_cast<const std::uint32_t*>(from + i);
+  }
+}
+
+}  // namespace detail
+
+/// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes
+/// may arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN
+/// until then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
+inline void copy_async(void* to, const void* from, int bytes, bool valid, Site site = Site::current()) {
+  const auto misaligned = [&](const void* address) {
+    return reinterpret_cast<std::uintptr_t>(address) % static_cast<std::uintptr_t>(bytes) != 0;
+  };
+  if (misaligned(to) || (valid && misaligned(from))) {
+    kernel_error("cp.async: an address is not a multiple of the size", site);
+  }
+  auto& pending = detail::pending_copies();
+  const auto of_another_block = [](const detail::PendingCopy& copy) {
+    return copy.block.x != blockIdx.x || copy.block.y != blockIdx.y || copy.block.z != blockIdx.z;
+  };
+  if (!pending.empty() && of_another_block(pending.front())) pending.clear();  // that block never waited
+  auto* bytes_to = static_cast<unsigned char*>(to);
+  for (int i = 0; i < bytes; i += 4) *reinterpret_cast<std::uint32_t*>(bytes_to + i) = 0xFFFFFFFFu;
+  pending.push_back({bytes_to, static_cast<const unsigned char*>(from), bytes, valid, blockIdx});
+}
+
+/// cp.async.wait_all: returns when all copies that the calling thread has begun are done.
+inline void wait_for_copies() {
+  auto& pending = detail::pending_copies();
+  for (const auto& copy : pending) detail::copy_words(copy.to, copy.valid ? copy.from : nullptr, copy.bytes);
+  pending.clear();
+}
+
+}  // namespace cuda_emulation

@@ -21,8 +21,9 @@
 
 namespace cria::cuda::flash {
 
-/// What a block works on. Columns is how many rows of the other side pass by at a time.
-template <class Element, int Dim, int RowBlocks, int Columns, int Warps>
+/// What a block works on. Columns is how many rows of the other side pass by at a time, Blocks how many
+/// blocks share a multiprocessor.
+template <class Element, int Dim, int RowBlocks, int Columns, int Blocks, int Warps = 4>
 struct Tiling {
   using T = Element;
   using A = acc_t<T>;
@@ -32,6 +33,7 @@ struct Tiling {
   static constexpr int rows = warp_rows * Warps;
   static constexpr int columns = Columns;
   static constexpr int threads = 32 * Warps;
+  static constexpr int blocks = Blocks;
   // 16 bytes more than the row: 8 rows in a column then lie in different banks.
   static constexpr int pitch = Dim + 16 / static_cast<int>(sizeof(T));
   static_assert(Dim % 16 == 0 && Columns % 16 == 0);
@@ -84,6 +86,7 @@ struct HeadRows {
 template <class S, int Bytes, class T, class Source>
 __device__ void load_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
+#pragma unroll 1  // several at once would need the registers that sums are kept in
   for (int i = thread; i < rows * chunks; i += threads) {
     const int row = i / chunks, column = i % chunks * chunk;
     const bool valid = row < from.count && column < from.dim;
@@ -289,64 +292,95 @@ __device__ A row_maximum(A x) {
 template <class A>
 constexpr A infinity = std::numeric_limits<A>::infinity();
 
+/// Minus infinity for the scores of keys that come after the query. `limit` is how far the first row's or
+/// column's query is after the first key.
+template <class S, bool KeysAreRows>
+__device__ void hide(Scores<S>& scores, int limit, const Lane& lane) {
+  if (limit >= (KeysAreRows ? S::warp_rows : S::columns) - 1) return;  // every query sees every key
+#pragma unroll
+  for (int i = 0; i < S::row_blocks; ++i) {
+#pragma unroll
+    for (int j = 0; j < S::columns / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int key_after_query = 8 * j + 2 * lane.place + e - 8 * i - lane.group;  // as columns are keys
+        if ((KeysAreRows ? -key_after_query : key_after_query) > limit) {
+          scores.at[i][j][e] = -infinity<typename S::A>;
+        }
+      }
+    }
+  }
+}
+
 inline constexpr double log2_of_e = 1.4426950408889634;
 
 /// The block's tiles of the other side in shared memory: while one is computed with, the next one arrives.
 template <class S>
 constexpr int stage_size = 2 * S::columns* S::pitch;
 
+/// The queries that a block owns, those of the calling warp, and the keys that they see.
+template <class S>
+struct QueryBlock {
+  int b, h, kv;  // sequence, head, key/value head
+  int length;
+  int offset;               // position of query 0 among the keys
+  int first;                // the block's first query
+  int own;                  // the warp's first query
+  int tiles;                // of keys, up to the last that any of the queries sees
+  std::int64_t statistics;  // of the head's first query in [batch, heads, length]
+
+  template <class T>
+  __device__ QueryBlock(const Heads<const T>& q, const Heads<const T>& k) {
+    const int heads = static_cast<int>(q.heads);
+    b = static_cast<int>(blockIdx.x) / heads;
+    h = static_cast<int>(blockIdx.x) % heads;
+    kv = h / (heads / static_cast<int>(k.heads));
+    length = static_cast<int>(q.length);
+    offset = static_cast<int>(k.length) - length;
+    // The last queries see the most keys: their blocks start first.
+    first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * S::rows;
+    own = first + warp() * S::warp_rows;
+    tiles = (std::min(first + S::rows, length) + offset + S::columns - 1) / S::columns;
+    statistics = (std::int64_t{b} * heads + h) * length;
+  }
+
+  /// Whether any of the warp's queries sees a key of the tile that begins with `key`.
+  __device__ bool sees(int key) const { return own < length && key < own + S::warp_rows + offset; }
+};
+
 template <class S>
 constexpr std::size_t forward_shared_memory = (S::rows * S::pitch + 2 * stage_size<S>)*sizeof(typename S::T);
 
 template <class S, class T = typename S::T, class A = typename S::A>
-__global__ void __launch_bounds__(S::threads)
+__global__ void __launch_bounds__(S::threads, S::blocks)
     forward_kernel(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum, A scale,
                    int access) {
   T* const queries = reinterpret_cast<T*>(dynamic_shared_memory());  // [rows, pitch]
   T* const stages = queries + S::rows * S::pitch;                    // [2, {keys, values}, columns, pitch]
   const Lane lane;
-  const int heads = static_cast<int>(q.heads), length = static_cast<int>(q.length);
-  const int b = static_cast<int>(blockIdx.x) / heads, h = static_cast<int>(blockIdx.x) % heads;
-  const int kv = h / (heads / static_cast<int>(k.heads));
-  const int offset = static_cast<int>(k.length) - length;  // position of query 0 among the keys
-  // The last queries see the most keys: their blocks start first.
-  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * S::rows;
-  const int tiles = (std::min(first + S::rows, length) + offset + S::columns - 1) / S::columns;
-  const int own = first + warp() * S::warp_rows;
+  const QueryBlock<S> block(q, k);
   T* const own_queries = queries + warp() * S::warp_rows * S::pitch;
 
   const auto load_tile = [&](int tile) {
-    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, b, kv, tile * S::columns, access);
+    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
   };
-  load_rows<S>(queries, q, b, h, first, access);
+  load_rows<S>(queries, q, block.b, block.h, block.first, access);
   load_tile(0);
 
   Sums<S> out;
   A maximum[S::row_blocks], sum[S::row_blocks] = {};
   for (A& x : maximum) x = -infinity<A>;
   const A factor = scale * static_cast<A>(log2_of_e);
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = 0; tile < block.tiles; ++tile) {
     wait_for_copies();
     __syncthreads();  // the tile is there, and the one before it is used up
-    if (tile + 1 < tiles) load_tile(tile + 1);
+    if (tile + 1 < block.tiles) load_tile(tile + 1);
     const int key = tile * S::columns;
-    if (own >= length || key > own + S::warp_rows - 1 + offset) continue;  // nothing that the warp sees
+    if (!block.sees(key)) continue;
     const T* keys = stages + tile % 2 * stage_size<S>;
     Scores<S> p;
     multiply_by_transposed<S>(p, own_queries, keys, lane);
-    if (key + S::columns - 1 > own + offset) {
-#pragma unroll
-      for (int i = 0; i < S::row_blocks; ++i) {
-        const int visible = own + 8 * i + lane.group + offset - key - 2 * lane.place;
-#pragma unroll
-        for (int j = 0; j < S::columns / 8; ++j) {
-#pragma unroll
-          for (int e = 0; e < 2; ++e) {
-            if (8 * j + e > visible) p.at[i][j][e] = -infinity<A>;
-          }
-        }
-      }
-    }
+    hide<S, false>(p, block.own + block.offset - key, lane);
 #pragma unroll
     for (int i = 0; i < S::row_blocks; ++i) {
       A top = maximum[i];
@@ -381,12 +415,12 @@ __global__ void __launch_bounds__(S::threads)
       out.at[i][j][0] /= total;
       out.at[i][j][1] /= total;
     }
-    const int query = own + 8 * i + lane.group;
-    if (lane.place == 0 && query < length) {
-      log_sum[(std::int64_t{b} * heads + h) * length + query] = maximum[i] * scale + std::log(total);
+    const int query = block.own + 8 * i + lane.group;
+    if (lane.place == 0 && query < block.length) {
+      log_sum[block.statistics + query] = maximum[i] * scale + std::log(total);
     }
   }
-  store<S>(out, A(1), false, own_queries, HeadRows(y, b, h, own), access, lane);
+  store<S>(out, A(1), false, own_queries, HeadRows(y, block.b, block.h, block.own), access, lane);
 }
 
 template <class S>
@@ -396,7 +430,7 @@ constexpr std::size_t query_gradient_shared_memory = (2 * S::rows * S::pitch +
 /// dq = scale dS k, with P the probabilities, dP = dy v^T and dS = P (dP - delta). Also stores delta = sum(dy
 /// y) of each query for the kernel of the other gradients; without dq that is all it does.
 template <class S, class T = typename S::T, class A = typename S::A>
-__global__ void __launch_bounds__(S::threads)
+__global__ void __launch_bounds__(S::threads, S::blocks)
     query_gradient_kernel(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
                           Heads<const T> y, Vec<const A> log_sum, Vec<A> delta, Gradient<Heads<T>> dq,
                           A scale, int access) {
@@ -406,22 +440,16 @@ __global__ void __launch_bounds__(S::threads)
   T* const stages = douts + S::rows * S::pitch;                      // [2, {keys, values}, columns, pitch]
   T* const outs = stages + stage_size<S>;                            // [rows, pitch], before the second tile
   const Lane lane;
-  const int heads = static_cast<int>(q.heads), length = static_cast<int>(q.length);
-  const int b = static_cast<int>(blockIdx.x) / heads, h = static_cast<int>(blockIdx.x) % heads;
-  const int kv = h / (heads / static_cast<int>(k.heads));
-  const int offset = static_cast<int>(k.length) - length;
-  const int first = static_cast<int>(gridDim.y - 1 - blockIdx.y) * S::rows;
-  const int tiles = (std::min(first + S::rows, length) + offset + S::columns - 1) / S::columns;
-  const int own = first + warp() * S::warp_rows;
+  const QueryBlock<S> block(q, k);
   const int own_offset = warp() * S::warp_rows * S::pitch;
 
   const auto load_tile = [&](int tile) {
-    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, b, kv, tile * S::columns, access);
+    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
   };
-  load_rows<S>(douts, dy, b, h, first, access);
-  load_rows<S>(outs, y, b, h, first, access);
+  load_rows<S>(douts, dy, block.b, block.h, block.first, access);
+  load_rows<S>(outs, y, block.b, block.h, block.first, access);
   if (dq) {
-    load_rows<S>(queries, q, b, h, first, access);
+    load_rows<S>(queries, q, block.b, block.h, block.first, access);
     load_tile(0);
   }
   wait_for_copies();
@@ -439,40 +467,41 @@ __global__ void __launch_bounds__(S::threads)
       dot += static_cast<A>(dout.at[1]) * static_cast<A>(out.at[1]);
     }
     own_delta[i] = row_sum(dot);
-    const int query = own + 8 * i + lane.group;
-    const std::int64_t index = (std::int64_t{b} * heads + h) * length + query;
-    shift[i] = query < length ? log_sum[index] * static_cast<A>(log2_of_e) : A(0);
-    if (lane.place == 0 && query < length) delta[index] = own_delta[i];
+    const int query = block.own + 8 * i + lane.group;
+    const std::int64_t index = block.statistics + query;
+    shift[i] = query < block.length ? log_sum[index] * static_cast<A>(log2_of_e) : A(0);
+    if (lane.place == 0 && query < block.length) delta[index] = own_delta[i];
   }
   if (!dq) return;
 
   Sums<S> sum;
   const A factor = scale * static_cast<A>(log2_of_e);
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = 0; tile < block.tiles; ++tile) {
     wait_for_copies();
     __syncthreads();
-    if (tile + 1 < tiles) load_tile(tile + 1);
+    if (tile + 1 < block.tiles) load_tile(tile + 1);
     const int key = tile * S::columns;
-    if (own >= length || key > own + S::warp_rows - 1 + offset) continue;
+    if (!block.sees(key)) continue;
     const T* keys = stages + tile % 2 * stage_size<S>;
     Scores<S> p, dp;
     multiply_by_transposed<S>(p, queries + own_offset, keys, lane);
     multiply_by_transposed<S>(dp, douts + own_offset, keys + S::columns * S::pitch, lane);
+    hide<S, false>(p, block.own + block.offset - key, lane);
 #pragma unroll
     for (int i = 0; i < S::row_blocks; ++i) {
-      const int visible = own + 8 * i + lane.group + offset - key - 2 * lane.place;
 #pragma unroll
       for (int j = 0; j < S::columns / 8; ++j) {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const A probability = fast_exp2(p.at[i][j][e] * factor - shift[i]);
-          dp.at[i][j][e] = 8 * j + e > visible ? A(0) : probability * (dp.at[i][j][e] - own_delta[i]);
+          dp.at[i][j][e] = probability * (dp.at[i][j][e] - own_delta[i]);
         }
       }
     }
     multiply<S>(sum, dp, keys, lane);
   }
-  store<S>(sum, scale, !dq.fresh, queries + own_offset, HeadRows<T>(dq, b, h, own), access, lane);
+  store<S>(sum, scale, !dq.fresh, queries + own_offset, HeadRows<T>(dq, block.b, block.h, block.own), access,
+           lane);
 }
 
 template <class S>
@@ -482,7 +511,7 @@ constexpr std::size_t key_gradient_shared_memory = (2 * S::rows * S::pitch +
 
 /// dv = P^T dy and dk = scale dS^T q, summed over the query heads that share the key/value head.
 template <class S, class T = typename S::T, class A = typename S::A>
-__global__ void __launch_bounds__(S::threads)
+__global__ void __launch_bounds__(S::threads, S::blocks)
     key_gradient_kernel(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v,
                         Vec<const A> log_sum, Vec<const A> delta, Gradient<Heads<T>> dk,
                         Gradient<Heads<T>> dv, A scale, int access) {
@@ -526,8 +555,8 @@ __global__ void __launch_bounds__(S::threads)
     __syncthreads();
     if (tile + 1 < tiles) load_tile(tile + 1);
     const int query = (first_tile + tile % head_tiles) * S::columns;
-    if (own >= keys_length || own > query + S::columns - 1 + offset)
-      continue;  // nothing sees the warp's keys
+    const bool seen = own < keys_length && own < query + S::columns + offset;
+    if (!seen) continue;
     const T* queries = stages + tile % 2 * stage_size<S>;
     const T* douts = queries + S::columns * S::pitch;
     const A* log_sums = statistics + tile % 2 * 2 * S::columns;
@@ -535,16 +564,16 @@ __global__ void __launch_bounds__(S::threads)
     Scores<S> p, dp;  // both transposed: [keys, queries]
     multiply_by_transposed<S>(p, keys + own_offset, queries, lane);
     multiply_by_transposed<S>(dp, values + own_offset, douts, lane);
+    hide<S, true>(p, query + offset - own, lane);
 #pragma unroll
     for (int j = 0; j < S::columns / 8; ++j) {
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         const int column = 8 * j + 2 * lane.place + e;
         const A shift = log_sums[column] * static_cast<A>(log2_of_e), own_delta = deltas[column];
-        const int visible = query + column + offset - own - lane.group;
 #pragma unroll
         for (int i = 0; i < S::row_blocks; ++i) {
-          const A probability = 8 * i > visible ? A(0) : fast_exp2(p.at[i][j][e] * factor - shift);
+          const A probability = fast_exp2(p.at[i][j][e] * factor - shift);
           p.at[i][j][e] = probability;
           dp.at[i][j][e] = probability * (dp.at[i][j][e] - own_delta);
         }
@@ -553,31 +582,31 @@ __global__ void __launch_bounds__(S::threads)
     multiply<S>(value_sum, p, douts, lane);
     multiply<S>(key_sum, dp, queries, lane);
   }
-  // Without a tile, the keys that were begun to be copied would arrive on top of the result.
-  wait_for_copies();
+  wait_for_copies();  // of the keys, if no query sees them
   __syncthreads();
   if (dk) store<S>(key_sum, scale, !dk.fresh, keys + own_offset, HeadRows<T>(dk, b, kv, own), access, lane);
   if (dv)
     store<S>(value_sum, A(1), !dv.fresh, values + own_offset, HeadRows<T>(dv, b, kv, own), access, lane);
 }
 
-/// The tilings of an element type and head_dim: as large as the registers of a thread and the shared memory
-/// of an sm_80 allow, with two blocks or more on a multiprocessor for the 16-bit types.
+/// The tilings of an element type and head_dim. More rows to a warp mean less traffic from shared memory,
+/// fewer registers more warps to hide latencies with; no registers are spilled, and two blocks of 16-bit
+/// elements or more fit the shared memory of an sm_80.
 template <class T, int Dim>
 struct Tilings {
-  using Forward = Tiling<T, Dim, (Dim <= 64 ? 4 : 2), 64, 4>;
-  using QueryGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), 4>;
-  using KeyGradient = QueryGradient;
+  using Forward = Tiling<T, Dim, 4, 32, (Dim <= 64 ? 3 : 2)>;
+  using QueryGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), (Dim <= 96 ? 3 : 2)>;
+  using KeyGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), (Dim <= 48 ? 3 : 2)>;
 };
 template <int Dim>
 struct Tilings<float, Dim> {
-  using Forward = Tiling<float, Dim, 2, 32, 4>;
+  using Forward = Tiling<float, Dim, 2, 32, 2>;
   using QueryGradient = Forward;
   using KeyGradient = Forward;
 };
 template <int Dim>
 struct Tilings<double, Dim> {
-  using Forward = Tiling<double, Dim, 1, 16, 4>;
+  using Forward = Tiling<double, Dim, 1, 16, 1>;
   using QueryGradient = Forward;
   using KeyGradient = Forward;
 };

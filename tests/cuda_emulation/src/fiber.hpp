@@ -1,0 +1,36 @@
+#pragma once
+/// Fibers: threads of execution that are switched by hand, each a CUDA thread that is suspended.
+
+#include <cstddef>
+#include <memory>
+
+#include "vector_types.h"
+
+namespace cuda_emulation {
+
+struct Fiber {
+  char* stack = nullptr;
+  std::size_t stack_size = 0;
+  void* context = nullptr;     // the saved stack pointer, or a ucontext_t where there is no assembly
+  void* fake_stack = nullptr;  // AddressSanitizer's
+  unsigned thread = 0;         // the CUDA thread that runs on it, counted within its block
+  uint3 thread_index{};
+};
+
+/// The stack that the calling thread of the host runs on, as a fiber to come back to.
+Fiber host_fiber();
+
+/// A fiber with a stack and a guard page. Stacks of successive `colour`s start at different cache sets;
+/// without that the frames of all fibers compete for the same ones.
+Fiber* new_fiber(std::size_t stack_size, std::size_t colour);
+
+/// Makes the fiber start at `entry` (which never returns) when it is switched to; what was on its stack is
+/// gone.
+void reset_fiber(Fiber& fiber, void (*entry)());
+
+void switch_fiber(Fiber& from, Fiber& to);
+
+/// To be called first by an entry function.
+void fiber_entered();
+
+}  // namespace cuda_emulation

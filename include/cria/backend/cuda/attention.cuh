@@ -181,7 +181,7 @@ __device__ void multiply_by_transposed(Scores<S>& sum, const T* a, const T* b, c
   if constexpr (on_tensor_cores<T>) {
     const T* a_row = a + lane.index % 16 * S::pitch + lane.index / 16 * 8;
     const T* b_row = b + (lane.index % 8 + lane.index / 16 * 8) * S::pitch + lane.index / 8 % 2 * 8;
-#pragma unroll
+#pragma unroll 2  // all at once would need registers for operands of later steps
     for (int k = 0; k < S::dim; k += 16) {
       std::uint32_t left[S::row_blocks / 2][4];
 #pragma unroll
@@ -594,7 +594,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 /// elements or more fit the shared memory of an sm_80.
 template <class T, int Dim>
 struct Tilings {
-  using Forward = Tiling<T, Dim, 4, 32, (Dim <= 64 ? 3 : 2)>;
+  using Forward = Tiling<T, Dim, (Dim <= 96 ? 4 : 2), 32, (Dim == 96 ? 2 : 3)>;
   using QueryGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), (Dim <= 96 ? 3 : 2)>;
   using KeyGradient = Tiling<T, Dim, 2, (Dim <= 64 ? 64 : 32), (Dim <= 48 ? 3 : 2)>;
 };

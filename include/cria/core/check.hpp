@@ -82,4 +82,20 @@ inline void not_empty(std::string_view op, const Named& x) {
   detail::fail(op, detail::describe(x), "at least one element is needed");
 }
 
+/// An embedding got a token that is not in [0, vocabulary).
+[[noreturn]] inline void fail_token(std::string_view op, std::int64_t position, std::int32_t token,
+                                    std::int64_t vocabulary) {
+  throw ShapeError(std::string(op) + ": token " + std::to_string(token) + " at position " +
+                   std::to_string(position) + " is outside the vocabulary; it must be in [0, " +
+                   std::to_string(vocabulary) + ")");
+}
+
+/// A loss got a target that is neither in [0, classes) nor `ignored`.
+[[noreturn]] inline void fail_target(std::string_view op, std::int64_t position, std::int32_t target,
+                                     std::int64_t classes, std::int32_t ignored) {
+  throw ShapeError(std::string(op) + ": target " + std::to_string(target) + " at position " +
+                   std::to_string(position) + " is not a class; it must be in [0, " +
+                   std::to_string(classes) + ") or " + std::to_string(ignored) + " to be ignored");
+}
+
 }  // namespace cria::check

@@ -1,7 +1,11 @@
 #pragma once
 /// What is decided when compiling: where code can run, and which backend user code gets by default.
+///
+/// CRIA_CUDA                  the CUDA backend is there (CMake's target cria::cuda defines it)
+/// CRIA_DEFAULT_BACKEND_CUDA  Tensor<T> lives on the GPU; else on the CPU
 
-#if defined(__CUDACC__)
+#ifdef CRIA_CUDA
+#include <cuda_runtime.h>
 #define CRIA_HOST_DEVICE __host__ __device__
 #else
 #define CRIA_HOST_DEVICE
@@ -13,8 +17,13 @@
 namespace cria {
 
 struct Cpu;
+struct Cuda;
 
 /// The backend of `Tensor<T>` when none is spelled.
+#ifdef CRIA_DEFAULT_BACKEND_CUDA
+using DefaultBackend = Cuda;
+#else
 using DefaultBackend = Cpu;
+#endif
 
 }  // namespace cria

@@ -127,6 +127,23 @@ class Tensor {
     return to_vector().front();
   }
 
+  /// A copy on backend To, outside the graph.
+  template <class To>
+  Tensor<T, To> to() const {
+    auto result = Tensor<T, To>::empty(shape());
+    void* target = result.vec().data;
+    const auto bytes = static_cast<std::size_t>(size()) * sizeof(T);
+    if constexpr (std::is_same_v<To, B>) {
+      B::copy(target, data(), bytes);
+    } else if constexpr (std::is_same_v<To, Cpu>) {
+      B::copy_to_host(target, data(), bytes);
+    } else {
+      static_assert(std::is_same_v<B, Cpu>, "one of two different backends is the CPU");
+      To::copy_from_host(target, data(), bytes);
+    }
+    return result;
+  }
+
   /// Views for kernels: all elements; [everything but the last dimension, last dimension].
   Vec<T> vec() { return {data(), size()}; }
   Vec<const T> vec() const { return {data(), size()}; }

@@ -24,3 +24,6 @@ void accumulate_gradient(const Tensor<T, B>& x, const Tensor<T, B>& gradient) {
 }  // namespace cria
 
 #include "cria/backend/cpu/accumulate.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/accumulate.cuh"
+#endif

@@ -26,3 +26,6 @@ struct AdamW;
 }  // namespace cria
 
 #include "cria/backend/cpu/adamw.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/adamw.cuh"
+#endif

@@ -41,3 +41,6 @@ Tensor<T, B> attention(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tenso
 }  // namespace cria
 
 #include "cria/backend/cpu/attention.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/attention.cuh"
+#endif

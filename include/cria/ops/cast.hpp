@@ -25,3 +25,6 @@ Tensor<To, B> cast(const Tensor<From, B>& x) {
 }  // namespace cria
 
 #include "cria/backend/cpu/cast.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/cast.cuh"
+#endif

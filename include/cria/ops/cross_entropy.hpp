@@ -67,3 +67,6 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<
 }  // namespace cria
 
 #include "cria/backend/cpu/cross_entropy.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/cross_entropy.cuh"
+#endif

@@ -33,3 +33,6 @@ Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Rng& rng) {
 }  // namespace cria
 
 #include "cria/backend/cpu/dropout.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/dropout.cuh"
+#endif

@@ -283,3 +283,6 @@ Tensor<T, B> swiglu(const Tensor<T, B>& gate, const Tensor<T, B>& up) {
 }  // namespace cria
 
 #include "cria/backend/cpu/elementwise.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/elementwise.cuh"
+#endif

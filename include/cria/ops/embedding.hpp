@@ -29,3 +29,6 @@ Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens, const Parameter<T,
 }  // namespace cria
 
 #include "cria/backend/cpu/embedding.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/embedding.cuh"
+#endif

@@ -16,3 +16,6 @@ struct ScaleInPlace;
 }  // namespace cria
 
 #include "cria/backend/cpu/gradients.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/gradients.cuh"
+#endif

@@ -29,3 +29,6 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight) {
 }  // namespace cria
 
 #include "cria/backend/cpu/linear.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/linear.cuh"
+#endif

@@ -47,3 +47,6 @@ Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
 }  // namespace cria
 
 #include "cria/backend/cpu/matmul.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/matmul.cuh"
+#endif

@@ -62,3 +62,6 @@ Tensor<acc_t<T>, B> mean(const Tensor<T, B>& x, int axis) {
 }  // namespace cria
 
 #include "cria/backend/cpu/reduce.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/reduce.cuh"
+#endif

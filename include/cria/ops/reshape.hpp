@@ -44,3 +44,6 @@ Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
 }  // namespace cria
 
 #include "cria/backend/cpu/reshape.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/reshape.cuh"
+#endif

@@ -35,3 +35,6 @@ Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, floa
 }  // namespace cria
 
 #include "cria/backend/cpu/rms_norm.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/rms_norm.cuh"
+#endif

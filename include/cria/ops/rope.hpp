@@ -30,3 +30,6 @@ Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, float theta = 1
 }  // namespace cria
 
 #include "cria/backend/cpu/rope.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/rope.cuh"
+#endif

@@ -20,9 +20,7 @@ inline std::int64_t counted_targets(std::string_view op, Vec<const std::int32_t>
   for (std::int64_t i = 0; i < targets.size; ++i) {
     if (targets[i] == ignore) continue;
     if (targets[i] < 0 || targets[i] >= classes) {
-      throw ShapeError(std::string(op) + ": target " + std::to_string(targets[i]) + " at position " +
-                       std::to_string(i) + " is not a class; it must be in [0, " + std::to_string(classes) +
-                       ") or " + std::to_string(ignore) + " to be ignored");
+      check::fail_target(op, i, targets[i], classes, ignore);
     }
     ++count;
   }

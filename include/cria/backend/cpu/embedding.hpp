@@ -11,9 +11,7 @@ struct kernel<ops::Embedding, Cpu> {
   static void forward(Vec<const std::int32_t> tokens, Rows<const T> weight, Rows<T> y) {
     for (std::int64_t i = 0; i < tokens.size; ++i) {
       if (tokens[i] < 0 || tokens[i] >= weight.rows) {
-        throw ShapeError("embedding: token " + std::to_string(tokens[i]) + " at position " +
-                         std::to_string(i) + " is outside the vocabulary; it must be in [0, " +
-                         std::to_string(weight.rows) + ")");
+        check::fail_token("embedding", i, tokens[i], weight.rows);
       }
     }
     cpu::parallel_for(y.rows, 64, [=](std::int64_t begin, std::int64_t end) {

@@ -1,0 +1,48 @@
+#pragma once
+/// The CUDA backend: device memory and kernels on one stream per thread.
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+
+#include "cria/backend/cuda/allocator.hpp"
+#include "cria/backend/cuda/index_error.hpp"
+#include "cria/core/config.hpp"
+
+namespace cria {
+
+/// Device memory and kernels on an NVIDIA GPU. Work is submitted to the thread's stream (cuda::stream) and
+/// the host goes on; it waits in copy_to_host and in synchronize alone, and there learns about what went
+/// wrong: ShapeError for a token or target that is out of range, BackendError for all else.
+struct Cuda {
+  static constexpr const char* name = "cuda";
+
+  static void* allocate(std::size_t bytes) { return cuda::allocator().allocate(bytes); }
+  static void deallocate(void* block, std::size_t bytes) { cuda::allocator().deallocate(block, bytes); }
+  static void fill_zero(void* data, std::size_t bytes, cuda::Place place = {}) {
+    if (bytes == 0) return;
+    cuda::check("cudaMemsetAsync", cudaMemsetAsync(data, 0, bytes, cuda::stream()), place);
+  }
+  static void copy(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
+    memcpy(to, from, bytes, cudaMemcpyDeviceToDevice, place);
+  }
+  /// `from` may be changed as soon as this returns, unless it is page-locked memory.
+  static void copy_from_host(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
+    memcpy(to, from, bytes, cudaMemcpyHostToDevice, place);
+  }
+  /// Waits until the values are there.
+  static void copy_to_host(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
+    memcpy(to, from, bytes, cudaMemcpyDeviceToHost, place);
+    synchronize(place);
+  }
+  /// Waits until all work handed to this thread's stream is done.
+  static void synchronize(cuda::Place place = {}) { cuda::IndexErrorNote::instance().synchronize(place); }
+
+ private:
+  static void memcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cuda::Place place) {
+    if (bytes == 0) return;  // empty ranges may have null pointers
+    cuda::check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, kind, cuda::stream()), place);
+  }
+};
+
+}  // namespace cria

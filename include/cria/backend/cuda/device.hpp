@@ -1,0 +1,99 @@
+#pragma once
+/// The device that the process works on, and the stream that a thread works on.
+
+#include <cuda_runtime.h>
+
+#include <utility>
+
+#include "cria/backend/cuda/error.hpp"
+
+namespace cria::cuda {
+
+/// What kernels are shaped by.
+struct Device {
+  int index;
+  int multiprocessors;
+  int shared_memory;  // bytes that a block may ask for
+};
+
+/// The current device. Throws BackendError, in a sentence each, if there is no driver, a driver older than
+/// the program, no device, or one that is too old.
+inline Device inspect_device() {
+  int driver = 0, runtime = 0, count = 0;
+  check("cudaDriverGetVersion", cudaDriverGetVersion(&driver));
+  if (driver == 0) {
+    throw BackendError(
+        "cuda: this machine has no NVIDIA driver; install one, or use the CPU backend instead");
+  }
+  check("cudaRuntimeGetVersion", cudaRuntimeGetVersion(&runtime));
+  if (runtime / 1000 != CUDART_VERSION / 1000) {
+    throw BackendError("cuda: the program was compiled with CUDA " + version_text(CUDART_VERSION) +
+                       " but runs with the library of CUDA " + version_text(runtime) +
+                       "; both must have the same major version");
+  }
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorInsufficientDriver) {
+    throw BackendError("cuda: the driver supports CUDA " + version_text(driver) +
+                       " but the program needs CUDA " + version_text(runtime) +
+                       "; update the driver, or compile with an older toolkit");
+  }
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
+    throw BackendError(
+        "cuda: the driver finds no device; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use the CPU "
+        "backend");
+  }
+  check("cudaGetDeviceCount", status);
+  Device device{};
+  check("cudaGetDevice", cudaGetDevice(&device.index));
+  cudaDeviceProp properties;
+  check("cudaGetDeviceProperties", cudaGetDeviceProperties(&properties, device.index));
+  if (properties.major * 10 + properties.minor < 75) {
+    throw BackendError(std::string("cuda: the device ") + properties.name + " has compute capability " +
+                       std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+                       "; at least 7.5 is needed (Turing, 2018)");
+  }
+  device.multiprocessors = properties.multiProcessorCount;
+  device.shared_memory = static_cast<int>(properties.sharedMemPerBlockOptin);
+  return device;
+}
+
+/// The process's device, inspected when it is first asked for.
+inline const Device& device() {
+  static const Device instance = inspect_device();
+  return instance;
+}
+
+/// The stream that all threads use unless they chose another.
+inline cudaStream_t process_stream() {
+  static const cudaStream_t instance = [] {
+    device();
+    cudaStream_t stream;
+    check("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return stream;
+  }();
+  return instance;
+}
+
+namespace detail {
+inline thread_local cudaStream_t thread_stream = nullptr;  // null: the process's
+}
+
+/// The stream that this thread submits work to.
+inline cudaStream_t stream() {
+  return detail::thread_stream ? detail::thread_stream : process_stream();
+}
+
+/// While one of these lives, this thread submits its work to `stream`. A tensor is allocated, used and freed
+/// on one stream; whoever passes it to another one orders the two by events.
+class StreamScope {
+ public:
+  explicit StreamScope(cudaStream_t stream) : previous_(std::exchange(detail::thread_stream, stream)) {}
+  ~StreamScope() { detail::thread_stream = previous_; }
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+
+ private:
+  cudaStream_t previous_;
+};
+
+}  // namespace cria::cuda

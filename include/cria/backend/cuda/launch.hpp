@@ -1,0 +1,62 @@
+#pragma once
+/// How kernels are started.
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+
+#include "cria/backend/cuda/device.hpp"
+
+namespace cria::cuda {
+
+/// How many blocks, and who asks for them.
+struct Grid {
+  dim3 blocks;
+  Place place;
+
+  Grid(dim3 count, Place from = {}) : blocks(count), place(from) {}
+  Grid(std::integral auto count, Place from = {}) : blocks(static_cast<unsigned>(count)), place(from) {}
+};
+
+/// Runs kernel(arguments...) on this thread's stream: `grid` blocks of `block` threads with `shared_memory`
+/// bytes of dynamic shared memory. An empty grid does nothing. Throws BackendError if the launch is refused.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t shared_memory,
+            Arguments&&... arguments) {
+  if (grid.blocks.x == 0 || grid.blocks.y == 0 || grid.blocks.z == 0) return;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid.blocks;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_memory;
+  config.stream = stream();
+  if (shared_memory > 48 * 1024) {  // what is more must be asked for
+    check("cudaFuncSetAttribute",
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_memory)),
+          grid.place);
+  }
+  check("cudaLaunchKernelEx", cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...),
+        grid.place);
+}
+
+/// Threads of a block where nothing speaks for another number.
+inline constexpr int block_size = 256;
+
+/// Blocks for a loop over `count` items in strides of the grid: enough to fill the device, no more than
+/// needed.
+inline unsigned grid_for(std::int64_t count) {
+  const std::int64_t needed = (count + block_size - 1) / block_size;
+  return static_cast<unsigned>(std::min<std::int64_t>(needed, std::int64_t{8} * device().multiprocessors));
+}
+
+/// This thread's first item of such a loop, and the step to the next.
+__device__ __forceinline__ std::int64_t first_item() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ __forceinline__ std::int64_t item_stride() {
+  return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
+
+}  // namespace cria::cuda

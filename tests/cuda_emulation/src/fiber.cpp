@@ -46,6 +46,10 @@ extern "C" void cuda_emulation_switch(void** from, void* to);
 
 namespace cuda_emulation {
 
+namespace {
+constexpr std::size_t kPage = 4096;
+}
+
 Fiber host_fiber() {
   Fiber fiber;
   pthread_attr_t attributes;
@@ -61,7 +65,6 @@ Fiber host_fiber() {
 }
 
 Fiber* new_fiber(std::size_t stack_size, std::size_t colour) {
-  constexpr std::size_t kPage = 4096;
   void* memory = mmap(nullptr, stack_size + kPage, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED || mprotect(memory, kPage, PROT_NONE) != 0) {
@@ -70,11 +73,20 @@ Fiber* new_fiber(std::size_t stack_size, std::size_t colour) {
   }
   auto* fiber = new Fiber;
   fiber->stack = static_cast<char*>(memory) + kPage;
+  fiber->mapped_size = stack_size + kPage;
   fiber->stack_size = stack_size - (colour * 320 & 4095 & ~std::size_t{63});
 #if !defined(__x86_64__)
   fiber->context = new ucontext_t;
 #endif
   return fiber;
+}
+
+void delete_fiber(Fiber* fiber) {
+  munmap(fiber->stack - kPage, fiber->mapped_size);
+#if !defined(__x86_64__)
+  delete static_cast<ucontext_t*>(fiber->context);
+#endif
+  delete fiber;
 }
 
 void reset_fiber(Fiber& fiber, void (*entry)()) {

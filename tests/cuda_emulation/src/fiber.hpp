@@ -11,9 +11,10 @@ namespace cuda_emulation {
 struct Fiber {
   char* stack = nullptr;
   std::size_t stack_size = 0;
-  void* context = nullptr;     // the saved stack pointer, or a ucontext_t where there is no assembly
-  void* fake_stack = nullptr;  // AddressSanitizer's
-  unsigned thread = 0;         // the CUDA thread that runs on it, counted within its block
+  std::size_t mapped_size = 0;  // of the stack and its guard page; 0: not the fiber's own
+  void* context = nullptr;      // the saved stack pointer, or a ucontext_t where there is no assembly
+  void* fake_stack = nullptr;   // AddressSanitizer's
+  unsigned thread = 0;          // the CUDA thread that runs on it, counted within its block
   uint3 thread_index{};
 };
 
@@ -23,6 +24,8 @@ Fiber host_fiber();
 /// A fiber with a stack and a guard page. Stacks of successive `colour`s start at different cache sets;
 /// without that the frames of all fibers compete for the same ones.
 Fiber* new_fiber(std::size_t stack_size, std::size_t colour);
+
+void delete_fiber(Fiber* fiber);
 
 /// Makes the fiber start at `entry` (which never returns) when it is switched to; what was on its stack is
 /// gone.

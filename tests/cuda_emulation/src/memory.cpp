@@ -35,7 +35,7 @@ std::size_t with_red_zones(std::size_t size) {
 }
 
 // The first byte of the zone that is not as it was; null if all are.
-const unsigned char* damage(const unsigned char* zone) {
+[[maybe_unused]] const unsigned char* damage(const unsigned char* zone) {
   for (std::size_t i = 0; i < kCheckedRedZone; ++i)
     if (zone[i] != kRed) return zone + i;
   return nullptr;

@@ -62,6 +62,11 @@ Scheduler::Scheduler() : host_(host_fiber()) {
   shared_memory_ = static_cast<char*>(memory);
 }
 
+Scheduler::~Scheduler() {
+  for (Fiber* fiber : fibers_) delete_fiber(fiber);
+  munmap(shared_memory_, kSharedMemory);
+}
+
 std::uint32_t Scheduler::random() {
   random_state_ ^= random_state_ << 13;
   random_state_ ^= random_state_ >> 17;

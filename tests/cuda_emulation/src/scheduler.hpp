@@ -69,6 +69,7 @@ class Scheduler {
   };
 
   Scheduler();
+  ~Scheduler();
   static void fiber_main();
   void run_threads();
   void run_block(std::uint64_t block);

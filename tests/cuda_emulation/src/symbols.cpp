@@ -87,26 +87,58 @@ std::string function_name(const void* function) {
   return known[function] = name;
 }
 
-std::string source_line(const void* address) {
-  static std::map<const void*, std::string> known;
-  if (const auto found = known.find(address); found != known.end()) return found->second;
+namespace {
+
+std::map<const void*, std::string>& known_lines() {
+  static std::map<const void*, std::string> lines;
+  return lines;
+}
+
+// "/path/rms_norm.cuh:42 (discriminator 3)" -> "rms_norm.cuh:42"; nothing for headers that are not the
+// program's.
+std::string program_line(std::string line) {
+  if (const auto space = line.find_first_of(" \n"); space != std::string::npos) line.resize(space);
+  if (line.find("/cuda_emulation/include/") != std::string::npos || line.find("/c++/") != std::string::npos ||
+      line.starts_with("?"))
+    return "";
+  return line.substr(line.rfind('/') + 1);
+}
+
+}  // namespace
+
+void read_source_lines(const std::vector<const void*>& addresses) {
   char program[512];
   const auto length = readlink("/proc/self/exe", program, sizeof program - 1);
   program[length > 0 ? length : 0] = 0;
-  char command[700], line[512] = "";
-  // The address is where the call returns to, one past the call.
-  std::snprintf(command, sizeof command, "addr2line -s -e '%s' %#zx 2>/dev/null", program,
-                reinterpret_cast<std::uintptr_t>(address) - load_address() - 1);
-  if (FILE* pipe = popen(command, "r")) {
-    if (std::fgets(line, sizeof line, pipe)) line[std::strcspn(line, " \n")] = 0;
-    pclose(pipe);
+  std::string command = "addr2line -a -i -e '" + std::string(program) + "' 2>/dev/null";
+  char text[1024];
+  for (const void* address : addresses) {
+    // The address is where the call returns to, one past the call.
+    std::snprintf(text, sizeof text, " %#zx", reinterpret_cast<std::uintptr_t>(address) - load_address() - 1);
+    command += text;
+    std::snprintf(text, sizeof text, "%p", address);
+    known_lines().emplace(address, text);
   }
-  std::string text = line;
-  if (text.empty() || text[0] == '?') {
-    std::snprintf(line, sizeof line, "%p", address);
-    text = line;
+  FILE* const pipe = popen(command.c_str(), "r");
+  if (!pipe) return;
+  std::string* known = nullptr;
+  bool found = false;
+  auto next = addresses.begin();
+  while (std::fgets(text, sizeof text, pipe)) {
+    if (std::strncmp(text, "0x", 2) == 0 && next != addresses.end()) {
+      known = &known_lines()[*next++];
+      found = false;
+    } else if (const std::string line = program_line(text); known && !line.empty()) {
+      *known = found ? *known + " < " + line : line;
+      found = true;
+    }
   }
-  return known[address] = text;
+  pclose(pipe);
+}
+
+std::string source_line(const void* address) {
+  if (!known_lines().contains(address)) read_source_lines({address});
+  return known_lines()[address];
 }
 
 }  // namespace cuda_emulation

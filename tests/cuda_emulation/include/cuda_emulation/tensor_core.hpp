@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "cuda_emulation/builtins.hpp"
 #include "cuda_emulation/rendezvous.hpp"
@@ -108,35 +107,19 @@ inline void load_4_matrices_transposed(std::uint32_t (&to)[4], const void* row, 
   }
 }
 
-namespace detail {
-
+/// A copy that cp.async has begun, of zeros if there is no source.
 struct PendingCopy {
-  unsigned char* to;
-  const unsigned char* from;
+  void* to;
+  const void* from;
   int bytes;
-  bool valid;
-  uint3 block;
 };
+void begin_copy(const PendingCopy& copy);
+/// One of the calling thread's; false if there is none.
+bool take_pending_copy(PendingCopy& copy);
 
-/// The copies that a thread of the running block has begun and not waited for.
-inline std::vector<PendingCopy>& pending_copies() {
-  static thread_local std::array<std::vector<PendingCopy>, 1024> pending;
-  return pending[threadIdx.x + blockDim.x * (threadIdx.y + std::size_t{blockDim.y} * threadIdx.z)];
-}
-
-/// In words of 4 bytes, zeros if there is no source.
-inline void copy_words(unsigned char* to, const unsigned char* from, int bytes) {
-  for (int i = 0; i < bytes; i += 4) {
-    *reinterpret_cast<std::uint32_t*>(to + i) =
-        from == nullptr ? 0 : *reinterpret_cast<const std::uint32_t*>(from + i);
-  }
-}
-
-}  // namespace detail
-
-/// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes
-/// may arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN
-/// until then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
+/// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes may
+/// arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN until
+/// then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
 inline void copy_async(void* to, const void* from, int bytes, bool valid, Site site = Site::current()) {
   const auto misaligned = [&](const void* address) {
     return reinterpret_cast<std::uintptr_t>(address) % static_cast<std::uintptr_t>(bytes) != 0;
@@ -144,21 +127,19 @@ inline void copy_async(void* to, const void* from, int bytes, bool valid, Site s
   if (misaligned(to) || (valid && misaligned(from))) {
     kernel_error("cp.async: an address is not a multiple of the size", site);
   }
-  auto& pending = detail::pending_copies();
-  const auto of_another_block = [](const detail::PendingCopy& copy) {
-    return copy.block.x != blockIdx.x || copy.block.y != blockIdx.y || copy.block.z != blockIdx.z;
-  };
-  if (!pending.empty() && of_another_block(pending.front())) pending.clear();  // that block never waited
-  auto* bytes_to = static_cast<unsigned char*>(to);
-  for (int i = 0; i < bytes; i += 4) *reinterpret_cast<std::uint32_t*>(bytes_to + i) = 0xFFFFFFFFu;
-  pending.push_back({bytes_to, static_cast<const unsigned char*>(from), bytes, valid, blockIdx});
+  begin_copy({to, valid ? from : nullptr, bytes});
+  for (int i = 0; i < bytes / 4; ++i) static_cast<std::uint32_t*>(to)[i] = 0xFFFFFFFFu;
 }
 
 /// cp.async.wait_all: returns when all copies that the calling thread has begun are done.
 inline void wait_for_copies() {
-  auto& pending = detail::pending_copies();
-  for (const auto& copy : pending) detail::copy_words(copy.to, copy.valid ? copy.from : nullptr, copy.bytes);
-  pending.clear();
+  PendingCopy copy;
+  while (take_pending_copy(copy)) {
+    const auto* from = static_cast<const std::uint32_t*>(copy.from);
+    for (int i = 0; i < copy.bytes / 4; ++i) {
+      static_cast<std::uint32_t*>(copy.to)[i] = from == nullptr ? 0 : from[i];
+    }
+  }
 }
 
 }  // namespace cuda_emulation

@@ -1,0 +1,145 @@
+// Sectors and bank conflicts by line of the source.
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "checker.hpp"
+#include "counters.hpp"
+#include "scheduler.hpp"
+#include "symbols.hpp"
+
+namespace cuda_emulation {
+namespace {
+
+constexpr std::uintptr_t kSector = 32;
+constexpr unsigned kBanks = 32, kBankBytes = 4;
+// Of one line by one lane; more of the same would tell nothing new.
+constexpr unsigned kOccurrences = 256;
+
+struct LaneAccess {
+  std::uintptr_t address;
+  unsigned size, lane;
+};
+
+// What one instruction did in one block: the n-th access of each lane of a warp belongs to the same request.
+struct Instruction {
+  bool shared = false, write = false;
+  std::vector<unsigned> occurrences;                                          // by thread
+  std::map<std::pair<unsigned, unsigned>, std::vector<LaneAccess>> requests;  // by warp and occurrence
+};
+
+bool enabled = std::getenv("CUDA_EMULATION_LINES") != nullptr;
+std::uint64_t counted_block = 0;
+std::unordered_map<const void*, Instruction> instructions;
+std::map<std::pair<std::string, const void*>, LineCounters> totals;
+
+template <class T>
+std::size_t count_distinct(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return static_cast<std::size_t>(std::unique(values.begin(), values.end()) - values.begin());
+}
+
+void add_sectors(LineCounters& line, const std::vector<LaneAccess>& request) {
+  std::vector<std::uintptr_t> sectors, units;  // two bytes are the unit of the fewest sectors
+  for (const LaneAccess& access : request) {
+    for (std::uintptr_t s = access.address / kSector; s <= (access.address + access.size - 1) / kSector; ++s)
+      sectors.push_back(s);
+    for (std::uintptr_t u = access.address / 2; u <= (access.address + access.size - 1) / 2; ++u)
+      units.push_back(u);
+  }
+  line.sectors += count_distinct(sectors);
+  line.ideal_sectors += (count_distinct(units) * 2 + kSector - 1) / kSector;
+}
+
+// Eight-byte accesses pass for 16 lanes at a time, those of 16 bytes for 8; each pass reads one word of each
+// bank.
+void add_passes(LineCounters& line, const std::vector<LaneAccess>& request) {
+  const unsigned size = request.front().size;
+  const unsigned lanes = size >= 16 ? 8 : size == 8 ? 16 : 32;
+  for (unsigned first = 0; first < 32; first += lanes) {
+    std::array<std::vector<std::uintptr_t>, kBanks> words;
+    bool any = false;
+    for (const LaneAccess& access : request) {
+      if (access.lane < first || access.lane >= first + lanes) continue;
+      any = true;
+      for (std::uintptr_t w = access.address / kBankBytes;
+           w <= (access.address + access.size - 1) / kBankBytes; ++w)
+        words[w % kBanks].push_back(w);
+    }
+    if (!any) continue;
+    std::size_t passes = 1;
+    for (const auto& bank : words) passes = std::max(passes, count_distinct(bank));
+    line.passes += passes;
+    ++line.ideal_passes;
+  }
+}
+
+std::vector<LineCounters> read_lines() {
+  std::vector<const void*> addresses;
+  for (const auto& [key, line] : totals) addresses.push_back(key.second);
+  read_source_lines(addresses);
+  std::map<std::tuple<std::string, std::string, bool, bool>, LineCounters> merged;
+  for (const auto& [key, line] : totals) {
+    const std::string place = source_line(key.second);
+    LineCounters& sum = merged[{key.first, place, line.shared, line.write}];
+    sum.kernel = key.first;
+    sum.line = place;
+    sum.shared = line.shared;
+    sum.write = line.write;
+    sum.requests += line.requests;
+    sum.sectors += line.sectors;
+    sum.ideal_sectors += line.ideal_sectors;
+    sum.passes += line.passes;
+    sum.ideal_passes += line.ideal_passes;
+  }
+  std::vector<LineCounters> result;
+  for (const auto& [key, line] : merged) result.push_back(line);
+  return result;
+}
+
+const bool registered = [] {
+  line_counting = {read_lines, [] { totals.clear(); }, [](bool on) { enabled = on; }};
+  return true;
+}();
+
+}  // namespace
+
+void begin_line_counting(const Scheduler& scheduler) {
+  static_cast<void>(registered);
+  const dim3 blocks = scheduler.grid().blocks;
+  counted_block = std::uint64_t{blocks.x} * blocks.y * blocks.z / 2;
+}
+
+void count_line(const Scheduler& scheduler, const Access& access, bool shared) {
+  if (!enabled || access.atomic || scheduler.block() != counted_block) return;
+  Instruction& instruction = instructions[access.code];
+  instruction.shared = shared;
+  instruction.write = access.write;
+  const unsigned thread = scheduler.thread();
+  if (instruction.occurrences.size() <= thread) instruction.occurrences.resize(1024);
+  const unsigned occurrence = instruction.occurrences[thread]++;
+  if (occurrence < kOccurrences)
+    instruction.requests[{thread / 32, occurrence}].push_back({access.address, access.size, thread % 32});
+}
+
+void end_line_counting(const Scheduler& scheduler) {
+  for (const auto& [code, instruction] : instructions) {
+    LineCounters& line = totals[{scheduler.grid().name, code}];
+    line.shared = instruction.shared;
+    line.write = instruction.write;
+    for (const auto& [place, request] : instruction.requests) {
+      ++line.requests;
+      if (instruction.shared)
+        add_passes(line, request);
+      else
+        add_sectors(line, request);
+    }
+  }
+  instructions.clear();
+}
+
+}  // namespace cuda_emulation

@@ -1,54 +1,37 @@
 #pragma once
-/// Sums and maxima over the threads of a warp or a block, always in the same order.
 
-#include "cria/backend/cuda/portability.cuh"
+#include "cria/backend/cuda/sum.cuh"
+#include "cria/ops/reduce.hpp"
 
-namespace cria::cuda {
+namespace cria {
 
-struct Plus {
-  template <class A>
-  __device__ A operator()(A a, A b) const {
-    return a + b;
+namespace cuda {
+
+/// dx[o, m, i] = dy[o, i], or += that.
+template <class T, class A>
+__global__ void __launch_bounds__(block_size) spread_kernel(const A* dy, Gradient<Planes<T>> dx) {
+  const std::int64_t size = dx.outer * dx.middle * dx.inner;
+  for (std::int64_t i = first_item(); i < size; i += item_stride()) {
+    const A d = dy[i / (dx.middle * dx.inner) * dx.inner + i % dx.inner];
+    dx.data[i] = static_cast<T>(dx.fresh ? d : static_cast<A>(wide(dx.data[i])) + d);
+  }
+}
+
+}  // namespace cuda
+
+template <>
+struct kernel<ops::Sum, Cuda> {
+  template <class T, class A>
+  static void forward(Planes<const T> x, Vec<A> y) {
+    cuda::sum_middle(x, Gradient<Vec<A>>{y, true});
+  }
+
+  template <class T, class A>
+  static void backward(Vec<const A> dy, Gradient<Planes<T>> dx) {
+    if (!dx) return;
+    cuda::launch(cuda::spread_kernel<T, A>, cuda::grid_for(dx.outer * dx.middle * dx.inner), cuda::block_size,
+                 0, dy.data, dx);
   }
 };
-struct Maximum {
-  template <class A>
-  __device__ A operator()(A a, A b) const {
-    return a > b ? a : b;
-  }
-};
 
-/// The values of all 32 lanes put together; every lane gets the result.
-template <class A, class F>
-__device__ __forceinline__ A warp_reduce(A value, F together) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2) {
-    value = together(value, __shfl_xor_sync(0xFFFFFFFFu, value, distance));
-  }
-  return value;
-}
-template <class A>
-__device__ __forceinline__ A warp_sum(A value) {
-  return warp_reduce(value, Plus());
-}
-
-/// The values of all threads of the block put together; every thread gets the result. All threads must call
-/// it, and the block must have whole warps.
-template <class A, class F>
-__device__ __forceinline__ A block_reduce(A value, F together) {
-  __shared__ A of_warp[32];
-  const unsigned warp = threadIdx.x / 32, warps = blockDim.x / 32;
-  value = warp_reduce(value, together);
-  __syncthreads();  // an earlier call's results have been read
-  if (threadIdx.x % 32 == 0) of_warp[warp] = value;
-  __syncthreads();
-  value = of_warp[0];
-  for (unsigned w = 1; w < warps; ++w) value = together(value, of_warp[w]);
-  return value;
-}
-template <class A>
-__device__ __forceinline__ A block_sum(A value) {
-  return block_reduce(value, Plus());
-}
-
-}  // namespace cria::cuda
+}  // namespace cria

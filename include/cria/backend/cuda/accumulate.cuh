@@ -1,0 +1,16 @@
+#pragma once
+
+#include "cria/backend/cuda/map.cuh"
+#include "cria/ops/accumulate.hpp"
+
+namespace cria {
+
+template <>
+struct kernel<ops::Accumulate, Cuda> {
+  template <class T, class U>
+  static void add(Vec<const U> x, Gradient<Vec<T>> sum) {
+    cuda::map_add(sum, cuda::Convert<acc_t<T>>(), x);
+  }
+};
+
+}  // namespace cria

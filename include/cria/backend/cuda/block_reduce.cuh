@@ -1,0 +1,54 @@
+#pragma once
+/// Sums and maxima over the threads of a warp or a block, always in the same order.
+
+#include "cria/backend/cuda/portability.cuh"
+
+namespace cria::cuda {
+
+struct Plus {
+  template <class A>
+  __device__ A operator()(A a, A b) const {
+    return a + b;
+  }
+};
+struct Maximum {
+  template <class A>
+  __device__ A operator()(A a, A b) const {
+    return a > b ? a : b;
+  }
+};
+
+/// The values of all 32 lanes put together; every lane gets the result.
+template <class A, class F>
+__device__ __forceinline__ A warp_reduce(A value, F together) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    value = together(value, __shfl_xor_sync(0xFFFFFFFFu, value, distance));
+  }
+  return value;
+}
+template <class A>
+__device__ __forceinline__ A warp_sum(A value) {
+  return warp_reduce(value, Plus());
+}
+
+/// The values of all threads of the block put together; every thread gets the result. All threads must call
+/// it, and the block must have whole warps.
+template <class A, class F>
+__device__ __forceinline__ A block_reduce(A value, F together) {
+  __shared__ A of_warp[32];
+  const unsigned warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  value = warp_reduce(value, together);
+  __syncthreads();  // an earlier call's results have been read
+  if (threadIdx.x % 32 == 0) of_warp[warp] = value;
+  __syncthreads();
+  value = of_warp[0];
+  for (unsigned w = 1; w < warps; ++w) value = together(value, of_warp[w]);
+  return value;
+}
+template <class A>
+__device__ __forceinline__ A block_sum(A value) {
+  return block_reduce(value, Plus());
+}
+
+}  // namespace cria::cuda

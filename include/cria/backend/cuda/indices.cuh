@@ -1,0 +1,48 @@
+#pragma once
+/// Tokens and targets, examined on the device.
+
+#include "cria/backend/cuda/block_reduce.cuh"
+#include "cria/backend/cuda/cuda.hpp"
+#include "cria/backend/cuda/launch.hpp"
+
+namespace cria::cuda {
+
+/// Counts the indices in [0, bound) and leaves a note about the first that is neither that nor `ignored`. One
+/// block, so that it is the first in every run.
+inline __global__ void __launch_bounds__(1024)
+    check_indices_kernel(Vec<const std::int32_t> indices, std::int64_t bound, bool may_ignore,
+                         std::int32_t ignored, IndexError::Kind kind, IndexError* note, std::int64_t* count) {
+  std::int64_t inside = 0, first_bad = indices.size;
+  for (std::int64_t i = threadIdx.x; i < indices.size; i += blockDim.x) {
+    const std::int32_t index = indices[i];
+    if (may_ignore && index == ignored) continue;
+    if (index >= 0 && index < bound) {
+      ++inside;
+    } else if (first_bad == indices.size) {
+      first_bad = i;
+    }
+  }
+  inside = block_sum(inside);
+  first_bad = -block_reduce(-first_bad, Maximum());
+  if (threadIdx.x > 0) return;
+  if (count) *count = inside;
+  if (first_bad < indices.size && note->kind == IndexError::none) {
+    *note = {kind, indices[first_bad], ignored, first_bad, bound};
+  }
+}
+
+/// Throws ShapeError, when the host next waits for the stream, for a token outside [0, vocabulary).
+inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary) {
+  launch(check_indices_kernel, 1, 1024, 0, tokens, vocabulary, false, 0, IndexError::embedding_token,
+         IndexErrorNote::instance().for_kernel(), nullptr);
+}
+
+/// count[0] = how many targets count. Throws ShapeError, when the host next waits for the stream, for one
+/// outside [0, classes) that is not `ignore`.
+inline void count_targets(IndexError::Kind kind, Vec<const std::int32_t> targets, std::int64_t classes,
+                          std::int32_t ignore, std::int64_t* count) {
+  launch(check_indices_kernel, 1, 1024, 0, targets, classes, true, ignore, kind,
+         IndexErrorNote::instance().for_kernel(), count);
+}
+
+}  // namespace cria::cuda

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "cria/backend/cuda/blas.hpp"
+#include "cria/ops/linear.hpp"
+
+namespace cria {
+
+template <>
+struct kernel<ops::Linear, Cuda> {
+  template <class T>
+  static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
+    cuda::gemm(cuda::plain(x), cuda::transposed(weight), false, y);
+  }
+
+  template <class T, class A>
+  static void backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
+                       Gradient<Rows<A>> dweight) {
+    if (dx) cuda::gemm(cuda::plain(dy), cuda::plain(weight), !dx.fresh, Rows<T>(dx));
+    if (dweight) cuda::gemm(cuda::transposed(dy), cuda::plain(x), !dweight.fresh, Rows<A>(dweight));
+  }
+};
+
+}  // namespace cria

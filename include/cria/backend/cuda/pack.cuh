@@ -1,0 +1,57 @@
+#pragma once
+/// Neighbouring elements that are loaded and stored by one instruction.
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "cria/backend/cuda/portability.cuh"
+#include "cria/core/dtype.hpp"
+
+namespace cria::cuda {
+
+template <class T, int Size>
+struct alignas(Size * sizeof(T)) Pack {
+  T at[Size];
+};
+
+namespace detail {
+template <std::size_t Bytes>
+using word = std::conditional_t<
+    Bytes == 16, uint4,
+    std::conditional_t<Bytes == 8, uint2, std::conditional_t<Bytes == 4, std::uint32_t, std::uint16_t>>>;
+}
+
+/// The most elements of the largest of these types that 16 bytes hold.
+template <class... T>
+inline constexpr int widest = 16 / static_cast<int>(std::max({sizeof(T)...}));
+
+template <int Size, class T>
+__device__ __forceinline__ Pack<std::remove_const_t<T>, Size> load(T* from) {
+  Pack<std::remove_const_t<T>, Size> pack;
+  using Word = detail::word<sizeof(pack)>;
+  const Word word = *reinterpret_cast<const Word*>(from);
+  std::memcpy(static_cast<void*>(&pack), &word, sizeof(pack));
+  return pack;
+}
+template <class T, int Size>
+__device__ __forceinline__ void store(T* to, const Pack<T, Size>& pack) {
+  using Word = detail::word<sizeof(pack)>;
+  Word word;
+  std::memcpy(&word, &pack, sizeof(pack));
+  *reinterpret_cast<Word*>(to) = word;
+}
+
+/// Whether packs of Size elements can be moved to or from all of these arrays.
+template <int Size, class... T>
+bool packs_fit(T*... data) {
+  return ((reinterpret_cast<std::uintptr_t>(data) % (Size * sizeof(T)) == 0) && ...);
+}
+
+/// acc_t<T> of an element and back.
+template <class T>
+__device__ __forceinline__ acc_t<std::remove_const_t<T>> wide(T value) {
+  return static_cast<acc_t<std::remove_const_t<T>>>(value);
+}
+
+}  // namespace cria::cuda

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "cria/backend/cuda/sum.cuh"
+#include "cria/ops/rms_norm.hpp"
+
+namespace cria {
+
+namespace cuda {
+
+/// A warp has a row, which it reads twice; the second time from the cache.
+template <int Size, class T, class A>
+__global__ void __launch_bounds__(block_size)
+    rms_norm_kernel(Rows<const T> x, const T* weight, A eps, Rows<T> y, A* inv_rms) {
+  const std::int64_t i = first_item() / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (i >= x.rows) return;
+  const T* xi = x.row(i);
+  A squares = 0;
+  for (std::int64_t j = Size * lane; j < x.cols; j += Size * 32) {
+    const auto pack = load<Size>(xi + j);
+#pragma unroll
+    for (int k = 0; k < Size; ++k) squares += wide(pack.at[k]) * wide(pack.at[k]);
+  }
+  const A r = A(1) / std::sqrt(warp_sum(squares) / static_cast<A>(x.cols) + eps);
+  if (lane == 0) inv_rms[i] = r;
+  for (std::int64_t j = Size * lane; j < x.cols; j += Size * 32) {
+    auto pack = load<Size>(xi + j);
+    const auto w = load<Size>(weight + j);
+#pragma unroll
+    for (int k = 0; k < Size; ++k) pack.at[k] = static_cast<T>(wide(pack.at[k]) * r * wide(w.at[k]));
+    store(y.row(i) + j, pack);
+  }
+}
+
+/// A block has rows_of_block rows, one after the other, and a thread always the same columns: it sums up
+/// their share of dweight in shared memory, sums [cols], without waiting for others. With h = x r: dweight =
+/// sum over rows of dy h; dx = r (dy w - h mean(dy w h)).
+template <int Size, class T, class A>
+__global__ void __launch_bounds__(block_size)
+    rms_norm_backward_kernel(Rows<const T> dy, Rows<const T> x, const T* weight, const A* inv_rms,
+                             Gradient<Rows<T>> dx, A* dweight_of_block, std::int64_t rows_of_block) {
+  A* const sums = static_cast<A*>(dynamic_shared_memory());
+  const std::int64_t cols = x.cols, first = Size * static_cast<std::int64_t>(threadIdx.x);
+  const std::int64_t step = Size * static_cast<std::int64_t>(blockDim.x);
+  for (std::int64_t j = first; j < cols; j += step) {
+#pragma unroll
+    for (int k = 0; k < Size; ++k) sums[j + k] = 0;
+  }
+  const std::int64_t begin = blockIdx.x * rows_of_block, end = min(x.rows, begin + rows_of_block);
+  for (std::int64_t i = begin; i < end; ++i) {
+    const A r = inv_rms[i];
+    A dot = 0;
+    for (std::int64_t j = first; j < cols; j += step) {
+      const auto d = load<Size>(dy.row(i) + j), xi = load<Size>(x.row(i) + j), w = load<Size>(weight + j);
+#pragma unroll
+      for (int k = 0; k < Size; ++k) {
+        const A product = wide(d.at[k]) * wide(xi.at[k]);
+        dot += product * wide(w.at[k]);
+        sums[j + k] += product * r;
+      }
+    }
+    if (!dx) continue;
+    const A pull = block_sum(dot) * r * r * r / static_cast<A>(cols);
+    for (std::int64_t j = first; j < cols; j += step) {
+      const auto d = load<Size>(dy.row(i) + j), xi = load<Size>(x.row(i) + j), w = load<Size>(weight + j);
+      Pack<T, Size> to;
+      if (!dx.fresh) to = load<Size>(dx.row(i) + j);
+#pragma unroll
+      for (int k = 0; k < Size; ++k) {
+        const A value = wide(d.at[k]) * wide(w.at[k]) * r - wide(xi.at[k]) * pull;
+        to.at[k] = static_cast<T>(dx.fresh ? value : wide(to.at[k]) + value);
+      }
+      store(dx.row(i) + j, to);
+    }
+  }
+  if (!dweight_of_block) return;
+  for (std::int64_t j = first; j < cols; j += step) {
+#pragma unroll
+    for (int k = 0; k < Size; ++k) dweight_of_block[blockIdx.x * cols + j + k] = sums[j + k];
+  }
+}
+
+}  // namespace cuda
+
+template <>
+struct kernel<ops::RmsNorm, Cuda> {
+  template <class T, class A>
+  static void forward(Rows<const T> x, Vec<const T> weight, float eps, Rows<T> y, Vec<A> inv_rms) {
+    constexpr int width = cuda::widest<T>, rows_of_block = cuda::block_size / 32;
+    const bool packs = x.cols % width == 0 && cuda::packs_fit<width>(x.data, weight.data, y.data);
+    cuda::launch(packs ? cuda::rms_norm_kernel<width, T, A> : cuda::rms_norm_kernel<1, T, A>,
+                 (x.rows + rows_of_block - 1) / rows_of_block, cuda::block_size, 0, x, weight.data,
+                 static_cast<A>(eps), y, inv_rms.data);
+  }
+
+  template <class T, class A>
+  static void backward(Rows<const T> dy, Rows<const T> x, Vec<const T> weight, Vec<const A> inv_rms,
+                       Gradient<Rows<T>> dx, Gradient<Vec<A>> dweight) {
+    if (!dx && !dweight) return;
+    constexpr int width = cuda::widest<T>;
+    const bool packs = x.cols % width == 0 && cuda::packs_fit<width>(dy.data, x.data, weight.data, dx.data);
+    const std::int64_t items = packs ? x.cols / width : x.cols;
+    const auto threads =
+        static_cast<unsigned>(std::clamp<std::int64_t>((items + 31) / 32 * 32, 32, cuda::block_size));
+    const std::int64_t blocks = (x.rows + rows_of_block - 1) / rows_of_block;
+    const cuda::Scratch<A> dweight_of_block(dweight ? blocks * x.cols : 0);
+    cuda::launch(
+        packs ? cuda::rms_norm_backward_kernel<width, T, A> : cuda::rms_norm_backward_kernel<1, T, A>, blocks,
+        threads, static_cast<std::size_t>(x.cols) * sizeof(A), dy, x, weight.data, inv_rms.data, dx,
+        dweight ? dweight_of_block.data() : nullptr, rows_of_block);
+    if (dweight) {
+      cuda::sum_middle(Planes<const A>{dweight_of_block.data(), 1, blocks, x.cols}, dweight);
+    }
+  }
+
+ private:
+  /// Enough blocks to fill a device, and few enough that the sums over their rows stay small.
+  static constexpr std::int64_t rows_of_block = 16;
+};
+
+}  // namespace cria

@@ -117,9 +117,9 @@ void begin_copy(const PendingCopy& copy);
 /// One of the calling thread's; false if there is none.
 bool take_pending_copy(PendingCopy& copy);
 
-/// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes may
-/// arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN until
-/// then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
+/// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes
+/// may arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN
+/// until then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
 inline void copy_async(void* to, const void* from, int bytes, bool valid, Site site = Site::current()) {
   const auto misaligned = [&](const void* address) {
     return reinterpret_cast<std::uintptr_t>(address) % static_cast<std::uintptr_t>(bytes) != 0;

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -170,7 +171,10 @@ class Checker final : public Observer {
   // ---- accesses
 
   void check(const Access& access) {
-    const Scheduler* scheduler = Scheduler::running;
+    Scheduler* const scheduler = Scheduler::running;
+    if (scheduler && !scheduler->in_thread()) return;
+    std::optional<Scheduler::Aside> aside;
+    if (scheduler) aside.emplace(*scheduler);
     if (device_.contains(access.address)) {
       if (scheduler)
         check_device(*scheduler, access);
@@ -178,7 +182,7 @@ class Checker final : public Observer {
         say(access, access.write ? "HOST code writes device memory" : "HOST code reads device memory");
       return;
     }
-    if (!scheduler || scheduler->outside_threads()) return;
+    if (!scheduler) return;
     const Fiber& fiber = scheduler->current();
     if (access.address - reinterpret_cast<std::uintptr_t>(fiber.stack) < fiber.stack_size) return;
     if (shared_->dynamic.contains(access.address)) {

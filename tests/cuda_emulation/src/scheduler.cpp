@@ -125,7 +125,7 @@ void Scheduler::run_block(std::uint64_t block) {
     ready_.clear();
     waiting_.clear();
     next_ready_ = 0;
-    combining_ = false;
+    in_thread_ = false;
     idle_ = fibers_;
     for (Fiber* fiber : fibers_) reset_fiber(*fiber, fiber_main);
   }
@@ -173,7 +173,9 @@ void Scheduler::run_threads() {
   while (next_thread_ < threads) {
     fiber.thread = order_[next_thread_++];
     threadIdx = fiber.thread_index = index_of(fiber.thread, grid.threads);
+    in_thread_ = true;
     run_thread(arguments);
+    in_thread_ = false;
     thread_exits();
   }
   idle_.push_back(&fiber);
@@ -247,6 +249,7 @@ std::string Scheduler::describe_waiting() const {
 // -----------------------------------------------------------------------------------------------
 
 void Scheduler::barrier(Site site) {
+  const Aside aside(*this);
   if (exited_threads_ > 0) {
     report("__syncthreads, %s:%d, after %u threads of the block have exited", site.file, site.line,
            exited_threads_);
@@ -276,6 +279,7 @@ void Scheduler::release_barrier() {
 
 void Scheduler::rendezvous(WarpOperation operation, unsigned mask, void* message, Combine combine,
                            Site site) {
+  const Aside aside(*this);
   Warp& warp = warps_[current_->thread >> 5];
   if (!(mask >> lane() & 1u)) {
     report("warp operation, %s:%d: lane %u is not in its own mask %08x", site.file, site.line, lane(), mask);
@@ -323,9 +327,7 @@ void Scheduler::complete(Warp& warp, int index, const Fiber* last) {
     report("warp operation, %s:%d: lanes %08x of mask %08x do not exist in this warp", group.site.file,
            group.site.line, absent, group.mask);
   }
-  combining_ = true;
   group.combine(warp.messages, group.arrived);
-  combining_ = false;
   for (int i = 0; i < 32; ++i) {
     const int lane = reverse_ ? 31 - i : i;
     if ((group.arrived >> lane & 1u) && warp.fibers[lane] != last) make_ready(warp.fibers[lane]);
@@ -372,8 +374,10 @@ void fence() {
 }
 
 void kernel_error(const char* message, Site site) {
+  Scheduler& scheduler = running_scheduler(message, site);
+  const Scheduler::Aside aside(scheduler);
   report("%s, %s:%d", message, site.file, site.line);
-  running_scheduler(message, site).abandon_block();
+  scheduler.abandon_block();
 }
 
 }  // namespace cuda_emulation

@@ -24,6 +24,22 @@ struct Grid {
 
 class Scheduler {
  public:
+  /// Marks the emulation's own work, which the checker ignores: it may run functions of the standard library
+  /// that are instrumented because the program uses them too.
+  class Aside {
+   public:
+    explicit Aside(Scheduler& scheduler) : scheduler_(scheduler), before_(scheduler.in_thread_) {
+      scheduler.in_thread_ = false;
+    }
+    ~Aside() { scheduler_.in_thread_ = before_; }
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+
+   private:
+    Scheduler& scheduler_;
+    bool before_;
+  };
+
   /// The one of the calling thread of the host.
   static Scheduler& of_this_thread();
   /// The same while it runs a grid, else null.
@@ -47,8 +63,8 @@ class Scheduler {
   /// How many barriers the block, and how many __syncwarp the warp has passed.
   unsigned block_epoch() const { return block_epoch_; }
   unsigned warp_epoch() const { return warps_[current_->thread >> 5].epoch; }
-  /// The scheduler's own work between threads, or the combination of a rendezvous.
-  bool outside_threads() const { return current_ == &host_ || combining_; }
+  /// Does the kernel's code run now, and not the emulation's?
+  bool in_thread() const { return in_thread_; }
   const Fiber& current() const { return *current_; }
   const std::vector<Fiber*>& fibers() const { return fibers_; }
 
@@ -95,7 +111,7 @@ class Scheduler {
   Site barrier_site_;
   std::uint64_t block_ = 0;
   unsigned block_epoch_ = 0;
-  bool abandoned_ = false, combining_ = false, reverse_ = false, random_ = false;
+  bool abandoned_ = false, in_thread_ = false, reverse_ = false, random_ = false;
   std::uint32_t random_state_ = 1;
   char* shared_memory_ = nullptr;
 };

@@ -15,6 +15,7 @@
 #include "cria/backend/cuda/allocator.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/backend/cuda/mma.cuh"
+#include "cria/backend/cuda/pack.cuh"
 #include "cria/backend/cuda/portability.cuh"
 #include "cria/core/error.hpp"
 #include "cria/ops/attention.hpp"
@@ -51,12 +52,6 @@ using Scores = Fragment<typename S::A, S::row_blocks, S::columns / 8>;  // [warp
 template <class S>
 using Sums = Fragment<typename S::A, S::row_blocks, S::dim / 8>;  // [warp_rows, dim]
 
-/// Elements that are moved together.
-template <class T, int Size>
-struct alignas(Size * sizeof(T)) Pack {
-  T at[Size];
-};
-
 struct Lane {
   int index = static_cast<int>(threadIdx.x) % 32;
   int group = index / 4;
@@ -84,7 +79,7 @@ struct HeadRows {
 };
 
 template <class S, int Bytes, class T, class Source>
-__device__ void load_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads) {
+__device__ void fetch_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
 #pragma unroll 1  // several at once would need the registers that sums are kept in
   for (int i = thread; i < rows * chunks; i += threads) {
@@ -98,40 +93,38 @@ __device__ void load_chunks(T* to, const HeadRows<Source>& from, int rows, int t
 /// Begins to copy `rows` rows to shared memory [rows, pitch], zeros where there are none. `access` is how
 /// many bytes are moved at once. By the threads [0, threads), of which the caller is `thread`.
 template <class S, class T, class Source>
-__device__ void load(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads) {
+__device__ void fetch(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads) {
   if (access == 16) {
-    load_chunks<S, 16>(to, from, rows, thread, threads);
+    fetch_chunks<S, 16>(to, from, rows, thread, threads);
   } else if (access == 8) {
-    load_chunks<S, 8>(to, from, rows, thread, threads);
+    fetch_chunks<S, 8>(to, from, rows, thread, threads);
   } else {
-    load_chunks<S, sizeof(T)>(to, from, rows, thread, threads);
+    fetch_chunks<S, sizeof(T)>(to, from, rows, thread, threads);
   }
 }
 
 /// The block begins to copy its own rows of a head.
 template <class S, class T>
-__device__ void load_rows(T* to, const Heads<const T>& x, int b, int h, int first, int access) {
-  load<S>(to, HeadRows(x, b, h, first), S::rows, access, static_cast<int>(threadIdx.x), S::threads);
+__device__ void fetch_rows(T* to, const Heads<const T>& x, int b, int h, int first, int access) {
+  fetch<S>(to, HeadRows(x, b, h, first), S::rows, access, static_cast<int>(threadIdx.x), S::threads);
 }
 
 /// The block begins to copy a tile of the other side, from position `first` on: to [2, columns, pitch].
 template <class S, class T>
-__device__ void load_pair(T* to, const Heads<const T>& x, const Heads<const T>& y, int b, int h, int first,
-                          int access) {
+__device__ void fetch_pair(T* to, const Heads<const T>& x, const Heads<const T>& y, int b, int h, int first,
+                           int access) {
   const int thread = static_cast<int>(threadIdx.x);
-  load<S>(to, HeadRows(x, b, h, first), S::columns, access, thread, S::threads);
-  load<S>(to + S::columns * S::pitch, HeadRows(y, b, h, first), S::columns, access, thread, S::threads);
+  fetch<S>(to, HeadRows(x, b, h, first), S::columns, access, thread, S::threads);
+  fetch<S>(to + S::columns * S::pitch, HeadRows(y, b, h, first), S::columns, access, thread, S::threads);
 }
 
 template <class S, int Bytes, class T>
-__device__ void store_chunks(const HeadRows<T>& to, const T* from, const Lane& lane) {
+__device__ void write_chunks(const HeadRows<T>& to, const T* from, const Lane& lane) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
-  using Chunk = Pack<T, chunk>;
   for (int i = lane.index; i < S::warp_rows * chunks; i += 32) {
     const int row = i / chunks, column = i % chunks * chunk;
     if (row < to.count && column < to.dim) {
-      *reinterpret_cast<Chunk*>(to.data + row * to.stride + column) =
-          *reinterpret_cast<const Chunk*>(from + row * S::pitch + column);
+      store(to.data + row * to.stride + column, load<chunk>(from + row * S::pitch + column));
     }
   }
 }
@@ -139,12 +132,12 @@ __device__ void store_chunks(const HeadRows<T>& to, const T* from, const Lane& l
 /// The warp's rows of a result: to = factor x, or to += factor x. By way of `staging`, shared memory
 /// [warp_rows, pitch] of the warp's own, so that global memory is accessed in rows.
 template <class S, class T = typename S::T>
-__device__ void store(const Sums<S>& x, typename S::A factor, bool add, T* staging, const HeadRows<T>& to,
+__device__ void write(const Sums<S>& x, typename S::A factor, bool add, T* staging, const HeadRows<T>& to,
                       int access, const Lane& lane) {
   using A = typename S::A;
   __syncwarp();
   if (add) {
-    load<S>(staging, to, S::warp_rows, access, lane.index, 32);
+    fetch<S>(staging, to, S::warp_rows, access, lane.index, 32);
     wait_for_copies();
     __syncwarp();
   }
@@ -155,23 +148,24 @@ __device__ void store(const Sums<S>& x, typename S::A factor, bool add, T* stagi
       T* pair = staging + (8 * i + lane.group) * S::pitch + 8 * j + 2 * lane.place;
       A low = x.at[i][j][0] * factor, high = x.at[i][j][1] * factor;
       if (add) {
-        low += static_cast<A>(pair[0]);
-        high += static_cast<A>(pair[1]);
+        const Pack<T, 2> old = load<2>(pair);
+        low += static_cast<A>(old.at[0]);
+        high += static_cast<A>(old.at[1]);
       }
       if constexpr (sizeof(T) == 2) {
         *reinterpret_cast<std::uint32_t*>(pair) = pack<T>(low, high);
       } else {
-        *reinterpret_cast<Pack<T, 2>*>(pair) = {{low, high}};
+        store(pair, Pack<T, 2>{{low, high}});
       }
     }
   }
   __syncwarp();
   if (access == 16) {
-    store_chunks<S, 16>(to, staging, lane);
+    write_chunks<S, 16>(to, staging, lane);
   } else if (access == 8) {
-    store_chunks<S, 8>(to, staging, lane);
+    write_chunks<S, 8>(to, staging, lane);
   } else {
-    store_chunks<S, sizeof(T)>(to, staging, lane);
+    write_chunks<S, sizeof(T)>(to, staging, lane);
   }
 }
 
@@ -200,19 +194,18 @@ __device__ void multiply_by_transposed(Scores<S>& sum, const T* a, const T* b, c
   } else {
     using A = typename S::A;
     constexpr int chunk = 16 / static_cast<int>(sizeof(T));
-    using Chunk = Pack<T, chunk>;
 #pragma unroll 1
     for (int k = 0; k < S::dim; k += chunk) {
-      Chunk left[S::row_blocks];
+      Pack<T, chunk> left[S::row_blocks];
 #pragma unroll
       for (int i = 0; i < S::row_blocks; ++i) {
-        left[i] = *reinterpret_cast<const Chunk*>(a + (8 * i + lane.group) * S::pitch + k);
+        left[i] = load<chunk>(a + (8 * i + lane.group) * S::pitch + k);
       }
 #pragma unroll
       for (int j = 0; j < S::columns / 8; ++j) {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-          const auto right = *reinterpret_cast<const Chunk*>(b + (8 * j + 2 * lane.place + e) * S::pitch + k);
+          const auto right = load<chunk>(b + (8 * j + 2 * lane.place + e) * S::pitch + k);
 #pragma unroll
           for (int i = 0; i < S::row_blocks; ++i) {
 #pragma unroll
@@ -264,7 +257,7 @@ __device__ void multiply(Sums<S>& sum, const Scores<S>& a, const T* b, const Lan
           for (int i = 0; i < S::row_blocks; ++i) left[i] = __shfl_sync(~0u, a.at[i][k][e], place, 4);
 #pragma unroll
           for (int j = 0; j < S::dim / 8; ++j) {
-            const auto right = *reinterpret_cast<const Pack<T, 2>*>(row + 8 * j);
+            const auto right = load<2>(row + 8 * j);
 #pragma unroll
             for (int i = 0; i < S::row_blocks; ++i) {
               sum.at[i][j][0] += left[i] * static_cast<A>(right.at[0]);
@@ -361,11 +354,11 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const QueryBlock<S> block(q, k);
   T* const own_queries = queries + warp() * S::warp_rows * S::pitch;
 
-  const auto load_tile = [&](int tile) {
-    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
+  const auto fetch_tile = [&](int tile) {
+    fetch_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
   };
-  load_rows<S>(queries, q, block.b, block.h, block.first, access);
-  load_tile(0);
+  fetch_rows<S>(queries, q, block.b, block.h, block.first, access);
+  fetch_tile(0);
 
   Sums<S> out;
   A maximum[S::row_blocks], sum[S::row_blocks] = {};
@@ -374,7 +367,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   for (int tile = 0; tile < block.tiles; ++tile) {
     wait_for_copies();
     __syncthreads();  // the tile is there, and the one before it is used up
-    if (tile + 1 < block.tiles) load_tile(tile + 1);
+    if (tile + 1 < block.tiles) fetch_tile(tile + 1);
     const int key = tile * S::columns;
     if (!block.sees(key)) continue;
     const T* keys = stages + tile % 2 * stage_size<S>;
@@ -420,7 +413,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
       log_sum[block.statistics + query] = maximum[i] * scale + std::log(total);
     }
   }
-  store<S>(out, A(1), false, own_queries, HeadRows(y, block.b, block.h, block.own), access, lane);
+  write<S>(out, A(1), false, own_queries, HeadRows(y, block.b, block.h, block.own), access, lane);
 }
 
 template <class S>
@@ -443,14 +436,14 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const QueryBlock<S> block(q, k);
   const int own_offset = warp() * S::warp_rows * S::pitch;
 
-  const auto load_tile = [&](int tile) {
-    load_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
+  const auto fetch_tile = [&](int tile) {
+    fetch_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
   };
-  load_rows<S>(douts, dy, block.b, block.h, block.first, access);
-  load_rows<S>(outs, y, block.b, block.h, block.first, access);
+  fetch_rows<S>(douts, dy, block.b, block.h, block.first, access);
+  fetch_rows<S>(outs, y, block.b, block.h, block.first, access);
   if (dq) {
-    load_rows<S>(queries, q, block.b, block.h, block.first, access);
-    load_tile(0);
+    fetch_rows<S>(queries, q, block.b, block.h, block.first, access);
+    fetch_tile(0);
   }
   wait_for_copies();
   __syncthreads();
@@ -461,8 +454,8 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
     A dot = 0;
 #pragma unroll
     for (int j = 0; j < S::dim / 8; ++j) {
-      const auto dout = *reinterpret_cast<const Pack<T, 2>*>(douts + row + 8 * j);
-      const auto out = *reinterpret_cast<const Pack<T, 2>*>(outs + row + 8 * j);
+      const auto dout = load<2>(douts + row + 8 * j);
+      const auto out = load<2>(outs + row + 8 * j);
       dot += static_cast<A>(dout.at[0]) * static_cast<A>(out.at[0]);
       dot += static_cast<A>(dout.at[1]) * static_cast<A>(out.at[1]);
     }
@@ -479,7 +472,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   for (int tile = 0; tile < block.tiles; ++tile) {
     wait_for_copies();
     __syncthreads();
-    if (tile + 1 < block.tiles) load_tile(tile + 1);
+    if (tile + 1 < block.tiles) fetch_tile(tile + 1);
     const int key = tile * S::columns;
     if (!block.sees(key)) continue;
     const T* keys = stages + tile % 2 * stage_size<S>;
@@ -500,7 +493,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
     }
     multiply<S>(sum, dp, keys, lane);
   }
-  store<S>(sum, scale, !dq.fresh, queries + own_offset, HeadRows<T>(dq, block.b, block.h, block.own), access,
+  write<S>(sum, scale, !dq.fresh, queries + own_offset, HeadRows<T>(dq, block.b, block.h, block.own), access,
            lane);
 }
 
@@ -533,9 +526,9 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const int head_tiles = std::max((length + S::columns - 1) / S::columns - first_tile, 0);
   const int tiles = group * head_tiles;
 
-  const auto load_tile = [&](int tile) {
+  const auto fetch_tile = [&](int tile) {
     const int h = kv * group + tile / head_tiles, query = (first_tile + tile % head_tiles) * S::columns;
-    load_pair<S>(stages + tile % 2 * stage_size<S>, q, dy, b, h, query, access);
+    fetch_pair<S>(stages + tile % 2 * stage_size<S>, q, dy, b, h, query, access);
     A* log_sums = statistics + tile % 2 * 2 * S::columns;
     const std::int64_t index = (std::int64_t{b} * q.heads + h) * length + query;
     for (int i = thread; i < S::columns; i += S::threads) {
@@ -544,16 +537,16 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
       copy_async<sizeof(A)>(log_sums + S::columns + i, delta.data + (valid ? index + i : 0), valid);
     }
   };
-  load_rows<S>(keys, k, b, kv, first, access);
-  load_rows<S>(values, v, b, kv, first, access);
-  if (tiles > 0) load_tile(0);
+  fetch_rows<S>(keys, k, b, kv, first, access);
+  fetch_rows<S>(values, v, b, kv, first, access);
+  if (tiles > 0) fetch_tile(0);
 
   Sums<S> key_sum, value_sum;
   const A factor = scale * static_cast<A>(log2_of_e);
   for (int tile = 0; tile < tiles; ++tile) {
     wait_for_copies();
     __syncthreads();
-    if (tile + 1 < tiles) load_tile(tile + 1);
+    if (tile + 1 < tiles) fetch_tile(tile + 1);
     const int query = (first_tile + tile % head_tiles) * S::columns;
     const bool seen = own < keys_length && own < query + S::columns + offset;
     if (!seen) continue;
@@ -584,9 +577,9 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   }
   wait_for_copies();  // of the keys, if no query sees them
   __syncthreads();
-  if (dk) store<S>(key_sum, scale, !dk.fresh, keys + own_offset, HeadRows<T>(dk, b, kv, own), access, lane);
+  if (dk) write<S>(key_sum, scale, !dk.fresh, keys + own_offset, HeadRows<T>(dk, b, kv, own), access, lane);
   if (dv)
-    store<S>(value_sum, A(1), !dv.fresh, values + own_offset, HeadRows<T>(dv, b, kv, own), access, lane);
+    write<S>(value_sum, A(1), !dv.fresh, values + own_offset, HeadRows<T>(dv, b, kv, own), access, lane);
 }
 
 /// The tilings of an element type and head_dim. More rows to a warp mean less traffic from shared memory,

@@ -117,6 +117,23 @@ void begin_copy(const PendingCopy& copy);
 /// One of the calling thread's; false if there is none.
 bool take_pending_copy(PendingCopy& copy);
 
+namespace detail {
+
+/// Copies a word, or fills it with `pattern` if there is no source, in one access as the device does.
+template <class Word>
+void move(void* to, const void* from, unsigned pattern) {
+  *static_cast<Word*>(to) = from == nullptr ? Word{} + pattern : *static_cast<const Word*>(from);
+}
+inline void move(void* to, const void* from, int bytes, unsigned pattern) {
+  using TwoWords = unsigned __attribute__((vector_size(8)));
+  using FourWords = unsigned __attribute__((vector_size(16)));
+  if (bytes == 4) move<unsigned>(to, from, pattern);
+  if (bytes == 8) move<TwoWords>(to, from, pattern);
+  if (bytes == 16) move<FourWords>(to, from, pattern);
+}
+
+}  // namespace detail
+
 /// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes
 /// may arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN
 /// until then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
@@ -128,18 +145,13 @@ inline void copy_async(void* to, const void* from, int bytes, bool valid, Site s
     kernel_error("cp.async: an address is not a multiple of the size", site);
   }
   begin_copy({to, valid ? from : nullptr, bytes});
-  for (int i = 0; i < bytes / 4; ++i) static_cast<std::uint32_t*>(to)[i] = 0xFFFFFFFFu;
+  detail::move(to, nullptr, bytes, 0xFFFFFFFFu);
 }
 
 /// cp.async.wait_all: returns when all copies that the calling thread has begun are done.
 inline void wait_for_copies() {
   PendingCopy copy;
-  while (take_pending_copy(copy)) {
-    const auto* from = static_cast<const std::uint32_t*>(copy.from);
-    for (int i = 0; i < copy.bytes / 4; ++i) {
-      static_cast<std::uint32_t*>(copy.to)[i] = from == nullptr ? 0 : from[i];
-    }
-  }
+  while (take_pending_copy(copy)) detail::move(copy.to, copy.from, copy.bytes, 0);
 }
 
 }  // namespace cuda_emulation

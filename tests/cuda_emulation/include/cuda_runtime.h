@@ -15,7 +15,7 @@
 #define __align__(n) __attribute__((aligned(n)))
 // One block runs at a time on a thread of the host. AddressSanitizer surrounds plain statics with red zones;
 // the checker finds thread-local ones by their segment.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
 #define __shared__ static
 #else
 #define __shared__ static thread_local

@@ -174,6 +174,19 @@ void full_mask_in_branch() {
   expect(y.values()[0], 16);
 }
 
+template <bool bug>
+__global__ void barrier_instead_of_shuffle(float* y) {
+  if (bug && threadIdx.x >= 16) __syncthreads();
+  y[threadIdx.x] = warp_sum(1);
+}
+
+template <bool bug>
+void deadlock() {
+  const DeviceArray<float> y(32);
+  run(barrier_instead_of_shuffle<bug>, 1, 32, 0, y.data());
+  expect(y.values()[0], 32);
+}
+
 __global__ void sum_of_warps(float* y) {
   y[threadIdx.x] = warp_sum(1);
 }
@@ -406,6 +419,7 @@ const Case kCases[] = {
     {"missing_syncwarp", missing_syncwarp<true>, missing_syncwarp<false>},
     {"trip_counts_differ", trip_counts_differ<true>, trip_counts_differ<false>},
     {"full_mask_in_branch", full_mask_in_branch<true>, full_mask_in_branch<false>},
+    {"deadlock", deadlock<true>, deadlock<false>},
     {"partial_warp", partial_warp<true>, partial_warp<false>},
     {"read_past_end", bounds<Bounds::read>, bounds<Bounds::correct>},
     {"read_past_end_times_zero", bounds<Bounds::read_times_zero>, bounds<Bounds::correct>},

@@ -59,6 +59,7 @@ const Row kRows[] = {
     {"wrong_shuffle_mask", "is not in its own mask", "is not in its own mask", "is not in its own mask"},
     {"full_mask_in_branch", "without taking part", "without taking part", "without taking part"},
     {"forgotten_offset", kWrong, kWrong, kWrong},
+    {"deadlock", kDeadlock, kDeadlock, kDeadlock},
     {"partial_warp", "do not exist in this warp", "do not exist in this warp", "do not exist in this warp"},
     {"read_past_end", kWrong, kAsan, "out-of-bounds device read"},
     {"read_past_end_times_zero", nullptr, kAsan, "out-of-bounds device read"},

@@ -241,8 +241,9 @@ BOOST_FIXTURE_TEST_CASE(synchronising_calls_invalidate_a_capture, Lazy) {
       {"free", [&] { return cudaFree(x.data()); }},
       {"memcpy", [&] { return cudaMemcpy(y.data(), x.data(), kBytes, cudaMemcpyDeviceToDevice); }},
   };
-  for (const auto& [name, call] : calls) {
-    BOOST_TEST_CONTEXT(name) {
+  for (const auto& each : calls) {
+    const auto& call = each.second;
+    BOOST_TEST_CONTEXT(each.first) {
       const cudaError_t error = capture(
           second, [&] { BOOST_TEST(call() == cudaErrorStreamCaptureUnsupported); }, 0);
       BOOST_TEST(error == cudaErrorStreamCaptureInvalidated);

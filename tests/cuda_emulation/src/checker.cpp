@@ -125,7 +125,6 @@ class Checker final : public Observer {
   }
   void grid_ends(const Grid&) override { end_line_counting(*Scheduler::running); }
   void block_begins() override {
-    ++blocks_run_;
     fenced_ = false;
     acquired_.clear();
     shared_ = &shared_memory();
@@ -288,7 +287,7 @@ class Checker final : public Observer {
   template <bool shared>
   void check_cells(const Scheduler& scheduler, const Range& range, const Access& access) {
     count_line(scheduler, access, shared);
-    const Moment now{grid_, shared ? blocks_run_ : static_cast<std::uint32_t>(scheduler.block()),
+    const Moment now{grid_, static_cast<std::uint32_t>(shared ? scheduler.blocks_run() : scheduler.block()),
                      static_cast<std::uint16_t>(scheduler.thread()),
                      static_cast<std::uint16_t>(scheduler.block_epoch()),
                      static_cast<std::uint16_t>(scheduler.warp_epoch())};
@@ -355,7 +354,7 @@ class Checker final : public Observer {
   Range device_;
   SharedMemory* shared_ = nullptr;
   KernelCounters* counters_ = nullptr;
-  std::uint32_t grid_ = 0, blocks_run_ = 0;
+  std::uint32_t grid_ = 0;
   bool fenced_ = false;
   // Address -> blocks that published there -> as the how-manieth; and how many the running block has seen.
   std::unordered_map<std::uintptr_t, std::unordered_map<std::uint32_t, std::size_t>> released_;

@@ -235,7 +235,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t comp
       report("cublasLtMatmul: a layout is row-major (not emulated) or has another batch count than D");
       return CUBLAS_STATUS_NOT_SUPPORTED;
     }
-  if (description.epilogue & ~(CUBLASLT_EPILOGUE_DEFAULT | CUBLASLT_EPILOGUE_BIAS)) {
+  if (description.epilogue & ~std::uint32_t{CUBLASLT_EPILOGUE_DEFAULT | CUBLASLT_EPILOGUE_BIAS}) {
     report("cublasLtMatmul: epilogue %u is not emulated", description.epilogue);
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }

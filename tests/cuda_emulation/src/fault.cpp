@@ -11,7 +11,7 @@
 #include "scheduler.hpp"
 
 namespace cuda_emulation {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
 void install_fault_handler() {}
 #else
 namespace {

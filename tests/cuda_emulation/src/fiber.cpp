@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -90,7 +90,7 @@ void delete_fiber(Fiber* fiber) {
 }
 
 void reset_fiber(Fiber& fiber, void (*entry)()) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
   ASAN_UNPOISON_MEMORY_REGION(fiber.stack, fiber.stack_size);
 #endif
 #if defined(__x86_64__)
@@ -111,7 +111,7 @@ void reset_fiber(Fiber& fiber, void (*entry)()) {
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
   __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.stack_size);
 #endif
 #if defined(__x86_64__)
@@ -119,13 +119,13 @@ void switch_fiber(Fiber& from, Fiber& to) {
 #else
   swapcontext(static_cast<ucontext_t*>(from.context), static_cast<ucontext_t*>(to.context));
 #endif
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
 #endif
 }
 
 void fiber_entered() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
 }

@@ -11,7 +11,7 @@
 #include "report.hpp"
 #include "settings.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
@@ -184,7 +184,7 @@ bool DeviceMemory::valid(const void* pointer, std::size_t size) const {
 }
 
 void DeviceMemory::check_red_zones([[maybe_unused]] const char* writer) {
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(CUDA_EMULATION_ASAN)
   for (const auto& [address, allocation] : live_) {
     auto* const bytes = reinterpret_cast<unsigned char*>(address);
     for (unsigned char* zone : {bytes - kCheckedRedZone, bytes + allocation.size})

@@ -13,7 +13,7 @@
 #include "report.hpp"
 #include "settings.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
@@ -104,6 +104,7 @@ void Scheduler::run(const Grid& grid) {
 void Scheduler::run_block(std::uint64_t block) {
   const auto threads = static_cast<unsigned>(order_.size());
   block_ = block;
+  ++blocks_run_;
   blockIdx = index_of(block, grid_->blocks);
   next_thread_ = exited_threads_ = block_epoch_ = 0;
   running_threads_ = threads;

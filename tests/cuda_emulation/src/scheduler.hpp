@@ -60,6 +60,8 @@ class Scheduler {
   unsigned lane() const { return current_->thread & 31; }
   unsigned running_lanes() const { return warps_[current_->thread >> 5].running; }
   std::uint64_t block() const { return block_; }
+  /// How many blocks of any grid have begun, the running one included.
+  std::uint64_t blocks_run() const { return blocks_run_; }
   /// How many barriers the block, and how many __syncwarp the warp has passed.
   unsigned block_epoch() const { return block_epoch_; }
   unsigned warp_epoch() const { return warps_[current_->thread >> 5].epoch; }
@@ -109,7 +111,7 @@ class Scheduler {
   std::vector<unsigned> order_;  // of threads, from next_thread_ on not yet started
   unsigned next_thread_ = 0, running_threads_ = 0, exited_threads_ = 0;
   Site barrier_site_;
-  std::uint64_t block_ = 0;
+  std::uint64_t block_ = 0, blocks_run_ = 0;
   unsigned block_epoch_ = 0;
   bool abandoned_ = false, in_thread_ = false, reverse_ = false, random_ = false;
   std::uint32_t random_state_ = 1;

@@ -67,7 +67,7 @@ struct Settings {
   Device device = environment_device();
   std::size_t stack = number("CUDA_EMULATION_STACK_KIB", kStackKib) << 10;
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_EMULATION_ASAN)
   static constexpr std::uint64_t kStackKib = 256;
 #else
   static constexpr std::uint64_t kStackKib = 64;

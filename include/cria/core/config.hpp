@@ -7,6 +7,10 @@
 #ifdef CRIA_CUDA
 #include <cuda_runtime.h>
 #define CRIA_HOST_DEVICE __host__ __device__
+#ifdef __CUDACC__
+// A view of constants may convert to itself, and pragmas of GCC are for GCC.
+#pragma nv_diag_suppress 554, 1675
+#endif
 #else
 #define CRIA_HOST_DEVICE
 #endif

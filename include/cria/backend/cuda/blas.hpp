@@ -16,6 +16,7 @@
 
 #include "cria/backend/cpu/operand.hpp"
 #include "cria/backend/cuda/cuda.hpp"
+#include "cria/core/dtype.hpp"
 
 namespace cria::cuda {
 

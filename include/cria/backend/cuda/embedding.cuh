@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "cria/backend/cuda/indices.cuh"
 #include "cria/backend/cuda/pack.cuh"
 #include "cria/ops/embedding.hpp"
@@ -35,8 +37,8 @@ __global__ void __launch_bounds__(block_size)
   __shared__ int found_by_warp[block_size / 32];
   A* const sums = static_cast<A*>(dynamic_shared_memory());
   const std::int64_t first_row = blockIdx.x * gradient_rows, first_column = blockIdx.y * gradient_columns;
-  const auto rows = static_cast<int>(min(gradient_rows, dweight.rows - first_row));
-  const auto columns = static_cast<int>(min(gradient_columns, dweight.cols - first_column));
+  const auto rows = static_cast<int>(std::min(+gradient_rows, dweight.rows - first_row));
+  const auto columns = static_cast<int>(std::min(+gradient_columns, dweight.cols - first_column));
   const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
   for (int j = thread; j < columns; j += block_size) {
     for (int r = 0; r < rows; ++r) sums[r * columns + j] = 0;

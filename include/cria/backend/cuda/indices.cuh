@@ -9,13 +9,14 @@ namespace cria::cuda {
 
 /// Counts the indices in [0, bound) and leaves a note about the first that is neither that nor `ignored`. One
 /// block, so that it is the first in every run.
-inline __global__ void __launch_bounds__(1024)
-    check_indices_kernel(Vec<const std::int32_t> indices, std::int64_t bound, bool may_ignore,
-                         std::int32_t ignored, IndexError::Kind kind, IndexError* note, std::int64_t* count) {
+template <bool MayIgnore>
+__global__ void __launch_bounds__(1024)
+    check_indices_kernel(Vec<const std::int32_t> indices, std::int64_t bound, std::int32_t ignored,
+                         IndexError::Kind kind, IndexError* note, std::int64_t* count) {
   std::int64_t inside = 0, first_bad = indices.size;
   for (std::int64_t i = threadIdx.x; i < indices.size; i += blockDim.x) {
     const std::int32_t index = indices[i];
-    if (may_ignore && index == ignored) continue;
+    if (MayIgnore && index == ignored) continue;
     if (index >= 0 && index < bound) {
       ++inside;
     } else if (first_bad == indices.size) {
@@ -33,7 +34,7 @@ inline __global__ void __launch_bounds__(1024)
 
 /// Throws ShapeError, when the host next waits for the stream, for a token outside [0, vocabulary).
 inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary) {
-  launch(check_indices_kernel, 1, 1024, 0, tokens, vocabulary, false, 0, IndexError::embedding_token,
+  launch(check_indices_kernel<false>, 1, 1024, 0, tokens, vocabulary, 0, IndexError::embedding_token,
          IndexErrorNote::instance().for_kernel(), nullptr);
 }
 
@@ -41,7 +42,7 @@ inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary
 /// outside [0, classes) that is not `ignore`.
 inline void count_targets(IndexError::Kind kind, Vec<const std::int32_t> targets, std::int64_t classes,
                           std::int32_t ignore, std::int64_t* count) {
-  launch(check_indices_kernel, 1, 1024, 0, targets, classes, true, ignore, kind,
+  launch(check_indices_kernel<true>, 1, 1024, 0, targets, classes, ignore, kind,
          IndexErrorNote::instance().for_kernel(), count);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// Neighbouring elements that are loaded and stored by one instruction.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>

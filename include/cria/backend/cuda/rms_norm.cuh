@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(block_size)
 #pragma unroll
     for (int k = 0; k < Size; ++k) sums[j + k] = 0;
   }
-  const std::int64_t begin = blockIdx.x * rows_of_block, end = min(x.rows, begin + rows_of_block);
+  const std::int64_t begin = blockIdx.x * rows_of_block, end = std::min(x.rows, begin + rows_of_block);
   for (std::int64_t i = begin; i < end; ++i) {
     const A r = inv_rms[i];
     A dot = 0;

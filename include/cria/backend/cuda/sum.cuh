@@ -1,6 +1,8 @@
 #pragma once
 /// Sums along one dimension, in parts whose number depends on the shape alone.
 
+#include <algorithm>
+
 #include "cria/backend/cuda/block_reduce.cuh"
 #include "cria/backend/cuda/map.cuh"
 
@@ -17,7 +19,7 @@ __global__ void __launch_bounds__(block_size)
     sum_rows_kernel(Rows<const T> x, std::int64_t parts, A* y, bool accumulate) {
   const std::int64_t row = blockIdx.x / parts, part = blockIdx.x % parts;
   const T* from = x.row(row);
-  const std::int64_t end = min(x.cols, (part + 1) * row_part);
+  const std::int64_t end = std::min(x.cols, (part + 1) * row_part);
   A sum = 0;
   for (std::int64_t i = part * row_part + Size * threadIdx.x; i < end; i += Size * blockDim.x) {
     const auto pack = load<Size>(from + i);
@@ -37,7 +39,7 @@ __global__ void __launch_bounds__(1024)
   const std::int64_t tiles = (x.inner + 31) / 32;
   const std::int64_t sum_of = blockIdx.x / tiles, first = blockIdx.x % tiles * 32;
   const std::int64_t outer = sum_of / parts, part = sum_of % parts, column = first + lane;
-  const std::int64_t end = min(x.middle, (part + 1) * column_part);
+  const std::int64_t end = std::min(x.middle, (part + 1) * column_part);
   A sum = 0;
   if (column < x.inner) {
     for (std::int64_t m = part * column_part + warp; m < end; m += 32) {

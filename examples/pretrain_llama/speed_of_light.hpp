@@ -10,6 +10,9 @@
 
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/nn/llama.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/description.hpp"
+#endif
 
 namespace pretrain {
 
@@ -39,11 +42,10 @@ double best_seconds(std::int64_t threads, int runs, F work) {
 /// Which library multiplies matrices of T on B.
 template <class T, class B>
 std::string products_by() {
-  if constexpr (std::is_same_v<B, cria::Cpu>) {
-    return cria::cpu::gemm_library<T>();
-  } else {
-    return B::description();
-  }
+#ifdef CRIA_CUDA
+  if constexpr (std::is_same_v<B, cria::Cuda>) return cria::cuda::description();
+#endif
+  return cria::cpu::gemm_library<T>();
 }
 
 /// Measures every product of the model's step as the step does it: by `threads` threads at once, each with

@@ -1,0 +1,107 @@
+// The program with the CUDA backend, under emulation.
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cria/io/file.hpp"
+#include "support/small_run.hpp"
+
+BOOST_AUTO_TEST_SUITE(pretrain_llama)
+BOOST_AUTO_TEST_SUITE(cuda)
+
+namespace {
+
+using namespace cria;
+using test::small_data, test::small_training, test::TemporaryDirectory;
+
+/// Runs the small training on `device`, `more` options besides.
+test::Outcome train(const std::string& device, const std::string& out_dir,
+                    const std::vector<std::string>& more) {
+  auto arguments = small_training(small_data().data_dir(), out_dir, more);
+  if (device == "cuda") arguments[0] = PRETRAIN_LLAMA_EMULATED;
+  arguments.push_back("--device=" + device);
+  return test::run(arguments);
+}
+
+/// The losses in metrics.jsonl, as they stand there.
+std::vector<nlohmann::json> losses(const std::string& out_dir) {
+  std::vector<nlohmann::json> found;
+  std::ifstream file(out_dir + "/metrics.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    const auto json = nlohmann::json::parse(line);
+    for (const char* name : {"loss", "val_loss"}) {
+      if (json.contains(name)) found.push_back(json[name]);
+    }
+  }
+  return found;
+}
+
+void check_close(const std::string& what, const std::vector<nlohmann::json>& got,
+                 const std::vector<nlohmann::json>& want, double tolerance) {
+  BOOST_TEST_REQUIRE(got.size() == want.size(), what);
+  double worst = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    worst = std::max(worst, std::abs(got[i].get<double>() - want[i].get<double>()));
+  }
+  BOOST_TEST(worst <= tolerance, what << ": losses differ by " << worst);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
+  for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
+    const TemporaryDirectory folder;
+    const std::vector<std::string> more{"--dtype=" + dtype, "--dropout=0", "--max_iters=50",
+                                        "--learning_rate=5e-3"};
+    for (const std::string device : {"cpu", "cuda"}) {
+      const auto outcome = train(device, folder / device, more);
+      BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+    }
+    const auto on_cpu = losses(folder / "cpu");
+    BOOST_TEST(on_cpu.front().get<double>() > on_cpu.back().get<double>() + 0.5);  // it has learned something
+    // Products of float32 round their factors to TF32, as on a GPU by default.
+    check_close(dtype, losses(folder / "cuda"), on_cpu, dtype == "float32" ? 5e-3 : 3e-2);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_resumed_run_is_the_run_that_was_never_stopped) {
+  for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
+    const TemporaryDirectory folder;
+    for (const auto& [out, iterations] : {std::pair{"whole", 20}, std::pair{"parts", 10}}) {
+      const auto outcome =
+          train("cuda", folder / out,
+                {"--dtype=" + dtype, "--max_iters=" + std::to_string(iterations), "--lr_decay_iters=20"});
+      BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+    }
+    const auto resumed =
+        train("cuda", folder / "parts",
+              {"--init_from=resume", "--max_iters=20", "--dtype=" + dtype, "--lr_decay_iters=20"});
+    BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
+    const auto model = [&](const char* out) {
+      return io::read_file(std::filesystem::path(folder / out) / "ckpt" / "model.safetensors");
+    };
+    BOOST_TEST((model("parts") == model("whole")), dtype);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_checkpoint_of_one_device_is_trained_on_by_the_other) {
+  const TemporaryDirectory folder;
+  const std::vector<std::string> more{"--dropout=0", "--lr_decay_iters=20"};
+  const auto with = [&more](std::vector<std::string> options) {
+    options.insert(options.end(), more.begin(), more.end());
+    return options;
+  };
+  BOOST_TEST_REQUIRE(train("cpu", folder / "cpu", with({"--max_iters=20"})).exit_code == 0);
+  for (const auto& [first, second] : {std::pair{"cpu", "cuda"}, std::pair{"cuda", "cpu"}}) {
+    const std::string out = folder / (std::string(first) + "_first");
+    BOOST_TEST_REQUIRE(train(first, out, with({"--max_iters=10"})).exit_code == 0);
+    const auto resumed = train(second, out, with({"--init_from=resume", "--max_iters=20"}));
+    BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
+    check_close(std::string(first) + " first", losses(out), losses(folder / "cpu"), 5e-3);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -11,7 +11,7 @@ list(FILTER cuda_test_sources EXCLUDE REGEX
 file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)
 list(APPEND cuda_test_sources ${own_cuda_test_sources})
 
-# add_cuda_tests(<executable> <label> <environment>): one test for each file, as in tests/CMakeLists.txt.
+# add_cuda_tests(<executable> <label>): one test for each file, as in tests/CMakeLists.txt.
 function(add_cuda_tests executable label)
   foreach(source IN LISTS cuda_test_sources)
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
@@ -35,12 +35,11 @@ if(CRIA_CUDA STREQUAL EMULATION)
     set(executable cria_cuda_tests_${flavour})
     add_executable(${executable} cuda/main.cpp ${cuda_test_sources})
     target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(${executable} PRIVATE cuda_emulation_${flavour} cria::io Boost::unit_test_framework)
+    target_link_libraries(${executable} PRIVATE
+      cuda_emulation_${flavour} cria_warnings cria::io Boost::unit_test_framework)
     target_compile_definitions(${executable} PRIVATE
       CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    target_compile_options(${executable} PRIVATE
-      -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -O1
-      $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-uninitialized -Wno-restrict>)
+    target_compile_options(${executable} PRIVATE -O1)
   endforeach()
   add_cuda_tests(cria_cuda_tests_plain cuda)
   if(TARGET cria_cuda_tests_chk)

@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(block_size)
 #pragma unroll
       for (int k = 0; k < Size; ++k) {
         const A value = wide(d.at[k]) * wide(w.at[k]) * r - wide(xi.at[k]) * pull;
-        to.at[k] = static_cast<T>(dx.fresh ? value : wide(to.at[k]) + value);
+        to.at[k] = summed(to.at[k], dx.fresh, value);
       }
       store(dx.row(i) + j, to);
     }
@@ -89,11 +89,11 @@ template <>
 struct kernel<ops::RmsNorm, Cuda> {
   template <class T, class A>
   static void forward(Rows<const T> x, Vec<const T> weight, float eps, Rows<T> y, Vec<A> inv_rms) {
-    constexpr int width = cuda::widest<T>, rows_of_block = cuda::block_size / 32;
+    constexpr int width = cuda::widest<T>, warps = cuda::block_size / 32;
     const bool packs = x.cols % width == 0 && cuda::packs_fit<width>(x.data, weight.data, y.data);
     cuda::launch(packs ? cuda::rms_norm_kernel<width, T, A> : cuda::rms_norm_kernel<1, T, A>,
-                 (x.rows + rows_of_block - 1) / rows_of_block, cuda::block_size, 0, x, weight.data,
-                 static_cast<A>(eps), y, inv_rms.data);
+                 (x.rows + warps - 1) / warps, cuda::block_size, 0, x, weight.data, static_cast<A>(eps), y,
+                 inv_rms.data);
   }
 
   template <class T, class A>

@@ -12,7 +12,6 @@
 namespace {
 
 using namespace cria;
-using cpu::Operand, cpu::plain, cpu::transposed;
 
 template <class T>
 using Matrices = std::vector<std::vector<T>>;

@@ -2,7 +2,7 @@
 
 #include "cria/core/view.hpp"
 
-namespace cria::cpu {
+namespace cria {
 
 /// A matrix as a product takes it: as it lies in memory, or transposed.
 template <class T>
@@ -23,4 +23,4 @@ Operand<T> transposed(Rows<const T> matrix) {
   return {matrix, true};
 }
 
-}  // namespace cria::cpu
+}  // namespace cria

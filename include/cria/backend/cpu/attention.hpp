@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "cria/backend/cpu/attention_products.hpp"
+#include "cria/backend/cpu/attention_tile.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/small_product.hpp"
 #include "cria/core/math.hpp"
@@ -118,17 +119,13 @@ struct kernel<ops::Attention, Cpu> {
                                  dquery.data(), tile, false);
               for (std::int64_t l = 0; l < span.queries; ++l) {
                 for (std::int64_t d = 0; d < q.dim; ++d) row[d] = dquery[d * tile + l] * scale<A>(q);
-                add(row.data(), q.dim, dq.fresh, dq.at(b, first + l, h));
+                cpu::add_to_head(Rows<A>{row.data(), 1, q.dim}, dq, b, h, first + l);
               }
             }
           }
         }
-        for (std::int64_t t = 0; dk && t < k.length; ++t) {
-          add(dkeys.data() + t * wide, k.dim, dk.fresh, dk.at(b, t, kv));
-        }
-        for (std::int64_t t = 0; dv && t < k.length; ++t) {
-          add(dvalues.data() + t * wide, k.dim, dv.fresh, dv.at(b, t, kv));
-        }
+        if (dk) cpu::add_to_head(Rows<A>{dkeys.data(), k.length, wide}, dk, b, kv, 0);
+        if (dv) cpu::add_to_head(Rows<A>{dvalues.data(), k.length, wide}, dv, b, kv, 0);
       }
     });
   }
@@ -142,18 +139,7 @@ struct kernel<ops::Attention, Cpu> {
     return sizeof(T) == 2 && cpu::multiplies_as_is<T>();
   }
 
-  /// Queries [first, first + queries) and how many keys the last of them sees.
-  struct Span {
-    std::int64_t first;
-    std::int64_t queries;
-    std::int64_t keys;
-    std::int64_t offset;  // position of query 0 among the keys
-    Span(std::int64_t length, std::int64_t key_length, std::int64_t first_query)
-        : first(first_query),
-          queries(std::min(tile, length - first_query)),
-          keys(key_length - length + first_query + queries),
-          offset(key_length - length) {}
-  };
+  using Span = cpu::AttentionTile<tile>;
 
   template <class A, class T>
   static A scale(Heads<const T> q) {
@@ -187,19 +173,7 @@ struct kernel<ops::Attention, Cpu> {
   template <class A>
   static void scores(const Span& span, const A* keys, std::int64_t dim, const A* query, A* score) {
     cpu::small_product(span.keys, tile, dim, keys, dim, 1, query, tile, score, tile, false);
-    for (std::int64_t j = span.first + span.offset + 1; j < span.keys; ++j) {
-      const std::int64_t blind = std::min(j - span.first - span.offset, tile);  // queries before key j
-      std::fill_n(score + j * tile, blind, -std::numeric_limits<A>::infinity());
-    }
-  }
-
-  /// to += from, or to = from if it is fresh. Adds to `from` on the way.
-  template <class T, class A>
-  static void add(A* from, std::int64_t size, bool fresh, T* to) {
-    if (!fresh) {
-      for (std::int64_t d = 0; d < size; ++d) from[d] += static_cast<A>(to[d]);
-    }
-    cpu::convert_range(from, to, size);
+    span.hide_later_keys(Rows<A>{score, span.keys, tile});
   }
 };
 

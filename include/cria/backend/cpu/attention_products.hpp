@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cria/backend/cpu/attention_tile.hpp"
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/core/math.hpp"
@@ -37,15 +38,16 @@ class AttentionProducts {
         for (std::int64_t first = 0; first < q.length; first += tile) {
           for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
             const Span span(q.length, k.length, first);
+            const std::int64_t seen = padded_keys(span.keys);
             const Rows<const T> query = load(q, b, h, first, {query_memory.data(), tile, wide});
-            const Rows<A> score{score_memory.data(), span.keys, tile}, out{out_memory.data(), tile, wide};
-            const Rows<T> probability{probability_memory.data(), span.keys, tile};
-            gemm(plain(keys.slice(0, span.keys)), transposed(query), false, score);
-            hide(span, score);
+            const Rows<A> score{score_memory.data(), seen, tile}, out{out_memory.data(), tile, wide};
+            const Rows<T> probability{probability_memory.data(), seen, tile};
+            gemm(plain(keys.slice(0, seen)), transposed(query), false, score);
+            span.hide_later_keys(score);
             A maximum[tile], sum[tile];
             exponentials(score, scale, maximum, sum);
-            convert_range(score.data, probability.data, span.keys * tile);
-            gemm(transposed(constant(probability)), plain(values.slice(0, span.keys)), false, out);
+            convert_range(score.data, probability.data, seen * tile);
+            gemm(transposed(constant(probability)), plain(values.slice(0, seen)), false, out);
             for (std::int64_t l = 0; l < span.queries; ++l) {
               log_sum[(b * q.heads + h) * q.length + first + l] = maximum[l] + std::log(sum[l]);
               const A inverse = A(1) / sum[l];
@@ -80,21 +82,22 @@ class AttentionProducts {
         for (std::int64_t first = 0; first < q.length; first += tile) {
           for (std::int64_t h = kv * group; h < (kv + 1) * group; ++h) {
             const Span span(q.length, k.length, first);
+            const std::int64_t seen = padded_keys(span.keys);
             const Rows<const T> query = load(q, b, h, first, {query_memory.data(), tile, wide});
             const Rows<const T> dout = load(dy, b, h, first, {dout_memory.data(), tile, wide});
-            const Rows<A> score{score_memory.data(), span.keys, tile};
-            const Rows<A> dscore{dscore_memory.data(), span.keys, tile};
-            const Rows<T> probability{probability_memory.data(), span.keys, tile};
-            const Rows<T> rounded{rounded_memory.data(), span.keys, tile};
+            const Rows<A> score{score_memory.data(), seen, tile};
+            const Rows<A> dscore{dscore_memory.data(), seen, tile};
+            const Rows<T> probability{probability_memory.data(), seen, tile};
+            const Rows<T> rounded{rounded_memory.data(), seen, tile};
             A log_sums[tile] = {}, dot[tile] = {};  // dot: sum(dy y) of each query
             for (std::int64_t l = 0; l < span.queries; ++l) {
               log_sums[l] = log_sum[(b * q.heads + h) * q.length + first + l];
               dot[l] = product_of(dout.row(l), y.at(b, first + l, h), q.dim);
             }
-            gemm(plain(keys.slice(0, span.keys)), transposed(query), false, score);
-            gemm(plain(values.slice(0, span.keys)), transposed(dout), false, dscore);
-            hide(span, score);
-            for (std::int64_t j = 0; j < span.keys; ++j) {
+            gemm(plain(keys.slice(0, seen)), transposed(query), false, score);
+            gemm(plain(values.slice(0, seen)), transposed(dout), false, dscore);
+            span.hide_later_keys(score);
+            for (std::int64_t j = 0; j < seen; ++j) {
               A *s = score.row(j), *ds = dscore.row(j);
 #pragma omp simd
               for (std::int64_t l = 0; l < tile; ++l) {
@@ -102,19 +105,19 @@ class AttentionProducts {
                 ds[l] = s[l] * (ds[l] - dot[l]) * scale;
               }
             }
-            convert_range(score.data, probability.data, span.keys * tile);
-            convert_range(dscore.data, rounded.data, span.keys * tile);
-            gemm(plain(constant(probability)), plain(dout), true, dvalues.slice(0, span.keys));
-            gemm(plain(constant(rounded)), plain(query), true, dkeys.slice(0, span.keys));
+            convert_range(score.data, probability.data, seen * tile);
+            convert_range(dscore.data, rounded.data, seen * tile);
+            gemm(plain(constant(probability)), plain(dout), true, dvalues.slice(0, seen));
+            gemm(plain(constant(rounded)), plain(query), true, dkeys.slice(0, seen));
             if (dq) {
               const Rows<A> dquery{dquery_memory.data(), tile, wide};
-              gemm(transposed(constant(rounded)), plain(keys.slice(0, span.keys)), false, dquery);
-              add(dquery.slice(0, span.queries), dq, b, h, first);
+              gemm(transposed(constant(rounded)), plain(keys.slice(0, seen)), false, dquery);
+              add_to_head(dquery.slice(0, span.queries), dq, b, h, first);
             }
           }
         }
-        if (dk) add(dkeys.slice(0, k.length), dk, b, kv, 0);
-        if (dv) add(dvalues.slice(0, k.length), dv, b, kv, 0);
+        if (dk) add_to_head(dkeys.slice(0, k.length), dk, b, kv, 0);
+        if (dv) add_to_head(dvalues.slice(0, k.length), dv, b, kv, 0);
       }
     });
   }
@@ -135,18 +138,7 @@ class AttentionProducts {
                     tile * std::max<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(tiles)) / 8, 1));
   }
 
-  /// Queries [first, first + queries) and how many keys the last of them sees, padded.
-  struct Span {
-    std::int64_t first;
-    std::int64_t queries;
-    std::int64_t offset;  // position of query 0 among the keys
-    std::int64_t keys;
-    Span(std::int64_t length, std::int64_t key_length, std::int64_t first_query)
-        : first(first_query),
-          queries(std::min(tile, length - first_query)),
-          offset(key_length - length),
-          keys(padded_keys(offset + first_query + queries)) {}
-  };
+  using Span = AttentionTile<tile>;
 
   static Rows<const T> constant(Rows<T> matrix) {
     return matrix;
@@ -162,15 +154,6 @@ class AttentionProducts {
     }
     std::fill_n(to.row(rows), (to.rows - rows) * to.cols, T{});
     return to;
-  }
-
-  /// Makes the scores of keys that come after the query minus infinity. Queries below the last one see all of
-  /// them, and nobody reads what comes of it.
-  static void hide(const Span& span, Rows<A> score) {
-    for (std::int64_t j = span.offset + span.first + 1; j < span.keys; ++j) {
-      const std::int64_t blind = std::min(j - span.offset - span.first, tile);  // queries before key j
-      std::fill_n(score.row(j), blind, -std::numeric_limits<A>::infinity());
-    }
   }
 
   /// score = exp(scale score - maximum), and the sums of these over the keys.
@@ -199,19 +182,6 @@ class AttentionProducts {
     A sum = 0;
     for (std::int64_t d = 0; d < size; ++d) sum += static_cast<A>(a[d]) * static_cast<A>(b[d]);
     return sum;
-  }
-
-  /// Adds rows to the positions from `first` of one head, or overwrites these if they are fresh.
-  static void add(Rows<A> rows, const Gradient<Heads<T>>& to, std::int64_t b, std::int64_t h,
-                  std::int64_t first) {
-    for (std::int64_t t = 0; t < rows.rows; ++t) {
-      A* row = rows.row(t);
-      T* sum = to.at(b, first + t, h);
-      if (!to.fresh) {
-        for (std::int64_t d = 0; d < to.dim; ++d) row[d] += static_cast<A>(sum[d]);
-      }
-      convert_range(row, sum, to.dim);
-    }
   }
 };
 

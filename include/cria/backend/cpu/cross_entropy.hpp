@@ -127,7 +127,7 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
       const Rows<A> logits{logits_memory.data(), rows, vocabulary};
       Rows<T> dlogits{dlogits_memory.data(), rows, vocabulary};
       if constexpr (in_place) dlogits.data = logits.data;
-      cpu::gemm(cpu::plain(x.slice(first, rows)), cpu::transposed(weight), false, logits);
+      cpu::gemm(plain(x.slice(first, rows)), transposed(weight), false, logits);
       cpu::parallel_for(rows, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           const std::int32_t target = targets[first + i];
@@ -155,9 +155,9 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
         }
       });
       const Rows<const T> gradient = dlogits;
-      if (dx) cpu::gemm(cpu::plain(gradient), cpu::plain(weight), false, dx.slice(first, rows));
+      if (dx) cpu::gemm(plain(gradient), plain(weight), false, dx.slice(first, rows));
       if (dweight) {
-        cpu::gemm(cpu::transposed(gradient), cpu::plain(x.slice(first, rows)), first > 0, dweight);
+        cpu::gemm(transposed(gradient), plain(x.slice(first, rows)), first > 0, dweight);
       }
     }
     A sum = 0;

@@ -3,7 +3,7 @@
 
 #include <Eigen/Core>
 
-#include "cria/backend/cpu/operand.hpp"
+#include "cria/core/operand.hpp"
 
 namespace cria::cpu::eigen {
 

@@ -15,9 +15,9 @@
 #include <unordered_map>
 
 #include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/operand.hpp"
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/dtype.hpp"
+#include "cria/core/operand.hpp"
 
 namespace cria::cpu::onednn {
 

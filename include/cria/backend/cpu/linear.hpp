@@ -9,14 +9,14 @@ template <>
 struct kernel<ops::Linear, Cpu> {
   template <class T>
   static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
-    cpu::gemm(cpu::plain(x), cpu::transposed(weight), false, y);
+    cpu::gemm(plain(x), transposed(weight), false, y);
   }
 
   template <class T, class A>
   static void backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
                        Gradient<Rows<A>> dweight) {
-    if (dx) cpu::gemm(cpu::plain(dy), cpu::plain(weight), !dx.fresh, Rows<T>(dx));
-    if (dweight) cpu::gemm(cpu::transposed(dy), cpu::plain(x), !dweight.fresh, Rows<A>(dweight));
+    if (dx) cpu::gemm(plain(dy), plain(weight), !dx.fresh, Rows<T>(dx));
+    if (dweight) cpu::gemm(transposed(dy), plain(x), !dweight.fresh, Rows<A>(dweight));
   }
 };
 

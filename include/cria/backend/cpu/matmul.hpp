@@ -10,7 +10,7 @@ struct kernel<ops::MatMul, Cpu> {
   template <class T>
   static void forward(Planes<const T> a, Planes<const T> b, Planes<T> y) {
     for (std::int64_t i = 0; i < y.outer; ++i) {
-      cpu::gemm(cpu::plain(a.plane(i)), cpu::plain(b.plane(i)), false, y.plane(i));
+      cpu::gemm(plain(a.plane(i)), plain(b.plane(i)), false, y.plane(i));
     }
   }
 
@@ -18,8 +18,8 @@ struct kernel<ops::MatMul, Cpu> {
   static void backward(Planes<const T> dy, Planes<const T> a, Planes<const T> b, Gradient<Planes<T>> da,
                        Gradient<Planes<T>> db) {
     for (std::int64_t i = 0; i < dy.outer; ++i) {
-      if (da) cpu::gemm(cpu::plain(dy.plane(i)), cpu::transposed(b.plane(i)), !da.fresh, da.plane(i));
-      if (db) cpu::gemm(cpu::transposed(a.plane(i)), cpu::plain(dy.plane(i)), !db.fresh, db.plane(i));
+      if (da) cpu::gemm(plain(dy.plane(i)), transposed(b.plane(i)), !da.fresh, da.plane(i));
+      if (db) cpu::gemm(transposed(a.plane(i)), plain(dy.plane(i)), !db.fresh, db.plane(i));
     }
   }
 };

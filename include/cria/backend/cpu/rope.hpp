@@ -1,39 +1,9 @@
 #pragma once
 
-#include <cmath>
-#include <vector>
-
 #include "cria/backend/cpu/map.hpp"
 #include "cria/ops/rope.hpp"
 
 namespace cria {
-
-namespace cpu {
-
-/// cos and sin of position * theta^(-2 d / dim), [positions, dim / 2] each; grown when a later position is
-/// asked for. A is float or double.
-template <class A>
-struct RotationTable {
-  std::int64_t dim = 0;
-  float theta = 0;
-  std::vector<A> cosine, sine;
-
-  void cover(std::int64_t positions, std::int64_t new_dim, float new_theta) {
-    if (dim != new_dim || theta != new_theta) *this = {new_dim, new_theta, {}, {}};
-    const std::int64_t half = dim / 2;
-    const auto size = static_cast<std::size_t>(positions * half);
-    for (std::size_t i = cosine.size(); i < size; ++i) {
-      const auto position = static_cast<double>(static_cast<std::int64_t>(i) / half);
-      const auto d = static_cast<double>(static_cast<std::int64_t>(i) % half);
-      const double angle =
-          position * std::pow(static_cast<double>(theta), -2.0 * d / static_cast<double>(dim));
-      cosine.push_back(static_cast<A>(std::cos(angle)));
-      sine.push_back(static_cast<A>(std::sin(angle)));
-    }
-  }
-};
-
-}  // namespace cpu
 
 template <>
 struct kernel<ops::Rope, Cpu> {
@@ -51,9 +21,9 @@ struct kernel<ops::Rope, Cpu> {
   /// y += x, rotated forwards (direction 1) or backwards (-1).
   template <class T, class A>
   static void rotate(Heads<const T> x, std::int64_t start, float theta, A direction, Gradient<Heads<T>> y) {
-    static thread_local cpu::RotationTable<A> cache;
+    static thread_local detail::RotationTable<A> cache;
     cache.cover(start + x.length, x.dim, theta);
-    const cpu::RotationTable<A>& table = cache;  // of this thread, whichever thread the loop below runs on
+    const detail::RotationTable<A>& table = cache;  // of this thread, whichever thread the loop below runs on
     const std::int64_t half = x.dim / 2, row = x.heads * x.dim;
     cpu::parallel_for(x.batch * x.length, 64, [=, &table](std::int64_t begin, std::int64_t end) {
       const cpu::Wide<T> wide_x(row), wide_y(row), before(row);

@@ -12,7 +12,7 @@
 #include <string>
 #include <type_traits>
 
-#include "cria/backend/cuda/allocator.hpp"
+#include "cria/backend/cuda/cuda.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/backend/cuda/mma.cuh"
 #include "cria/backend/cuda/pack.cuh"

@@ -14,13 +14,11 @@
 #include <string>
 #include <type_traits>
 
-#include "cria/backend/cpu/operand.hpp"
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/core/dtype.hpp"
+#include "cria/core/operand.hpp"
 
 namespace cria::cuda {
-
-using cpu::Operand, cpu::plain, cpu::transposed;
 
 inline void check(const char* call, cublasStatus_t status, Place place = {}) {
   if (status == CUBLAS_STATUS_SUCCESS) return;

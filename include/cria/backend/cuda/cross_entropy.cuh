@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(block_size)
     for (int k = 0; k < Size; ++k) {
       A value = scale * math::exp_up_to_88(static_cast<A>(wide(x.at[k])) - log_sum[i]);
       if (j + k == target) value -= scale;
-      to.at[k] = static_cast<T>(dlogits.fresh ? value : wide(to.at[k]) + value);
+      to.at[k] = summed(to.at[k], dlogits.fresh, value);
     }
     store(dlogits.row(i) + j, to);
   }
@@ -188,15 +188,15 @@ struct kernel<ops::LinearCrossEntropy, Cuda> {
         dlogits = {dlogits_memory.data(), rows, vocabulary};
         if constexpr (in_place) dlogits.data = logits.data;
       }
-      cuda::gemm(cuda::plain(x.slice(first, rows)), cuda::transposed(weight), false, logits);
+      cuda::gemm(plain(x.slice(first, rows)), transposed(weight), false, logits);
       const bool packs = vocabulary % width == 0 && cuda::packs_fit<width>(logits.data, dlogits.data);
       cuda::launch(
           packs ? cuda::softmax_gradient_kernel<width, T, A> : cuda::softmax_gradient_kernel<1, T, A>, rows,
           cuda::block_size, 0, logits, targets.data + first, ignore, losses.data() + first, dlogits);
       const Rows<const T> gradient = dlogits;
-      if (dx) cuda::gemm(cuda::plain(gradient), cuda::plain(weight), false, dx.slice(first, rows));
+      if (dx) cuda::gemm(plain(gradient), plain(weight), false, dx.slice(first, rows));
       if (dweight) {
-        cuda::gemm(cuda::transposed(gradient), cuda::plain(x.slice(first, rows)), first > 0, dweight);
+        cuda::gemm(transposed(gradient), plain(x.slice(first, rows)), first > 0, dweight);
       }
     }
     cuda::launch(cuda::mean_loss_kernel<A>, 1, 1024, 0, losses.vec(), count.data(), loss.data,

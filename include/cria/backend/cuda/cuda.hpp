@@ -45,4 +45,10 @@ struct Cuda {
   }
 };
 
+namespace cuda {
+/// Working memory for kernels that are launched while it lives.
+template <class T>
+using Scratch = ScratchMemory<T, Cuda>;
+}  // namespace cuda
+
 }  // namespace cria

@@ -25,16 +25,14 @@ __global__ void __launch_bounds__(block_size)
       if (accumulate) to = load<Size>(y + 4 * block);
 #pragma unroll
       for (int i = 0; i < Size; ++i) {
-        const A value = masked(i, from.at[i]);
-        to.at[i] = static_cast<T>(accumulate ? wide(to.at[i]) + value : value);
+        to.at[i] = summed(to.at[i], !accumulate, masked(i, from.at[i]));
       }
       store(y + 4 * block, to);
       continue;
     }
     for (int i = 0; i < 4 && 4 * block + i < x.size; ++i) {
       T& to = y[4 * block + i];
-      const A value = masked(i, x[4 * block + i]);
-      to = static_cast<T>(accumulate ? wide(to) + value : value);
+      to = summed(to, !accumulate, masked(i, x[4 * block + i]));
     }
   }
 }

@@ -36,25 +36,18 @@ __device__ __forceinline__ void binary_backward_pack(F f, const T* dy, const T* 
   ops::Pair<A> derivatives[Size];
 #pragma unroll
   for (int k = 0; k < Size; ++k) derivatives[k] = f.df(wide(left.at[k]), wide(right.at[k]));
-  Pack<T, Size> sum;
-  if (da) {
-    if (!da.fresh) sum = load<Size>(da.data + i);
+  const auto add = [&](const Gradient<Vec<T>>& gradient, A ops::Pair<A>::*derivative) {
+    if (!gradient) return;
+    Pack<T, Size> sum;
+    if (!gradient.fresh) sum = load<Size>(gradient.data + i);
 #pragma unroll
     for (int k = 0; k < Size; ++k) {
-      const A value = wide(d.at[k]) * derivatives[k].a;
-      sum.at[k] = static_cast<T>(da.fresh ? value : wide(sum.at[k]) + value);
+      sum.at[k] = summed(sum.at[k], gradient.fresh, wide(d.at[k]) * (derivatives[k].*derivative));
     }
-    store(da.data + i, sum);
-  }
-  if (db) {
-    if (!db.fresh) sum = load<Size>(db.data + i);
-#pragma unroll
-    for (int k = 0; k < Size; ++k) {
-      const A value = wide(d.at[k]) * derivatives[k].b;
-      sum.at[k] = static_cast<T>(db.fresh ? value : wide(sum.at[k]) + value);
-    }
-    store(db.data + i, sum);
-  }
+    store(gradient.data + i, sum);
+  };
+  add(da, &ops::Pair<A>::a);
+  add(db, &ops::Pair<A>::b);
 }
 
 template <int Size, class T, class F>

@@ -9,14 +9,14 @@ template <>
 struct kernel<ops::Linear, Cuda> {
   template <class T>
   static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
-    cuda::gemm(cuda::plain(x), cuda::transposed(weight), false, y);
+    cuda::gemm(plain(x), transposed(weight), false, y);
   }
 
   template <class T, class A>
   static void backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
                        Gradient<Rows<A>> dweight) {
-    if (dx) cuda::gemm(cuda::plain(dy), cuda::plain(weight), !dx.fresh, Rows<T>(dx));
-    if (dweight) cuda::gemm(cuda::transposed(dy), cuda::plain(x), !dweight.fresh, Rows<A>(dweight));
+    if (dx) cuda::gemm(plain(dy), plain(weight), !dx.fresh, Rows<T>(dx));
+    if (dweight) cuda::gemm(transposed(dy), plain(x), !dweight.fresh, Rows<A>(dweight));
   }
 };
 

@@ -12,13 +12,11 @@ namespace detail {
 
 template <int Size, class T, class F, class... X>
 __device__ __forceinline__ void map_pack(bool accumulate, T* y, F f, const Pack<X, Size>&... x) {
-  using A = acc_t<T>;
   Pack<T, Size> result;
   if (accumulate) result = load<Size>(y);
 #pragma unroll
   for (int i = 0; i < Size; ++i) {
-    const A value = f(wide(x.at[i])...);
-    result.at[i] = static_cast<T>(accumulate ? wide(result.at[i]) + value : value);
+    result.at[i] = summed(result.at[i], !accumulate, f(wide(x.at[i])...));
   }
   store(y, result);
 }

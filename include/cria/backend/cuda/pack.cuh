@@ -55,4 +55,10 @@ __device__ __forceinline__ acc_t<std::remove_const_t<T>> wide(T value) {
   return static_cast<acc_t<std::remove_const_t<T>>>(value);
 }
 
+/// What an element of a gradient becomes: `value`, added to what is there unless that is fresh.
+template <class T>
+__device__ __forceinline__ T summed(const T& there, bool fresh, acc_t<T> value) {
+  return static_cast<T>(fresh ? value : wide(there) + value);
+}
+
 }  // namespace cria::cuda

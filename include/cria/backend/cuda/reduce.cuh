@@ -13,7 +13,7 @@ __global__ void __launch_bounds__(block_size) spread_kernel(const A* dy, Gradien
   const std::int64_t size = dx.outer * dx.middle * dx.inner;
   for (std::int64_t i = first_item(); i < size; i += item_stride()) {
     const A d = dy[i / (dx.middle * dx.inner) * dx.inner + i % dx.inner];
-    dx.data[i] = static_cast<T>(dx.fresh ? d : static_cast<A>(wide(dx.data[i])) + d);
+    dx.data[i] = summed(dx.data[i], dx.fresh, d);
   }
 }
 

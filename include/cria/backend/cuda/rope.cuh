@@ -4,7 +4,6 @@
 #include <mutex>
 #include <utility>
 
-#include "cria/backend/cpu/rope.hpp"
 #include "cria/backend/cuda/map.cuh"
 #include "cria/ops/rope.hpp"
 
@@ -12,7 +11,7 @@ namespace cria {
 
 namespace cuda {
 
-/// cos and sin of the CPU's table in device memory, [positions, dim / 2] each.
+/// cos and sin of the host's table in device memory, [positions, dim / 2] each.
 template <class A>
 class DeviceRotationTable {
  public:
@@ -45,7 +44,7 @@ class DeviceRotationTable {
     return static_cast<const A*>(memory);
   }
 
-  cpu::RotationTable<A> host_;
+  cria::detail::RotationTable<A> host_;
   View view_{};
   std::int64_t positions_ = 0;
 };
@@ -73,8 +72,8 @@ __global__ void __launch_bounds__(block_size)
     for (int k = 0; k < Size; ++k) {
       const A c = cosine[k], s = sine[k] * direction, left = wide(a.at[k]), right = wide(b.at[k]);
       const A low = left * c - right * s, high = right * c + left * s;
-      first.at[k] = static_cast<T>(y.fresh ? low : wide(first.at[k]) + low);
-      second.at[k] = static_cast<T>(y.fresh ? high : wide(second.at[k]) + high);
+      first.at[k] = summed(first.at[k], y.fresh, low);
+      second.at[k] = summed(second.at[k], y.fresh, high);
     }
     store(y.data + at, first);
     store(y.data + at + half, second);

@@ -1,0 +1,149 @@
+#pragma once
+/// The memory of every backend: a caching allocator, because the system's allocation takes long.
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "cria/core/view.hpp"
+
+namespace cria {
+
+/// Keeps freed blocks for the next request of the same size, so that a training step in its steady state asks
+/// the system for nothing. Thread-safe. Memory says where blocks come from:
+///   allocate(size)                   null if there is not so much
+///   deallocate(block, size)          must not throw
+///   out_of_memory(size, in_use)      throws
+///   queue()                          where the calling thread's work waits, or null: a block is only handed
+///   to work
+///                                    of the queue that freed it, which ends what used the block before
+///   smallest_block                   bytes
+template <class Memory>
+class CachingAllocator {
+ public:
+  struct Statistics {
+    std::size_t in_use = 0;              // bytes handed out
+    std::size_t peak_in_use = 0;         // the most of them at any moment
+    std::size_t cached = 0;              // bytes kept for later
+    std::size_t system_allocations = 0;  // requests that reached the system
+  };
+
+  /// While this is on, every request goes to the system with exactly its size, so that tools see what is used
+  /// too late or too far.
+  void set_pass_through(bool on) {
+    const std::lock_guard lock(mutex_);
+    pass_through_ = on;
+  }
+  bool pass_through() const {
+    const std::lock_guard lock(mutex_);
+    return pass_through_;
+  }
+
+  /// Throws what Memory::out_of_memory does if there is not enough, also after the cached blocks were given
+  /// back.
+  void* allocate(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t size = pass_through_ ? exact_size(bytes) : block_size(bytes);
+    void* block = pass_through_ ? nullptr : take_cached(size);
+    if (!block) block = system_allocate(size);
+    if (pass_through_) passed_through_.insert(block);
+    statistics_.in_use += size;
+    statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
+    return block;
+  }
+
+  void deallocate(void* block, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (passed_through_.erase(block) > 0) {
+      statistics_.in_use -= exact_size(bytes);
+      Memory::deallocate(block, exact_size(bytes));
+      return;
+    }
+    const std::size_t size = block_size(bytes);
+    free_[{Memory::queue(), size}].push_back(block);
+    statistics_.in_use -= size;
+    statistics_.cached += size;
+  }
+
+  /// Gives all cached blocks back to the system.
+  void release_cached() {
+    const std::lock_guard lock(mutex_);
+    release_all();
+  }
+
+  Statistics statistics() const {
+    const std::lock_guard lock(mutex_);
+    return statistics_;
+  }
+
+ private:
+  void* take_cached(std::size_t size) {
+    const auto found = free_.find({Memory::queue(), size});
+    if (found == free_.end() || found->second.empty()) return nullptr;
+    void* block = found->second.back();
+    found->second.pop_back();
+    statistics_.cached -= size;
+    return block;
+  }
+
+  void* system_allocate(std::size_t size) {
+    void* block = Memory::allocate(size);
+    if (!block && statistics_.cached > 0) {
+      release_all();
+      block = Memory::allocate(size);
+    }
+    if (!block) Memory::out_of_memory(size, statistics_.in_use);
+    ++statistics_.system_allocations;
+    return block;
+  }
+
+  void release_all() {
+    for (auto& [key, blocks] : free_) {
+      for (void* block : blocks) Memory::deallocate(block, key.second);
+    }
+    free_.clear();
+    statistics_.cached = 0;
+  }
+
+  static std::size_t exact_size(std::size_t bytes) { return std::max<std::size_t>(bytes, 1); }
+
+  /// Rounds up to one of eight steps between powers of two, so that similar sizes share blocks.
+  static std::size_t block_size(std::size_t bytes) {
+    const std::size_t step = std::max<std::size_t>(Memory::smallest_block, std::bit_floor(bytes | 1) / 8);
+    return (exact_size(bytes) + step - 1) / step * step;
+  }
+
+  mutable std::mutex mutex_;
+  std::map<std::pair<const void*, std::size_t>, std::vector<void*>> free_;
+  std::unordered_set<void*> passed_through_;
+  bool pass_through_ = false;
+  Statistics statistics_;
+};
+
+/// `size` uninitialised elements of a backend's memory for a kernel to work in.
+template <class T, class B>
+class ScratchMemory {
+ public:
+  explicit ScratchMemory(std::int64_t size) : size_(size), data_(static_cast<T*>(B::allocate(bytes()))) {}
+  ~ScratchMemory() { B::deallocate(data_, bytes()); }
+  ScratchMemory(const ScratchMemory&) = delete;
+  ScratchMemory& operator=(const ScratchMemory&) = delete;
+
+  T* data() const { return data_; }
+  T& operator[](std::int64_t i) const { return data_[i]; }
+  Vec<T> vec() const { return {data_, size_}; }
+
+ private:
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
+
+  std::int64_t size_;
+  T* data_;
+};
+
+}  // namespace cria

@@ -54,11 +54,8 @@ void TrainOptions::resolve() {
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
-#ifdef CRIA_CUDA
-  require(device == "cpu" || device == "cuda", "device", device, "this program was compiled for: cpu, cuda");
-#else
-  require(device == "cpu", "device", device, "this program was compiled for: cpu");
-#endif
+  require(device == "cpu" || (with_cuda && device == "cuda"), "device", device,
+          std::string("this program was compiled for: ") + devices);
   at_least("eval_interval", eval_interval, 1);
   at_least("log_interval", log_interval, 1);
   at_least("eval_iters", eval_iters, 1);

@@ -9,6 +9,15 @@
 
 namespace pretrain {
 
+/// What the program was compiled for.
+#ifdef CRIA_CUDA
+inline constexpr bool with_cuda = true;
+inline constexpr const char* devices = "cpu, cuda";
+#else
+inline constexpr bool with_cuda = false;
+inline constexpr const char* devices = "cpu";
+#endif
+
 struct TrainOptions {
   // Input and output
   std::string data_dir = "data";
@@ -104,7 +113,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");
   visit("min_lr", options.min_lr, "lowest learning rate after the warm-up");
-  visit("device", options.device, "cpu");
+  visit("device", options.device, devices);
   visit("dtype", options.dtype, "float32, bfloat16 or float16");
   visit("seed", options.seed, "of the weights, the data's order and dropout");
   visit("threads", options.threads, "threads to train on; 0: one per processor core");

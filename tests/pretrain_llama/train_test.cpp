@@ -14,23 +14,12 @@ namespace {
 using namespace cria;
 using test::small_data, test::small_training, test::TemporaryDirectory;
 
-/// The lines of metrics.jsonl that hold a training iteration.
-std::vector<nlohmann::json> iterations(const std::string& out_dir) {
-  std::vector<nlohmann::json> lines;
-  std::ifstream file(out_dir + "/metrics.jsonl");
-  for (std::string line; std::getline(file, line);) {
-    auto json = nlohmann::json::parse(line);
-    if (json.contains("loss")) lines.push_back(json);
-  }
-  return lines;
-}
-
 std::vector<nlohmann::json> losses_of(const std::vector<std::string>& more) {
   const TemporaryDirectory folder;
   const auto outcome = test::run(small_training(small_data().data_dir(), folder / "out", more));
   BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
   std::vector<nlohmann::json> losses;
-  for (const auto& line : iterations(folder / "out")) losses.push_back(line["loss"]);
+  for (const auto& line : test::metrics(folder / "out", "loss")) losses.push_back(line["loss"]);
   return losses;
 }
 
@@ -58,8 +47,8 @@ BOOST_AUTO_TEST_CASE(the_log_is_the_references) {
     ++it;
   }
   BOOST_TEST(it == 11u);  // max_iters + 1
-  BOOST_TEST(iterations(folder / "out").size() == 11u);
-  const auto first = iterations(folder / "out").front();
+  BOOST_TEST(test::metrics(folder / "out", "loss").size() == 11u);
+  const auto first = test::metrics(folder / "out", "loss").front();
   BOOST_TEST(std::abs(first["loss"].get<double>() - std::log(300.0)) < 0.1);
   BOOST_TEST(first["lr"] == 0.0);
   BOOST_TEST(first["loss_scale"] == 1.0);
@@ -111,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_float16_run_logs_its_loss_scale) {
   const auto outcome = test::run(
       small_training(small_data().data_dir(), folder / "out", {"--dtype=float16", "--max_iters=3"}));
   BOOST_TEST(outcome.exit_code == 0);
-  BOOST_TEST(iterations(folder / "out")[0]["loss_scale"] == 65536.0);
+  BOOST_TEST(test::metrics(folder / "out", "loss")[0]["loss_scale"] == 65536.0);
 }
 
 BOOST_AUTO_TEST_CASE(generation_prints_the_text_alone_and_repeats_it_for_a_seed) {

@@ -2,7 +2,9 @@
 /// A training run of the program that takes moments: a text, its tokens and a very small model.
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cria/core/random.hpp"
@@ -76,6 +78,18 @@ inline std::vector<std::string> small_training(const std::string& data_dir, cons
                                      "--peak_flops=1e12"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
+}
+
+/// The lines of the metrics.jsonl in `out_dir` that have `key`: "loss" those of iterations, "val_loss" those
+/// of evaluations.
+inline std::vector<nlohmann::json> metrics(const std::string& out_dir, const char* key) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream file(out_dir + "/metrics.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    auto json = nlohmann::json::parse(line);
+    if (json.contains(key)) lines.push_back(std::move(json));
+  }
+  return lines;
 }
 
 }  // namespace cria::test

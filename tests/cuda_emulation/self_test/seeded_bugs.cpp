@@ -41,8 +41,7 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-// ---- the sum of a block, with its ways to go wrong
-// -----------------------------------------------------------------
+// ---- the sum of a block, with its ways to go wrong --------------------------------------------------
 
 enum class Sum {
   correct,
@@ -98,8 +97,7 @@ void sum() {
   expect(y.values()[1], want);
 }
 
-// ---- tiles that are overwritten
-// -------------------------------------------------------------------------------------
+// ---- tiles that are overwritten ---------------------------------------------------------------------
 
 // Every thread sums all elements of each tile, which another thread loaded.
 template <bool bug>
@@ -141,8 +139,27 @@ void missing_syncwarp() {
   for (const float got : y.values()) expect(got, 1);
 }
 
-// ---- barriers and masks
-// ---------------------------------------------------------------------------------------------
+// All lanes read a value, which one of them then replaces.
+template <bool bug>
+__global__ void replace_after_reads(float* y) {
+  auto* values = static_cast<float*>(cuda_emulation::dynamic_shared_memory());
+  if (threadIdx.x == 0) *values = 1;
+  __syncwarp();
+  const float first = *values;
+  if constexpr (!bug) __syncwarp();
+  if (threadIdx.x == 0) *values = *values + 1;
+  __syncwarp();
+  y[threadIdx.x] = first + *values;
+}
+
+template <bool bug>
+void overwritten_after_reads() {
+  const DeviceArray<float> y(32);
+  run(replace_after_reads<bug>, 1, 32, sizeof(float), y.data());
+  for (const float got : y.values()) expect(got, 3);
+}
+
+// ---- barriers and masks -----------------------------------------------------------------------------
 
 template <bool bug>
 __global__ void count_barriers(float* y) {
@@ -198,8 +215,7 @@ void partial_warp() {
   expect(y.values()[0], 32);
 }
 
-// ---- accesses out of bounds
-// -----------------------------------------------------------------------------------------
+// ---- accesses out of bounds -------------------------------------------------------------------------
 
 enum class Bounds { correct, read, read_times_zero, write };
 
@@ -272,8 +288,7 @@ void local_array_overrun() {
   expect(y.values()[0], 28);
 }
 
-// ---- between blocks
-// -------------------------------------------------------------------------------------------------
+// ---- between blocks ---------------------------------------------------------------------------------
 
 template <bool bug>
 __global__ void sum_over_blocks(float* sums) {
@@ -312,8 +327,7 @@ void missing_fence() {
   expect(y.values()[0], 28);
 }
 
-// ---- memory of the wrong kind or state
-// ------------------------------------------------------------------------------
+// ---- memory of the wrong kind or state --------------------------------------------------------------
 
 __global__ void copy(const float* x, float* y) {
   y[threadIdx.x] = x[threadIdx.x];
@@ -353,8 +367,7 @@ void use_after_free() {
   expect(y.values()[0], 0);
 }
 
-// ---- launches and libraries
-// -----------------------------------------------------------------------------------------
+// ---- launches and libraries -------------------------------------------------------------------------
 
 template <bool bug>
 void shared_memory_not_asked_for() {
@@ -417,6 +430,7 @@ const Case kCases[] = {
     {"forgotten_offset", sum<Sum::forgotten_offset>, sum<Sum::correct>},
     {"overwritten_tile", overwritten_tile<true>, overwritten_tile<false>},
     {"missing_syncwarp", missing_syncwarp<true>, missing_syncwarp<false>},
+    {"overwritten_after_reads", overwritten_after_reads<true>, overwritten_after_reads<false>},
     {"trip_counts_differ", trip_counts_differ<true>, trip_counts_differ<false>},
     {"full_mask_in_branch", full_mask_in_branch<true>, full_mask_in_branch<false>},
     {"deadlock", deadlock<true>, deadlock<false>},

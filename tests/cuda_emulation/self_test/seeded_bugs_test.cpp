@@ -52,6 +52,7 @@ const Row kRows[] = {
     {"overwritten_tile", nullptr, nullptr, "shared memory race (write after read)"},
     {"overwritten_tile", kWrong, kWrong, "shared memory race (", "random:1"},
     {"missing_syncwarp", kWrong, kWrong, "shared memory"},
+    {"overwritten_after_reads", nullptr, nullptr, "shared memory race (write after read)"},
     {"barrier_in_one_warp", "__syncthreads", "__syncthreads", "__syncthreads"},
     {"barrier_on_other_line", kDivergent, kDivergent, kDivergent},
     {"early_return", "a thread exits while", "a thread exits while", "a thread exits while"},

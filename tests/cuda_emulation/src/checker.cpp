@@ -17,7 +17,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -49,7 +48,10 @@ struct Cell {
   Moment write, read;
   // One bit for each of the two bytes.
   std::uint8_t allocated : 2, initialized : 2, written : 2, was_read : 2;
-  std::uint8_t atomic : 1, several_readers : 1;
+  std::uint8_t atomic : 1;  // the last write
+  // Besides the last reader: did another lane of its warp read since the last __syncwarp, another warp of its
+  // block since the last __syncthreads, another block of the grid?
+  std::uint8_t lanes_read : 1, warps_read : 1, blocks_read : 1;
 };
 static_assert(sizeof(Cell) == 30);
 
@@ -169,31 +171,23 @@ class Checker final : public Observer {
 
   // ---- accesses
 
-  void check(const Access& access) {
-    Scheduler* const scheduler = Scheduler::running;
-    if (scheduler && !scheduler->in_thread()) return;
-    std::optional<Scheduler::Aside> aside;
-    if (scheduler) aside.emplace(*scheduler);
-    if (device_.contains(access.address)) {
-      if (scheduler)
-        check_device(*scheduler, access);
-      else
-        say(access, access.write ? "HOST code writes device memory" : "HOST code reads device memory");
-      return;
-    }
-    if (!scheduler) return;
-    const Fiber& fiber = scheduler->current();
-    if (access.address - reinterpret_cast<std::uintptr_t>(fiber.stack) < fiber.stack_size) return;
+  void check_host(const Access& access) {
+    if (device_.contains(access.address))
+      say(access, access.write ? "HOST code writes device memory" : "HOST code reads device memory");
+  }
+
+  void check_kernel(const Scheduler& scheduler, const Access& access) {
+    if (device_.contains(access.address)) return check_device(scheduler, access);
     if (shared_->dynamic.contains(access.address)) {
-      if (access.address + access.size > shared_->dynamic.begin + scheduler->grid().shared_memory)
+      if (access.address + access.size > shared_->dynamic.begin + scheduler.grid().shared_memory)
         return say(access, "access behind the dynamic shared memory");
-      return check_cells<true>(*scheduler, shared_->dynamic, access);
+      return check_cells<true>(scheduler, shared_->dynamic, access);
     }
     if (shared_->fixed.contains(access.address)) {
-      if (!is_builtin(access.address)) check_cells<true>(*scheduler, shared_->fixed, access);
+      if (!is_builtin(access.address)) check_cells<true>(scheduler, shared_->fixed, access);
       return;
     }
-    const Kernel& kernel = scheduler->grid().kernel;
+    const Kernel& kernel = scheduler.grid().kernel;
     if (access.address - reinterpret_cast<std::uintptr_t>(kernel.arguments.get()) < kernel.arguments_size)
       return;
     const bool constant = access.address >= reinterpret_cast<std::uintptr_t>(&__executable_start) &&
@@ -211,6 +205,11 @@ class Checker final : public Observer {
   template <class Visit>
   static void for_each_cell(const Range& range, std::uintptr_t address, std::size_t size, Visit visit) {
     const std::uintptr_t begin = address - range.begin, end = begin + size;
+    if ((begin | size) % kCellBytes == 0) {
+      Cell* const cells = range.cells + begin / kCellBytes;
+      for (std::size_t i = 0; i < size / kCellBytes; ++i) visit(cells[i], 3u);
+      return;
+    }
     for (std::uintptr_t i = begin / kCellBytes; i * kCellBytes < end; ++i) {
       const unsigned first = i * kCellBytes < begin ? 2 : 3, last = (i + 1) * kCellBytes > end ? 1 : 3;
       visit(range.cells[i], first & last);
@@ -286,7 +285,7 @@ class Checker final : public Observer {
 
   template <bool shared>
   void check_cells(const Scheduler& scheduler, const Range& range, const Access& access) {
-    count_line(scheduler, access, shared);
+    if (line_counting_enabled) count_line(scheduler, access, shared);
     const Moment now{grid_, static_cast<std::uint32_t>(shared ? scheduler.blocks_run() : scheduler.block()),
                      static_cast<std::uint16_t>(scheduler.thread()),
                      static_cast<std::uint16_t>(scheduler.block_epoch()),
@@ -315,14 +314,31 @@ class Checker final : public Observer {
     if (access.atomic) return;
     if (!shared && cell.read.grid != now.grid && cell.write.grid != now.grid)
       counters_->bytes_read += static_cast<unsigned>(std::popcount(mask));
-    const bool earlier_reader = cell.read.grid == now.grid && cell.read.thread != now.thread &&
-                                (cell.read.block != now.block || cell.read.block_epoch == now.block_epoch);
-    const bool same_interval = cell.read.grid == now.grid && cell.read.block == now.block &&
-                               cell.read.block_epoch == now.block_epoch;
-    cell.several_readers =
-        (same_interval && cell.several_readers) || (earlier_reader && !ordered(cell.read, now));
+    note_earlier_reader(cell, now);
     cell.read = now;
     cell.was_read = mask & 3;
+  }
+
+  void note_earlier_reader(Cell& cell, const Moment& now) const {
+    const Moment& last = cell.read;
+    const bool same_grid = last.grid == now.grid;
+    cell.blocks_read =
+        same_grid && (cell.blocks_read || (last.block != now.block && !is_acquired(last.block)));
+    const bool same_interval = same_grid && last.block == now.block && last.block_epoch == now.block_epoch;
+    const bool same_warp = last.thread / 32 == now.thread / 32;
+    cell.warps_read = same_interval && (cell.warps_read || !same_warp);
+    cell.lanes_read = same_interval && same_warp && last.warp_epoch == now.warp_epoch &&
+                      (cell.lanes_read || last.thread != now.thread);
+  }
+
+  // Does a write now race with the last reader, or another whom the cell remembers?
+  bool read_races(const Cell& cell, const Moment& now) const {
+    const Moment& last = cell.read;
+    if (!ordered(last, now)) return true;
+    if (last.grid != now.grid || last.block != now.block) return false;
+    if (cell.blocks_read && acquired_.empty()) return true;
+    return last.block_epoch == now.block_epoch &&
+           (cell.warps_read || (cell.lanes_read && last.warp_epoch == now.warp_epoch));
   }
 
   template <bool shared>
@@ -332,12 +348,7 @@ class Checker final : public Observer {
       say_race(access,
                shared ? "shared memory race (write after write)" : "device memory race (write after write)",
                cell.write, "write", shared);
-    // A thread that was the last of several readers races with the others.
-    const bool with_others = cell.several_readers && cell.read.grid == now.grid &&
-                             (cell.read.block != now.block ? !is_acquired(cell.read.block)
-                                                           : cell.read.block_epoch == now.block_epoch &&
-                                                                 cell.read.warp_epoch == now.warp_epoch);
-    if (cell.read.grid && (cell.was_read & mask) && (with_others || !ordered(cell.read, now)))
+    if (cell.read.grid && (cell.was_read & mask) && read_races(cell, now))
       say_race(access,
                shared ? "shared memory race (write after read)" : "device memory race (write after read)",
                cell.read, "read", shared);
@@ -366,9 +377,14 @@ const Checker checker;
 
 }  // namespace
 
-void check_access(const Access& access) {
+void check_kernel_access(Scheduler& scheduler, const Access& access) {
+  const Scheduler::Aside aside(scheduler);
+  static_cast<Checker*>(observer)->check_kernel(scheduler, access);
+}
+
+void check_host_access(const Access& access) {
   // The program's own initialisation may come before the checker's.
-  if (observer) static_cast<Checker*>(observer)->check(access);
+  if (observer) static_cast<Checker*>(observer)->check_host(access);
 }
 
 }  // namespace cuda_emulation

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-namespace cuda_emulation {
+#include "scheduler.hpp"
 
-class Scheduler;
+namespace cuda_emulation {
 
 struct Access {
   std::uintptr_t address;
@@ -14,9 +14,24 @@ struct Access {
   const void* code;  // where the access returns to
 };
 
-void check_access(const Access& access);
+/// An access of a kernel to something else than its thread's stack, and of the host to device memory.
+void check_kernel_access(Scheduler& scheduler, const Access& access);
+void check_host_access(const Access& access);
+
+/// Sorts out accesses that are not of interest, which are most.
+[[gnu::always_inline]] inline void check_access(const volatile void* address, unsigned size, bool write,
+                                                bool atomic, const void* code) {
+  const Access access{reinterpret_cast<std::uintptr_t>(address), size, write, atomic, code};
+  Scheduler* const scheduler = Scheduler::running;
+  if (!scheduler) return check_host_access(access);
+  if (!scheduler->in_thread()) return;
+  const Fiber& fiber = scheduler->current();
+  if (access.address - reinterpret_cast<std::uintptr_t>(fiber.stack) >= fiber.stack_size)
+    check_kernel_access(*scheduler, access);
+}
 
 /// Counting of accesses by line (CUDA_EMULATION_LINES).
+extern bool line_counting_enabled;
 void begin_line_counting(const Scheduler& scheduler);
 void count_line(const Scheduler& scheduler, const Access& access, bool shared);
 void end_line_counting(const Scheduler& scheduler);

@@ -10,7 +10,7 @@ namespace {
 
 [[gnu::always_inline]] inline void touch(const volatile void* address, unsigned size, bool write,
                                          bool atomic) {
-  check_access({reinterpret_cast<std::uintptr_t>(address), size, write, atomic, __builtin_return_address(0)});
+  check_access(address, size, write, atomic, __builtin_return_address(0));
 }
 
 }  // namespace

@@ -32,7 +32,6 @@ struct Instruction {
   std::map<std::pair<unsigned, unsigned>, std::vector<LaneAccess>> requests;  // by warp and occurrence
 };
 
-bool enabled = std::getenv("CUDA_EMULATION_LINES") != nullptr;
 std::uint64_t counted_block = 0;
 std::unordered_map<const void*, Instruction> instructions;
 std::map<std::pair<std::string, const void*>, LineCounters> totals;
@@ -102,11 +101,13 @@ std::vector<LineCounters> read_lines() {
 }
 
 const bool registered = [] {
-  line_counting = {read_lines, [] { totals.clear(); }, [](bool on) { enabled = on; }};
+  line_counting = {read_lines, [] { totals.clear(); }, [](bool on) { line_counting_enabled = on; }};
   return true;
 }();
 
 }  // namespace
+
+bool line_counting_enabled = std::getenv("CUDA_EMULATION_LINES") != nullptr;
 
 void begin_line_counting(const Scheduler& scheduler) {
   static_cast<void>(registered);
@@ -115,7 +116,7 @@ void begin_line_counting(const Scheduler& scheduler) {
 }
 
 void count_line(const Scheduler& scheduler, const Access& access, bool shared) {
-  if (!enabled || access.atomic || scheduler.block() != counted_block) return;
+  if (access.atomic || scheduler.block() != counted_block) return;
   Instruction& instruction = instructions[access.code];
   instruction.shared = shared;
   instruction.write = access.write;

@@ -74,8 +74,7 @@ std::uint32_t Scheduler::random() {
   return random_state_;
 }
 
-// ---- a grid
-// ------------------------------------------------------------------------------------------------------
+// ---- a grid -----------------------------------------------------------------------------------------
 
 void Scheduler::run(const Grid& grid) {
   const Schedule schedule = cuda_emulation::schedule();
@@ -138,8 +137,7 @@ void Scheduler::abandon_block() {
   __builtin_unreachable();
 }
 
-// ---- threads
-// -----------------------------------------------------------------------------------------------------
+// ---- threads ----------------------------------------------------------------------------------------
 
 Fiber& Scheduler::idle_fiber() {
   if (idle_.empty()) {
@@ -246,8 +244,7 @@ std::string Scheduler::describe_waiting() const {
   return text;
 }
 
-// ---- __syncthreads
-// -----------------------------------------------------------------------------------------------
+// ---- __syncthreads ----------------------------------------------------------------------------------
 
 void Scheduler::barrier(Site site) {
   const Aside aside(*this);
@@ -275,8 +272,7 @@ void Scheduler::release_barrier() {
   waiting_.clear();
 }
 
-// ---- warps
-// -------------------------------------------------------------------------------------------------------
+// ---- warps ------------------------------------------------------------------------------------------
 
 void Scheduler::rendezvous(WarpOperation operation, unsigned mask, void* message, Combine combine,
                            Site site) {
@@ -335,8 +331,7 @@ void Scheduler::complete(Warp& warp, int index, const Fiber* last) {
   }
 }
 
-// ---- what kernels call
-// -------------------------------------------------------------------------------------------
+// ---- what kernels call ------------------------------------------------------------------------------
 
 namespace {
 

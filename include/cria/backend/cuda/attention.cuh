@@ -66,61 +66,61 @@ __device__ inline int warp() {
 template <class T>
 struct HeadRows {
   T* data;
-  std::int64_t stride;
+  int stride;
   int count;  // up to the end of the sequence
   int dim;
 
   /// From position `first` on.
   __device__ HeadRows(const Heads<T>& x, int b, int h, int first)
       : data(x.at(b, first, h)),
-        stride(x.heads * x.dim),
+        stride(static_cast<int>(x.heads * x.dim)),
         count(static_cast<int>(x.length) - first),
         dim(static_cast<int>(x.dim)) {}
 };
 
-template <class S, int Bytes, class T, class Source>
-__device__ void fetch_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads) {
+template <class S, int Bytes, class T, class Source, class... Other>
+__device__ void fetch_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads,
+                             const Other*... other) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
 #pragma unroll 1  // several at once would need the registers that sums are kept in
   for (int i = thread; i < rows * chunks; i += threads) {
     const int row = i / chunks, column = i % chunks * chunk;
     const bool valid = row < from.count && column < from.dim;
-    copy_async<Bytes>(to + row * S::pitch + column,
-                      valid ? from.data + row * from.stride + column : from.data, valid);
+    const int offset = valid ? row * from.stride + column : 0;
+    T* chunk_to = to + row * S::pitch + column;
+    copy_async<Bytes>(chunk_to, from.data + offset, valid);
+    (copy_async<Bytes>(chunk_to + rows * S::pitch, other + offset, valid), ...);
   }
 }
 
-/// Begins to copy `rows` rows to shared memory [rows, pitch], zeros where there are none. `access` is how
-/// many bytes are moved at once. By the threads [0, threads), of which the caller is `thread`.
-template <class S, class T, class Source>
-__device__ void fetch(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads) {
+/// Begins to copy `rows` rows to shared memory [rows, pitch], zeros where there are none, and behind them
+/// those of `other`, another tensor of this shape. `access` is how many bytes are moved at once. By the
+/// threads [0, threads), of which the caller is `thread`.
+template <class S, class T, class Source, class... Other>
+__device__ void fetch(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads,
+                      const Other*... other) {
+  static_assert(sizeof...(other) <= 1);
   if (access == 16) {
-    fetch_chunks<S, 16>(to, from, rows, thread, threads);
-  } else if (access == 8) {
-    fetch_chunks<S, 8>(to, from, rows, thread, threads);
+    fetch_chunks<S, 16>(to, from, rows, thread, threads, other...);
+  } else if (sizeof(T) < 8 && access == 8) {
+    fetch_chunks<S, 8>(to, from, rows, thread, threads, other...);
   } else {
-    fetch_chunks<S, sizeof(T)>(to, from, rows, thread, threads);
+    fetch_chunks<S, sizeof(T)>(to, from, rows, thread, threads, other...);
   }
 }
 
-/// The block begins to copy its own rows of a head.
-template <class S, class T>
-__device__ void fetch_rows(T* to, const Heads<const T>& x, int b, int h, int first, int access) {
-  fetch<S>(to, HeadRows(x, b, h, first), S::rows, access, static_cast<int>(threadIdx.x), S::threads);
-}
-
-/// The block begins to copy a tile of the other side, from position `first` on: to [2, columns, pitch].
-template <class S, class T>
-__device__ void fetch_pair(T* to, const Heads<const T>& x, const Heads<const T>& y, int b, int h, int first,
-                           int access) {
-  const int thread = static_cast<int>(threadIdx.x);
-  fetch<S>(to, HeadRows(x, b, h, first), S::columns, access, thread, S::threads);
-  fetch<S>(to + S::columns * S::pitch, HeadRows(y, b, h, first), S::columns, access, thread, S::threads);
+/// The block begins to copy `rows` rows of one head of each tensor, from position `first` on.
+template <class S, class T, class... Other>
+__device__ void fetch(T* to, int b, int h, int first, int rows, int access, const Heads<const T>& x,
+                      const Other&... other) {
+  fetch<S>(to, HeadRows<const T>(x, b, h, first), rows, access, static_cast<int>(threadIdx.x), S::threads,
+           other.at(b, first, h)...);
 }
 
 template <class S, int Bytes, class T>
 __device__ void write_chunks(const HeadRows<T>& to, const T* from, const Lane& lane) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
+#pragma unroll 1
   for (int i = lane.index; i < S::warp_rows * chunks; i += 32) {
     const int row = i / chunks, column = i % chunks * chunk;
     if (row < to.count && column < to.dim) {
@@ -162,7 +162,7 @@ __device__ void write(const Sums<S>& x, typename S::A factor, bool add, T* stagi
   __syncwarp();
   if (access == 16) {
     write_chunks<S, 16>(to, staging, lane);
-  } else if (access == 8) {
+  } else if (sizeof(T) < 8 && access == 8) {
     write_chunks<S, 8>(to, staging, lane);
   } else {
     write_chunks<S, sizeof(T)>(to, staging, lane);
@@ -290,16 +290,16 @@ constexpr A infinity = std::numeric_limits<A>::infinity();
 template <class S, bool KeysAreRows>
 __device__ void hide(Scores<S>& scores, int limit, const Lane& lane) {
   if (limit >= (KeysAreRows ? S::warp_rows : S::columns) - 1) return;  // every query sees every key
+  const int row_after_column = lane.group - 2 * lane.place;            // in block (0, 0), element 0
 #pragma unroll
   for (int i = 0; i < S::row_blocks; ++i) {
 #pragma unroll
     for (int j = 0; j < S::columns / 8; ++j) {
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
-        const int key_after_query = 8 * j + 2 * lane.place + e - 8 * i - lane.group;  // as columns are keys
-        if ((KeysAreRows ? -key_after_query : key_after_query) > limit) {
-          scores.at[i][j][e] = -infinity<typename S::A>;
-        }
+        const int shift = 8 * j + e - 8 * i;
+        const bool hidden = KeysAreRows ? shift < row_after_column - limit : shift > row_after_column + limit;
+        if (hidden) scores.at[i][j][e] = -infinity<typename S::A>;
       }
     }
   }
@@ -355,9 +355,10 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   T* const own_queries = queries + warp() * S::warp_rows * S::pitch;
 
   const auto fetch_tile = [&](int tile) {
-    fetch_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
+    fetch<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns, access, k,
+             v);
   };
-  fetch_rows<S>(queries, q, block.b, block.h, block.first, access);
+  fetch<S>(queries, block.b, block.h, block.first, S::rows, access, q);
   fetch_tile(0);
 
   Sums<S> out;
@@ -437,14 +438,12 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const int own_offset = warp() * S::warp_rows * S::pitch;
 
   const auto fetch_tile = [&](int tile) {
-    fetch_pair<S>(stages + tile % 2 * stage_size<S>, k, v, block.b, block.kv, tile * S::columns, access);
+    fetch<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns, access, k,
+             v);
   };
-  fetch_rows<S>(douts, dy, block.b, block.h, block.first, access);
-  fetch_rows<S>(outs, y, block.b, block.h, block.first, access);
-  if (dq) {
-    fetch_rows<S>(queries, q, block.b, block.h, block.first, access);
-    fetch_tile(0);
-  }
+  fetch<S>(queries, block.b, block.h, block.first, S::rows, access, q, dy);
+  fetch<S>(outs, block.b, block.h, block.first, S::rows, access, y);
+  if (dq) fetch_tile(0);
   wait_for_copies();
   __syncthreads();
   A shift[S::row_blocks], own_delta[S::row_blocks];
@@ -528,7 +527,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 
   const auto fetch_tile = [&](int tile) {
     const int h = kv * group + tile / head_tiles, query = (first_tile + tile % head_tiles) * S::columns;
-    fetch_pair<S>(stages + tile % 2 * stage_size<S>, q, dy, b, h, query, access);
+    fetch<S>(stages + tile % 2 * stage_size<S>, b, h, query, S::columns, access, q, dy);
     A* log_sums = statistics + tile % 2 * 2 * S::columns;
     const std::int64_t index = (std::int64_t{b} * q.heads + h) * length + query;
     for (int i = thread; i < S::columns; i += S::threads) {
@@ -537,8 +536,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
       copy_async<sizeof(A)>(log_sums + S::columns + i, delta.data + (valid ? index + i : 0), valid);
     }
   };
-  fetch_rows<S>(keys, k, b, kv, first, access);
-  fetch_rows<S>(values, v, b, kv, first, access);
+  fetch<S>(keys, b, kv, first, S::rows, access, k, v);
   if (tiles > 0) fetch_tile(0);
 
   Sums<S> key_sum, value_sum;

@@ -35,7 +35,9 @@ extern "C" const char __executable_start, _end;
 namespace cuda_emulation {
 namespace {
 
-constexpr std::size_t kCellBytes = 2;
+// Four bytes share a cell until somebody accesses less of them; then each two bytes have their own, which is
+// enough for the 16-bit types.
+constexpr std::size_t kGranule = 4, kPiece = 2;
 
 struct [[gnu::packed, gnu::aligned(2)]] Moment {
   std::uint32_t grid = 0;  // counts from 1; 0: never
@@ -46,17 +48,18 @@ struct [[gnu::packed, gnu::aligned(2)]] Moment {
 
 struct Cell {
   Moment write, read;
-  // One bit for each of the two bytes.
+  // A bit for each byte of a piece; a whole granule has both set or none.
   std::uint8_t allocated : 2, initialized : 2, written : 2, was_read : 2;
   std::uint8_t atomic : 1;  // the last write
   // Besides the last reader: did another lane of its warp read since the last __syncwarp, another warp of its
   // block since the last __syncthreads, another block of the grid?
   std::uint8_t lanes_read : 1, warps_read : 1, blocks_read : 1;
+  std::uint8_t divided : 1;  // of a granule: its pieces have the cells
 };
 static_assert(sizeof(Cell) == 30);
 
-Cell* map_cells(std::size_t bytes) {
-  void* const memory = mmap(nullptr, (bytes / kCellBytes + 1) * sizeof(Cell), PROT_READ | PROT_WRITE,
+Cell* map_cells(std::size_t count) {
+  void* const memory = mmap(nullptr, count * sizeof(Cell), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     std::perror("cuda_emulation: no address space for the checker; set CUDA_EMULATION_MEMORY_MIB");
@@ -65,11 +68,51 @@ Cell* map_cells(std::size_t bytes) {
   return static_cast<Cell*>(memory);
 }
 
+// A range of addresses and its cells.
 struct Range {
   std::uintptr_t begin = 0;
   std::size_t size = 0;
-  Cell* cells = nullptr;
+  Cell* granules = nullptr;
+  Cell* pieces = nullptr;
+
+  Range() = default;
+  Range(std::uintptr_t begin_, std::size_t size_)
+      : begin(begin_), size(size_), granules(map_cells(size / kGranule)), pieces(map_cells(size / kPiece)) {}
+
   bool contains(std::uintptr_t address) const { return address - begin < size; }
+
+  // prepare(granule) and then visit(cell, mask, bytes) for the cells of [address, address + count); `mask`
+  // tells the bytes of a piece. With `unite`, pieces become one cell again where visit has made them equal.
+  template <bool unite, class Prepare, class Visit>
+  void for_each_cell(std::uintptr_t address, std::size_t count, Prepare prepare, Visit visit) const {
+    const std::uintptr_t first = address - begin, end = first + count;
+    for (std::uintptr_t g = first / kGranule; g * kGranule < end; ++g) {
+      Cell& granule = granules[g];
+      prepare(granule);
+      const bool whole = g * kGranule >= first && (g + 1) * kGranule <= end;
+      if (whole && !granule.divided) {
+        visit(granule, 3u, 4u);
+        continue;
+      }
+      Cell* const halves = pieces + 2 * g;
+      if (!granule.divided) {
+        halves[0] = halves[1] = granule;
+        granule.divided = 1;
+      }
+      for (std::uintptr_t half = 0; half < 2; ++half) {
+        const std::uintptr_t byte = g * kGranule + half * kPiece;
+        const unsigned mask =
+            (byte >= first && byte < end ? 1u : 0u) | (byte + 1 >= first && byte + 1 < end ? 2u : 0u);
+        if (mask) visit(halves[half], mask, static_cast<unsigned>(std::popcount(mask)));
+      }
+      if (unite && whole) granule = halves[0];
+    }
+  }
+  template <class Visit>
+  void for_each_cell(std::uintptr_t address, std::size_t count, Visit visit) const {
+    for_each_cell<false>(
+        address, count, [](Cell&) {}, visit);
+  }
 };
 
 // Where a thread of the host has its blocks' shared memory: static (its thread-local segment) and dynamic.
@@ -79,21 +122,19 @@ struct SharedMemory {
 
 SharedMemory& shared_memory() {
   static thread_local SharedMemory memory;
-  if (!memory.dynamic.cells) {
+  if (!memory.dynamic.granules) {
     dl_iterate_phdr(
         [](dl_phdr_info* info, std::size_t, void* result) {
           auto& range = *static_cast<Range*>(result);
           for (int i = 0; i < info->dlpi_phnum; ++i)
-            if (info->dlpi_phdr[i].p_type == PT_TLS && info->dlpi_tls_data) {
-              range.begin = reinterpret_cast<std::uintptr_t>(info->dlpi_tls_data) & ~std::uintptr_t{15};
-              range.size = info->dlpi_phdr[i].p_memsz + 16;
-            }
+            if (info->dlpi_phdr[i].p_type == PT_TLS && info->dlpi_tls_data)
+              range = {reinterpret_cast<std::uintptr_t>(info->dlpi_tls_data) & ~std::uintptr_t{15},
+                       (info->dlpi_phdr[i].p_memsz + 31) & ~std::size_t{15}};
           return 1;  // the program itself comes first
         },
         &memory.fixed);
-    memory.fixed.cells = map_cells(memory.fixed.size);
     memory.dynamic = {reinterpret_cast<std::uintptr_t>(Scheduler::running->shared_memory()),
-                      Scheduler::kSharedMemory, map_cells(Scheduler::kSharedMemory)};
+                      Scheduler::kSharedMemory};
   }
   return memory;
 }
@@ -112,7 +153,7 @@ class Checker final : public Observer {
  public:
   Checker() {
     const auto& memory = DeviceMemory::instance();
-    device_ = {memory.base(), memory.reserved(), map_cells(memory.reserved())};
+    device_ = {memory.base(), memory.reserved()};
     observer = this;
   }
 
@@ -133,40 +174,41 @@ class Checker final : public Observer {
   }
   void fence() override { fenced_ = true; }
   void allocated(const void* memory, std::size_t size) override {
-    Cell cell{};
-    cell.allocated = 3;
-    Cell* const first = cell_of(device_, memory);
-    std::fill_n(first, size / kCellBytes, cell);
-    if (size % kCellBytes) {
-      cell.allocated = 1;
-      first[size / kCellBytes] = cell;
-    }
+    device_.for_each_cell<true>(
+        address_of(memory), size, [](Cell&) {},
+        [](Cell& cell, unsigned mask, unsigned) {
+          cell = Cell{};
+          cell.allocated = mask & 3;
+        });
   }
   void freed(const void* memory, std::size_t size) override {
-    std::memset(static_cast<void*>(cell_of(device_, memory)), 0, (size + 1) / kCellBytes * sizeof(Cell));
+    device_.for_each_cell<true>(
+        address_of(memory), size, [](Cell&) {}, [](Cell& cell, unsigned, unsigned) { cell = Cell{}; });
   }
   void library_writes(const void* memory, std::size_t size) override {
-    for_each_cell(device_, reinterpret_cast<std::uintptr_t>(memory), size,
-                  [](Cell& cell, unsigned mask) { cell.initialized = (cell.initialized | mask) & 3; });
+    set_initialized(address_of(memory), size, true);
   }
   void library_reads(const void* memory, std::size_t size, const char* what) override {
     bool initialized = true;
-    for_each_cell(device_, reinterpret_cast<std::uintptr_t>(memory), size,
-                  [&](const Cell& cell, unsigned mask) { initialized &= (cell.initialized & mask) == mask; });
+    device_.for_each_cell(address_of(memory), size, [&](const Cell& cell, unsigned mask, unsigned) {
+      initialized &= (cell.initialized & mask) == mask;
+    });
     if (initialized) return;
-    report("read of uninitialised device memory by %s, %s", what,
-           describe(reinterpret_cast<std::uintptr_t>(memory), size).c_str());
+    report("read of uninitialised device memory by %s, %s", what, describe(address_of(memory), size).c_str());
   }
   void library_copies(const void* to, const void* from, std::size_t size) override {
-    const auto target = reinterpret_cast<std::uintptr_t>(to), source = reinterpret_cast<std::uintptr_t>(from);
-    if ((target | source) % kCellBytes) return library_writes(to, size);
-    std::vector<std::uint8_t> initialized;
-    for_each_cell(device_, source, size,
-                  [&](const Cell& cell, unsigned) { initialized.push_back(cell.initialized); });
-    std::size_t i = 0;
-    for_each_cell(device_, target, size, [&](Cell& cell, unsigned mask) {
-      cell.initialized = ((cell.initialized & ~mask) | (initialized[i++] & mask)) & 3;
+    std::vector<bool> initialized;  // by byte
+    device_.for_each_cell(address_of(from), size, [&](const Cell& cell, unsigned mask, unsigned bytes) {
+      if (bytes == 4)
+        initialized.insert(initialized.end(), 4, cell.initialized == 3);
+      else
+        for (unsigned byte = 1; byte <= 2; byte *= 2)
+          if (mask & byte) initialized.push_back(cell.initialized & byte);
     });
+    for (std::size_t begin = 0, end = 0; begin < size; begin = end) {
+      while (end < size && initialized[end] == initialized[begin]) ++end;
+      set_initialized(address_of(to) + begin, end - begin, initialized[begin]);
+    }
   }
 
   // ---- accesses
@@ -197,23 +239,12 @@ class Checker final : public Observer {
   }
 
  private:
-  static Cell* cell_of(const Range& range, const void* memory) {
-    return range.cells + (reinterpret_cast<std::uintptr_t>(memory) - range.begin) / kCellBytes;
-  }
+  static std::uintptr_t address_of(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory); }
 
-  // visit(cell, mask of the cell's bytes)
-  template <class Visit>
-  static void for_each_cell(const Range& range, std::uintptr_t address, std::size_t size, Visit visit) {
-    const std::uintptr_t begin = address - range.begin, end = begin + size;
-    if ((begin | size) % kCellBytes == 0) {
-      Cell* const cells = range.cells + begin / kCellBytes;
-      for (std::size_t i = 0; i < size / kCellBytes; ++i) visit(cells[i], 3u);
-      return;
-    }
-    for (std::uintptr_t i = begin / kCellBytes; i * kCellBytes < end; ++i) {
-      const unsigned first = i * kCellBytes < begin ? 2 : 3, last = (i + 1) * kCellBytes > end ? 1 : 3;
-      visit(range.cells[i], first & last);
-    }
+  void set_initialized(std::uintptr_t address, std::size_t size, bool initialized) {
+    device_.for_each_cell(address, size, [&](Cell& cell, unsigned mask, unsigned) {
+      cell.initialized = (initialized ? cell.initialized | mask : cell.initialized & ~mask) & 3;
+    });
   }
 
   std::string describe(std::uintptr_t address, std::size_t size) const {
@@ -253,8 +284,9 @@ class Checker final : public Observer {
 
   void check_device(const Scheduler& scheduler, const Access& access) {
     bool allocated = true;
-    for_each_cell(device_, access.address, access.size,
-                  [&](const Cell& cell, unsigned mask) { allocated &= (cell.allocated & mask) == mask; });
+    device_.for_each_cell(access.address, access.size, [&](const Cell& cell, unsigned mask, unsigned) {
+      allocated &= (cell.allocated & mask) == mask;
+    });
     if (!allocated)
       return say(access, access.write ? "out-of-bounds device write" : "out-of-bounds device read");
     if (access.atomic) synchronize_blocks(scheduler, access.address);
@@ -290,20 +322,25 @@ class Checker final : public Observer {
                      static_cast<std::uint16_t>(scheduler.thread()),
                      static_cast<std::uint16_t>(scheduler.block_epoch()),
                      static_cast<std::uint16_t>(scheduler.warp_epoch())};
-    for_each_cell(range, access.address, access.size, [&](Cell& cell, unsigned mask) {
-      if (shared && cell.write.block != now.block) {  // left by an earlier block
-        cell = Cell{};
-        cell.write.block = now.block;
-      }
-      if (access.write)
-        check_write<shared>(access, cell, mask, now);
-      else
-        check_read<shared>(access, cell, mask, now);
-    });
+    const auto prepare = [&](Cell& granule) {
+      if (!shared || granule.write.block == now.block) return;
+      granule = Cell{};  // what an earlier block left
+      granule.write.block = now.block;
+    };
+    if (access.write)
+      range.for_each_cell<true>(access.address, access.size, prepare,
+                                [&](Cell& cell, unsigned mask, unsigned bytes) {
+                                  check_write<shared>(access, cell, mask, bytes, now);
+                                });
+    else
+      range.for_each_cell<false>(access.address, access.size, prepare,
+                                 [&](Cell& cell, unsigned mask, unsigned bytes) {
+                                   check_read<shared>(access, cell, mask, bytes, now);
+                                 });
   }
 
   template <bool shared>
-  void check_read(const Access& access, Cell& cell, unsigned mask, const Moment& now) {
+  void check_read(const Access& access, Cell& cell, unsigned mask, unsigned bytes, const Moment& now) {
     if ((cell.initialized & mask) != mask)
       say(access, shared ? "read of uninitialised shared memory" : "read of uninitialised device memory");
     const bool both_atomic = access.atomic && cell.atomic;
@@ -312,8 +349,7 @@ class Checker final : public Observer {
                shared ? "shared memory race (read after write)" : "device memory race (read after write)",
                cell.write, "write", shared);
     if (access.atomic) return;
-    if (!shared && cell.read.grid != now.grid && cell.write.grid != now.grid)
-      counters_->bytes_read += static_cast<unsigned>(std::popcount(mask));
+    if (!shared && cell.read.grid != now.grid && cell.write.grid != now.grid) counters_->bytes_read += bytes;
     note_earlier_reader(cell, now);
     cell.read = now;
     cell.was_read = mask & 3;
@@ -342,7 +378,7 @@ class Checker final : public Observer {
   }
 
   template <bool shared>
-  void check_write(const Access& access, Cell& cell, unsigned mask, const Moment& now) {
+  void check_write(const Access& access, Cell& cell, unsigned mask, unsigned bytes, const Moment& now) {
     const bool both_atomic = access.atomic && cell.atomic;
     if (cell.write.grid && (cell.written & mask) && !both_atomic && !ordered(cell.write, now))
       say_race(access,
@@ -354,9 +390,11 @@ class Checker final : public Observer {
                cell.read, "read", shared);
     if (access.atomic && (cell.initialized & mask) != mask)
       say(access, shared ? "read of uninitialised shared memory" : "read of uninitialised device memory");
-    if (!shared && cell.write.grid != now.grid)
-      counters_->bytes_written += static_cast<unsigned>(std::popcount(mask));
+    if (!shared && cell.write.grid != now.grid) counters_->bytes_written += bytes;
     cell.write = now;
+    // Whoever does not race with this write does not race with the reads before it.
+    cell.read = {};
+    cell.was_read = cell.lanes_read = cell.warps_read = cell.blocks_read = 0;
     cell.written = mask & 3;
     cell.atomic = access.atomic;
     cell.initialized = (cell.initialized | mask) & 3;

@@ -3,11 +3,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cria/backend/cuda/blas.hpp"
+#include "cria/ops/cross_entropy.hpp"
 
 namespace {
 
-/// Where there is no device to be tested, the program says why and ends with the code that ctest takes for skipped.
+/// Where there is no device to be tested, the program says why and ends with the code that ctest takes for
+/// skipped.
 struct NeedsDevice {
   NeedsDevice() {
     try {
@@ -16,7 +17,9 @@ struct NeedsDevice {
       std::printf("skipped: %s\n", error.what());
       std::exit(77);
     }
-    cria::cuda::allow_tf32(false);  // or tolerances of float32 would have to be those of TF32
+    cria::cuda::allow_tf32(false);   // or tolerances of float32 would have to be those of TF32
+    cria::cuda::logits_at_once = 0;  // small tests have several chunks, too
+    cria::cuda::Blas::of_stream();   // its workspace is not of the test that multiplies first
   }
 };
 

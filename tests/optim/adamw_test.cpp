@@ -5,6 +5,7 @@
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
 #include "support/llama_golden.hpp"
+#include "support/memory.hpp"
 
 BOOST_AUTO_TEST_SUITE(optim)
 BOOST_AUTO_TEST_SUITE(adamw)
@@ -21,9 +22,7 @@ struct Weights {
   explicit Weights(std::int64_t n) : weight({1, n}) {}
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 
-  void set_gradient(const std::vector<acc_t<T>>& gradient) {
-    std::copy(gradient.begin(), gradient.end(), weight.grad_vec().data);
-  }
+  void set_gradient(const std::vector<acc_t<T>>& gradient) { cria::test::write(weight.grad_vec(), gradient); }
 };
 
 void check_against_pytorch(const char* name) {

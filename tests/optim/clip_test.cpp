@@ -5,6 +5,7 @@
 
 #include "cria/cria.hpp"
 #include "support/llama_golden.hpp"
+#include "support/memory.hpp"
 
 BOOST_AUTO_TEST_SUITE(optim)
 BOOST_AUTO_TEST_SUITE(clip)
@@ -22,7 +23,7 @@ struct Two {
 };
 
 void set_gradient(Parameter<double>& parameter, const std::vector<double>& values) {
-  std::copy(values.begin(), values.end(), parameter.grad_vec().data);
+  cria::test::write(parameter.grad_vec(), values);
 }
 
 void check_against_pytorch(const char* name) {

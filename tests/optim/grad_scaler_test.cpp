@@ -6,6 +6,7 @@
 
 #include "cria/cria.hpp"
 #include "support/llama_golden.hpp"
+#include "support/memory.hpp"
 
 BOOST_AUTO_TEST_SUITE(optim)
 BOOST_AUTO_TEST_SUITE(grad_scaler)
@@ -17,10 +18,7 @@ using namespace cria;
 struct One {
   Parameter<float> weight{{1, 2}};
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
-  void set_gradient(float a, float b) {
-    weight.grad_vec()[0] = a;
-    weight.grad_vec()[1] = b;
-  }
+  void set_gradient(float a, float b) { cria::test::write(weight.grad_vec(), {a, b}); }
 };
 
 /// One step whose gradient is finite or not.

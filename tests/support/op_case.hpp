@@ -30,6 +30,9 @@
 #include "cria/ops/reduce.hpp"
 #include "support/compare.hpp"
 #include "support/gradcheck.hpp"
+#ifdef CRIA_CUDA_EMULATION
+#include "support/threads.hpp"
+#endif
 
 namespace cria::test {
 
@@ -313,7 +316,33 @@ inline void skips_inputs_without_gradient(const Operation& op) {
   BOOST_TEST(!op.run(shapes, values, op.all_wanted()).recorded, op.describe(shapes));
 }
 
+#ifdef CRIA_CUDA_EMULATION
+/// Output and gradients are the same bits in whatever order blocks, warps and threads run.
+inline void repeats_in_every_order(const Operation& op) {
+  for (const Shapes& shapes : op.shapes) {
+    check_threads_do_not_matter([&] {
+      const Result result = op.run(shapes, op.values(shapes), op.all_wanted());
+      Values all = result.output;
+      for (const auto* gradients : {&result.gradients, &result.gradients_of_two_losses}) {
+        for (const Values& gradient : *gradients) all.insert(all.end(), gradient.begin(), gradient.end());
+      }
+      return all;
+    });
+  }
+}
+#endif
+
 }  // namespace cria::test
+
+#ifdef CRIA_CUDA_EMULATION
+#define CRIA_TEST_ORDERS(suite, ...)                                                                \
+  BOOST_AUTO_TEST_CASE(repeats_in_every_order) {                                                    \
+    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, float>(#suite));          \
+    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, cria::bfloat16>(#suite)); \
+  }
+#else
+#define CRIA_TEST_ORDERS(suite, ...)
+#endif
 
 /// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
 #define CRIA_TEST_OPERATION(suite, ...)                                                                   \
@@ -336,4 +365,5 @@ inline void skips_inputs_without_gradient(const Operation& op) {
   BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                              \
     cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite));   \
   }                                                                                                       \
+  CRIA_TEST_ORDERS(suite, __VA_ARGS__)                                                                    \
   BOOST_AUTO_TEST_SUITE_END()

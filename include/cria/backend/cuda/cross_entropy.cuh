@@ -14,6 +14,10 @@ namespace cria {
 
 namespace cuda {
 
+/// How many logits linear_cross_entropy holds at once, about (64 MiB of floats), but at least 256 rows of
+/// them: with fewer, the products do not fill the device.
+inline std::int64_t logits_at_once = std::int64_t{1} << 24;
+
 /// The largest of some numbers and the sum of exp(x - maximum) over them.
 template <class A>
 struct SoftmaxSum {
@@ -158,15 +162,12 @@ struct kernel<ops::CrossEntropy, Cuda> {
 
 template <>
 struct kernel<ops::LinearCrossEntropy, Cuda> {
-  /// Logits that are held at once, about: 64 MiB of floats. Fewer make products that do not fill the device.
-  static constexpr std::int64_t chunk_elements = std::int64_t{1} << 24;
-
   template <class T, class A>
   static void forward(Rows<const T> x, Rows<const T> weight, Vec<const std::int32_t> targets,
                       std::int32_t ignore, Vec<A> loss, Rows<A> dx, Rows<A> dweight) {
     const std::int64_t vocabulary = weight.rows;
     const std::int64_t chunk_rows =
-        std::min(x.rows, std::max<std::int64_t>(256, chunk_elements / vocabulary / 128 * 128));
+        std::min(x.rows, std::max<std::int64_t>(256, cuda::logits_at_once / vocabulary / 128 * 128));
     const bool with_gradient = dx || dweight;
     const cuda::Scratch<std::int64_t> count(1);
     const cuda::Scratch<A> logits_memory(chunk_rows * vocabulary), losses(x.rows), inverse(1);

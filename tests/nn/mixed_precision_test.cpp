@@ -11,8 +11,15 @@ namespace {
 
 using namespace cria;
 
-/// Losses of 200 steps of a small Llama on sequences in which each token follows from the one before, with
-/// noise.
+#ifdef CRIA_CUDA_EMULATION
+constexpr int steps = 60, sequences = 4;  // emulation takes its time
+constexpr double learnt = 0.3;
+#else
+constexpr int steps = 200, sequences = 8;
+constexpr double learnt = 1.0;
+#endif
+
+/// Losses of a small Llama on sequences in which each token follows from the one before, with noise.
 template <class T>
 std::vector<double> losses() {
   cria::nn::LlamaConfig config;
@@ -41,9 +48,9 @@ std::vector<double> losses() {
   GradScaler scaler({.enabled = std::is_same_v<T, float16>});
   Rng rng(11);
   std::vector<double> result;
-  for (int step = 0; step < 200; ++step) {
+  for (int step = 0; step < steps; ++step) {
     std::vector<std::int32_t> inputs, targets;
-    for (int b = 0; b < 8; ++b) {
+    for (int b = 0; b < sequences; ++b) {
       auto token = static_cast<std::int32_t>(rng.below(64));
       for (int t = 0; t < 32; ++t) {
         inputs.push_back(token);
@@ -52,8 +59,8 @@ std::vector<double> losses() {
         targets.push_back(token);
       }
     }
-    const auto loss =
-        model.loss(Tensor<std::int32_t>::from({8, 32}, inputs), Tensor<std::int32_t>::from({8, 32}, targets));
+    const auto loss = model.loss(Tensor<std::int32_t>::from({sequences, 32}, inputs),
+                                 Tensor<std::int32_t>::from({sequences, 32}, targets));
     backward(loss, static_cast<float>(scaler.scale()));
     const double norm = scaler.unscale(model);
     clip_grad_norm(model, 1.0, norm);
@@ -77,7 +84,7 @@ std::vector<double> smoothed(const std::vector<double>& losses) {
 template <class T>
 void check_follows_float32() {
   const auto want = smoothed(losses<float>()), got = smoothed(losses<T>());
-  BOOST_TEST_REQUIRE(want.back() < want.front() - 1.0);  // it learns
+  BOOST_TEST_REQUIRE(want.back() < want.front() - learnt);  // it learns
   for (std::size_t i = 0; i < want.size(); ++i)
     BOOST_TEST(std::abs(got[i] - want[i]) < 0.02, "window " << i << ": " << got[i] << " against " << want[i]);
 }

@@ -16,33 +16,44 @@ struct Device {
   int shared_memory;  // bytes that a block may ask for
 };
 
-/// The current device. Throws BackendError, in a sentence each, if there is no driver, a driver older than
-/// the program, no device, or one that is too old.
-inline Device inspect_device() {
-  int driver = 0, runtime = 0, count = 0;
-  check("cudaDriverGetVersion", cudaDriverGetVersion(&driver));
+/// Throws BackendError if the driver is missing or too old for the runtime library (numbers as CUDA has them,
+/// 0: no driver), or the library is not of the toolkit that the program was compiled with.
+inline void check_versions(int driver, int runtime) {
   if (driver == 0) {
     throw BackendError(
         "cuda: this machine has no NVIDIA driver; install one, or use the CPU backend instead");
   }
-  check("cudaRuntimeGetVersion", cudaRuntimeGetVersion(&runtime));
   if (runtime / 1000 != CUDART_VERSION / 1000) {
     throw BackendError("cuda: the program was compiled with CUDA " + version_text(CUDART_VERSION) +
                        " but runs with the library of CUDA " + version_text(runtime) +
                        "; both must have the same major version");
   }
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaErrorInsufficientDriver) {
+  if (driver / 1000 < runtime / 1000) {
     throw BackendError("cuda: the driver supports CUDA " + version_text(driver) +
                        " but the program needs CUDA " + version_text(runtime) +
                        "; update the driver, or compile with an older toolkit");
   }
+}
+
+/// Throws BackendError unless cudaGetDeviceCount found a device.
+inline void check_device_count(cudaError_t status, int count) {
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
     throw BackendError(
         "cuda: the driver finds no device; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use the CPU "
         "backend");
   }
   check("cudaGetDeviceCount", status);
+}
+
+/// The current device. Throws BackendError, in a sentence each, if there is no driver, a driver older than
+/// the program, no device, or one that is too old.
+inline Device inspect_device() {
+  int driver = 0, runtime = 0, count = 0;
+  check("cudaDriverGetVersion", cudaDriverGetVersion(&driver));
+  check("cudaRuntimeGetVersion", cudaRuntimeGetVersion(&runtime));
+  check_versions(driver, runtime);
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  check_device_count(status, count);
   Device device{};
   check("cudaGetDevice", cudaGetDevice(&device.index));
   cudaDeviceProp properties;

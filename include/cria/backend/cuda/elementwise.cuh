@@ -33,17 +33,19 @@ __device__ __forceinline__ void binary_backward_pack(F f, const T* dy, const T* 
                                                      std::int64_t i) {
   using A = acc_t<T>;
   const auto d = load<Size>(dy + i), left = load<Size>(a + i), right = load<Size>(b + i);
-  ops::Pair<A> derivatives[Size];
+  ops::Pair<A> added[Size];
 #pragma unroll
-  for (int k = 0; k < Size; ++k) derivatives[k] = f.df(wide(left.at[k]), wide(right.at[k]));
-  const auto add = [&](const Gradient<Vec<T>>& gradient, A ops::Pair<A>::*derivative) {
+  for (int k = 0; k < Size; ++k) {
+    added[k] = f.df(wide(left.at[k]), wide(right.at[k]));
+    added[k].a *= wide(d.at[k]);
+    added[k].b *= wide(d.at[k]);
+  }
+  const auto add = [&](const Gradient<Vec<T>>& gradient, A ops::Pair<A>::*part) {
     if (!gradient) return;
     Pack<T, Size> sum;
     if (!gradient.fresh) sum = load<Size>(gradient.data + i);
 #pragma unroll
-    for (int k = 0; k < Size; ++k) {
-      sum.at[k] = summed(sum.at[k], gradient.fresh, wide(d.at[k]) * (derivatives[k].*derivative));
-    }
+    for (int k = 0; k < Size; ++k) sum.at[k] = summed(sum.at[k], gradient.fresh, added[k].*part);
     store(gradient.data + i, sum);
   };
   add(da, &ops::Pair<A>::a);

@@ -46,3 +46,36 @@ if(CRIA_CUDA STREQUAL EMULATION)
     add_cuda_tests(cria_cuda_tests_chk cuda_chk)
   endif()
 endif()
+
+if(CRIA_CUDA STREQUAL ON)
+  # The same files are compiled as C++ for the CPU's tests, so nvcc gets files that include them.
+  set(cuda_sources "")
+  foreach(source IN LISTS cuda_test_sources ITEMS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/main.cpp)
+    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
+    file(CONFIGURE OUTPUT cuda_sources/${path}.cu CONTENT "#include \"${source}\"\n")
+    list(APPEND cuda_sources ${CMAKE_CURRENT_BINARY_DIR}/cuda_sources/${path}.cu)
+  endforeach()
+  add_executable(cria_cuda_tests ${cuda_sources})
+  target_include_directories(cria_cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io Boost::unit_test_framework)
+  target_compile_definitions(cria_cuda_tests PRIVATE
+    CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_cuda_tests(cria_cuda_tests cuda)
+endif()
+
+# Compiled for real devices where there is nvcc, in any build.
+find_program(CRIA_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin DOC "nvcc of a CUDA toolkit, 12 or later")
+if(CRIA_CUDA)
+  get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+  foreach(architecture 75 80 90 100)
+    if(CRIA_NVCC)
+      add_test(NAME cuda.nvcc.sm_${architecture} COMMAND ${CMAKE_COMMAND}
+        -Dnvcc=${CRIA_NVCC} -Darchitecture=${architecture} -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
+        -Doutput=${CMAKE_CURRENT_BINARY_DIR}/kernels_sm_${architecture}.o -Dsource=${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels.cu
+        -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
+    else()
+      add_test(NAME cuda.nvcc.sm_${architecture} COMMAND sh -c "echo 'skipped: there is no nvcc'; exit 77")
+    endif()
+    set_tests_properties(cuda.nvcc.sm_${architecture} PROPERTIES TIMEOUT 600 LABELS cuda SKIP_RETURN_CODE 77)
+  endforeach()
+endif()

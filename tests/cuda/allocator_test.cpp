@@ -6,6 +6,9 @@
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/core/tensor.hpp"
 #include "support/error_message.hpp"
+#ifdef CRIA_CUDA_EMULATION
+#include "cuda_emulation/control.hpp"
+#endif
 
 BOOST_AUTO_TEST_SUITE(cuda)
 BOOST_AUTO_TEST_SUITE(allocator)
@@ -14,6 +17,15 @@ namespace {
 
 using namespace cria;
 using cria::cuda::CachingAllocator;
+
+#ifdef CRIA_CUDA_EMULATION
+/// A device with little memory, so that filling it takes little of the machine's.
+struct SmallDevice {
+  cuda_emulation::DeviceOverride device{cuda_emulation::DeviceState::present, 8, 0, std::uint64_t{256} << 20};
+};
+#else
+struct SmallDevice {};
+#endif
 
 /// An allocator that caches, whatever the environment says.
 struct Caching : CachingAllocator {
@@ -77,7 +89,7 @@ BOOST_AUTO_TEST_CASE(every_request_reaches_the_driver_when_it_passes_through) {
   BOOST_TEST(memory.statistics().cached == 512u);
 }
 
-BOOST_AUTO_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is) {
+BOOST_FIXTURE_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is, SmallDevice) {
   Caching memory;
   std::size_t free = 0, total = 0;
   cria::cuda::check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
@@ -96,7 +108,7 @@ BOOST_AUTO_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is) {
   memory.deallocate(held, 3 * mebi);
 }
 
-BOOST_AUTO_TEST_CASE(cached_blocks_are_given_back_before_memory_runs_out) {
+BOOST_FIXTURE_TEST_CASE(cached_blocks_are_given_back_before_memory_runs_out, SmallDevice) {
   Caching memory;
   std::size_t free = 0, total = 0;
   cria::cuda::check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));

@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <string>
+#include <vector>
 
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/core/tensor.hpp"
@@ -20,6 +21,12 @@ namespace {
 
 using namespace cria;
 using cria::test::error_message;
+
+Parameter<float> zeros(const Shape& shape) {
+  Parameter<float> parameter(shape);
+  parameter.value().assign(std::vector<float>(static_cast<std::size_t>(shape.size())));
+  return parameter;
+}
 
 std::string version_message(int driver, int runtime) {
   return error_message<BackendError>([&] { cria::cuda::check_versions(driver, runtime); });
@@ -78,7 +85,7 @@ BOOST_AUTO_TEST_CASE(a_launch_that_is_refused_names_who_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_once_and_the_first_one) {
-  const Parameter<float> weight({5, 4});
+  const Parameter<float> weight = zeros({5, 4});
   cria::embedding(Tensor<std::int32_t>::from({3}, {0, 9, 8}), weight);
   cria::embedding(Tensor<std::int32_t>::from({1}, {-7}), weight);
   BOOST_TEST(error_message<ShapeError>([] { Cuda::synchronize(); }) ==
@@ -87,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_once_and_the_first_one) {
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_by_whoever_reads_a_value) {
-  const Parameter<float> weight({5, 1});
+  const Parameter<float> weight = zeros({5, 1});
   const auto y = cria::embedding(Tensor<std::int32_t>::from({1}, {5}), weight);
   BOOST_TEST(error_message<ShapeError>([&] { y.item(); }).starts_with("embedding: token 5 at position 0"));
 }

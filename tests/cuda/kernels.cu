@@ -1,0 +1,45 @@
+// Every kernel for every element type, to be compiled by nvcc for real devices; it is not run.
+#include "cria/cria.hpp"
+
+namespace {
+
+using namespace cria;
+
+template <class T>
+void elementwise(const Tensor<T, Cuda>& x) {
+  using A = acc_t<T>;
+  auto y = (x + x - x * x / x) * A(2);
+  y = A(1) - square(exp(y)) + A(1) / log(y);
+  backward(mean(swiglu(relu(y), silu(y))));
+}
+
+template <class T>
+void everything() {
+  using A = acc_t<T>;
+  const auto x = Tensor<T, Cuda>::zeros({2, 4, 3, 6}).set_requires_grad();
+  const auto tokens = Tensor<std::int32_t, Cuda>::zeros({8});
+  const Parameter<T, Cuda> table({5, 18}), weight({18, 18}), norm({18});
+  elementwise(x);
+  auto y = reshape(attention(rope(x), x, x), {8, 18});
+  y = linear(rms_norm(dropout(y, 0.5f, Rng(1)), norm), weight) + embedding(tokens, table);
+  y = matmul(y, transpose(y, 0, 1));
+  backward(sum(sum(transpose(reshape(y, {2, 4, 8}), 0, 1), 0)));
+  backward(cross_entropy(y, tokens) + linear_cross_entropy(embedding(tokens, table), weight, tokens));
+  backward(sum(cast<T>(cast<float>(x)) + cast<T>(cast<double>(x)) + cast<T>(cast<bfloat16>(x))));
+  Vec<A> values = norm.grad_vec();
+  const Vec<const A> gradient = values;
+  Parameter<T, Cuda> trained({18});
+  kernel_for<ops::AdamW, Cuda>::step(ops::AdamWStep{}, gradient, trained.value().vec(), values, values, values);
+  kernel_for<ops::SumOfSquares, Cuda>::sum(gradient);
+  kernel_for<ops::ScaleInPlace, Cuda>::apply(A(2), values);
+  x.template to<Cpu>().template to<Cuda>();
+}
+
+}  // namespace
+
+int main() {
+  everything<float>();
+  everything<double>();
+  everything<bfloat16>();
+  everything<float16>();
+}

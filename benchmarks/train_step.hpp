@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -46,10 +45,8 @@ class TrainStep {
       return static_cast<double>(mean_loss.item()) * weight;
     });
     parallel_.reduce_gradients();
-    const double norm = scaler_.unscale(model_);
-    clip_grad_norm(model_, 1.0, norm);
-    std::isfinite(norm) ? optimizer_.step() : nn::zero_grad(model_);
-    scaler_.update();
+    optimizer_.step({.loss_scale = scaler_.scale(), .max_norm = 1.0});
+    scaler_.update(optimizer_.gradient_norm());
     return loss;
   }
 
@@ -67,7 +64,7 @@ class TrainStep {
 
   std::int64_t batch_, length_, chunk_;
   nn::LlamaForCausalLM<T> model_;
-  AdamW optimizer_;
+  AdamW<> optimizer_;
   GradScaler scaler_;
   nn::DataParallel<nn::LlamaForCausalLM<T>> parallel_;
   std::vector<std::int32_t> tokens_;  // [batch, length + 1]

@@ -40,8 +40,8 @@ inline std::string hexadecimal(std::uint32_t value) {
 
 /// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete.
 /// Throws cria::FileError.
-template <class M>
-void save_checkpoint(const std::filesystem::path& folder, const M& model, const cria::AdamW& optimizer,
+template <class M, class B>
+void save_checkpoint(const std::filesystem::path& folder, const M& model, const cria::AdamW<B>& optimizer,
                      const RunState& run, const TrainOptions& options, const Fingerprints& fingerprints,
                      const std::string& tokenizer_model) {
   nlohmann::ordered_json state;
@@ -90,8 +90,8 @@ inline FoundCheckpoint find_checkpoint(const std::filesystem::path& folder) {
 
 /// Loads weights, moments and the run's state. Throws cria::FileError, before anything has changed, if the
 /// checkpoint is of another model, dtype or data.
-template <class M>
-RunState load_checkpoint(const FoundCheckpoint& found, M& model, cria::AdamW& optimizer,
+template <class M, class B>
+RunState load_checkpoint(const FoundCheckpoint& found, M& model, cria::AdamW<B>& optimizer,
                          const TrainOptions& options, const Fingerprints& fingerprints) {
   const std::filesystem::path path = found.folder / "state.json";
   const auto fail = [&](const std::string& problem) { throw cria::FileError(path.string(), problem); };

@@ -7,60 +7,29 @@
 #include <cstdio>
 #include <numbers>
 #include <optional>
+#include <vector>
 
 #include "checkpoint.hpp"
 #include "corpus.hpp"
 #include "cria/cria.hpp"
 #include "cria/io/io.hpp"
 #include "memory_plan.hpp"
+#include "micro_step.hpp"
 #include "progress.hpp"
 #include "speed_of_light.hpp"
 #include "step_profile.hpp"
 #include "stop_signal.hpp"
+#include "token_batch.hpp"
 
 namespace pretrain {
 
 namespace {
 
-using cria::Tensor;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// A micro-batch, cut into chunks of whole sequences.
-struct Batch {
-  static std::int64_t chunk_size_of(const TrainOptions& options) {
-    if (options.device != "cpu") return options.batch_size;  // a device has all its cores work on one chunk
-    return cria::nn::sequences_of_a_chunk(options.batch_size, options.max_seq_len, options.threads);
-  }
-
-  explicit Batch(const TrainOptions& options)
-      : size(options.batch_size),
-        length(options.max_seq_len),
-        chunk_size(chunk_size_of(options)),
-        inputs(static_cast<std::size_t>(size * length)),
-        targets(inputs.size()) {}
-
-  void fetch(cria::io::TokenStream& stream) { stream.next(size, inputs, targets); }
-
-  std::int64_t chunks() const { return (size + chunk_size - 1) / chunk_size; }
-  std::int64_t sequences(std::int64_t chunk) const { return std::min(chunk_size, size - chunk * chunk_size); }
-  /// The chunk's share of the batch's mean loss.
-  double weight(std::int64_t chunk) const {
-    return static_cast<double>(sequences(chunk)) / static_cast<double>(size);
-  }
-  template <class B>
-  Tensor<std::int32_t, B> chunk_of(const std::vector<std::int32_t>& tokens, std::int64_t chunk) const {
-    const auto first = static_cast<std::size_t>(chunk * chunk_size * length);
-    const auto count = static_cast<std::size_t>(sequences(chunk) * length);
-    return Tensor<std::int32_t, B>::from({sequences(chunk), length}, std::span(tokens).subspan(first, count));
-  }
-
-  std::int64_t size, length, chunk_size;
-  std::vector<std::int32_t> inputs, targets;  // [size, length]
-};
 
 MemoryPlan memory_of(const TrainOptions& options) {
   const bool widened = options.dtype == "float16" ||
@@ -75,7 +44,8 @@ MemoryPlan memory_of(const TrainOptions& options) {
 /// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.
 template <class T, class B>
 double estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& parallel,
-                     const Corpus::Shards& shards, Batch& batch, std::int64_t batches, const char* label) {
+                     const Corpus::Shards& shards, Batch& batch, TokenTransfer<B>& transfer,
+                     std::int64_t batches, const char* label) {
   cria::io::TokenStream stream(shards, batch.length, cria::Rng(42));
   Progress progress(label, batches);
   double sum = 0;
@@ -83,9 +53,8 @@ double estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& p
     batch.fetch(stream);
     sum += parallel.run(batch.chunks(), [&](const auto& model, std::int64_t chunk) {
       const cria::NoGrad guard;
-      const auto loss = model.loss(batch.template chunk_of<B>(batch.inputs, chunk),
-                                   batch.template chunk_of<B>(batch.targets, chunk));
-      return static_cast<double>(loss.item()) * batch.weight(chunk);
+      const auto tokens = transfer(batch, chunk);
+      return static_cast<double>(model.loss(tokens.inputs, tokens.targets).item()) * batch.weight(chunk);
     });
     progress.update(i + 1);
   }
@@ -96,6 +65,7 @@ double estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& p
 template <class T, class B>
 class Run {
   using Model = cria::nn::LlamaForCausalLM<T, B>;
+  using Loss = cria::Tensor<cria::acc_t<T>, B>;
 
  public:
   explicit Run(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint)
@@ -112,7 +82,10 @@ class Run {
         scaler_({.enabled = std::is_same_v<T, cria::float16>}),
         parallel_(model_, static_cast<int>(options.threads)),
         profile_(options.profile, options.threads),
-        batch_(options) {
+        batch_(options),
+        transfer_(batch_),
+        micro_step_(model_, batch_, options),
+        losses_(static_cast<std::size_t>(options.gradient_accumulation_steps * batch_.chunks())) {
     if (checkpoint) {
       state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
       scaler_.set_state(state_.scaler);
@@ -143,17 +116,18 @@ class Run {
 
       const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
       const auto start = Clock::now();
-      double loss = 0;
       for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
         batch_.fetch(stream_);
-        loss += forward_backward(it, micro);
+        forward_backward(it, micro);
       }
       parallel_.reduce_gradients();
-      const double norm = scaler_.unscale(model_);
-      cria::clip_grad_norm(model_, options_.grad_clip, norm);
       const double loss_scale = scaler_.scale();
-      std::isfinite(norm) ? optimizer_.step() : cria::nn::zero_grad(model_);
-      scaler_.update();
+      micro_step_.update([&] {
+        optimizer_.step({.loss_scale = loss_scale, .max_norm = options_.grad_clip});
+      });
+      // All has been submitted; only now does the host wait for a device.
+      const double loss = mean_loss(), norm = optimizer_.gradient_norm();
+      scaler_.update(norm);
 
       const double seconds = seconds_since(start);
       ++state_.iteration;
@@ -173,28 +147,42 @@ class Run {
   }
 
  private:
-  /// Adds the gradients of one micro-batch and returns its share of the iteration's mean loss.
-  double forward_backward(std::int64_t it, std::int64_t micro) {
+  /// Adds the gradients of one micro-batch and notes the losses of its chunks.
+  void forward_backward(std::int64_t it, std::int64_t micro) {
     const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
     const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
-    return parallel_.run(batch_.chunks(), [&](Model& model, std::int64_t chunk) {
+    parallel_.for_each_chunk(batch_.chunks(), [&](Model& model, std::int64_t chunk) {
       const auto timed = it > first_ ? profile_.chunk() : std::nullopt;
       const cria::nn::DropoutStream stream(
           noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)));
-      const auto loss = model.loss(batch_.template chunk_of<B>(batch_.inputs, chunk),
-                                   batch_.template chunk_of<B>(batch_.targets, chunk));
-      const double weight = batch_.weight(chunk) * share;
-      cria::backward(loss, static_cast<float>(scaler_.scale() * weight));
-      return static_cast<double>(loss.item()) * weight;
+      const auto scale = static_cast<float>(scaler_.scale() * batch_.weight(chunk) * share);
+      losses_[static_cast<std::size_t>(micro * batch_.chunks() + chunk)] =
+          micro_step_(model, transfer_(batch_, chunk), scale);
     });
+  }
+
+
+  /// The iteration's loss, after its last micro-batch.
+  double mean_loss() {
+    const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
+    double sum = 0;
+    for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
+      double of_batch = 0;
+      for (std::int64_t chunk = 0; chunk < batch_.chunks(); ++chunk) {
+        const Loss& loss = losses_[static_cast<std::size_t>(micro * batch_.chunks() + chunk)];
+        of_batch += static_cast<double>(loss.item()) * (batch_.weight(chunk) * share);
+      }
+      sum += of_batch;
+    }
+    return sum;
   }
 
   void evaluate() {
     const std::int64_t it = state_.iteration;
     const double train_loss =
-        estimate_loss(parallel_, corpus_.training, batch_, options_.eval_iters, "evaluating train");
+        estimate_loss(parallel_, corpus_.training, batch_, transfer_, options_.eval_iters, "evaluating train");
     const double val_loss =
-        estimate_loss(parallel_, corpus_.validation, batch_, options_.eval_iters, "evaluating val");
+        estimate_loss(parallel_, corpus_.validation, batch_, transfer_, options_.eval_iters, "evaluating val");
     std::printf("step %lld: train loss %.4f, val loss %.4f\n", static_cast<long long>(it), train_loss,
                 val_loss);
     const auto bits = bits_per_byte(val_loss);
@@ -332,11 +320,14 @@ class Run {
   Fingerprints fingerprints_;
   cria::io::TokenStream stream_;
   Model model_;
-  cria::AdamW optimizer_;
+  cria::AdamW<B> optimizer_;
   cria::GradScaler scaler_;
   cria::nn::DataParallel<Model> parallel_;
   StepProfile profile_;
   Batch batch_;
+  TokenTransfer<B> transfer_;
+  MicroStep<T, B> micro_step_;
+  std::vector<Loss> losses_;  // of the iteration's chunks
   RunState state_;
   std::optional<cria::io::MetricsLog> metrics_;
   std::optional<double> last_val_loss_;

@@ -58,6 +58,7 @@ struct TrainOptions {
   double min_lr = 0.0;
   // System
   std::string device = "cpu";
+  std::string cuda_graph = "auto";
   std::string dtype = "float32";
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
@@ -114,6 +115,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");
   visit("min_lr", options.min_lr, "lowest learning rate after the warm-up");
   visit("device", options.device, devices);
+  visit("cuda_graph", options.cuda_graph,
+        "submit a micro-step to a GPU at once: on, off, or auto: for models below 100 million parameters");
   visit("dtype", options.dtype, "float32, bfloat16 or float16");
   visit("seed", options.seed, "of the weights, the data's order and dropout");
   visit("threads", options.threads, "threads to train on; 0: one per processor core");

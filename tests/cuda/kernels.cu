@@ -29,8 +29,12 @@ void everything() {
   Vec<A> values = norm.grad_vec();
   const Vec<const A> gradient = values;
   Parameter<T, Cuda> trained({18});
-  kernel_for<ops::AdamW, Cuda>::step(ops::AdamWStep{}, gradient, trained.value().vec(), values, values, values);
-  kernel_for<ops::SumOfSquares, Cuda>::sum(gradient);
+  const ops::AdamWTensor<T> tensor{gradient, trained.value().vec(), values, values, values, true};
+  const ScratchMemory<ops::AdamWState, Cuda> state(1);
+  const ScratchMemory<double, Cuda> squares(1);
+  kernel_for<ops::SumOfSquares, Cuda>::sum(std::span(&gradient, 1), squares.data());
+  kernel_for<ops::AdamW, Cuda>::begin(ops::AdamWStep{}, squares.vec(), state.data());
+  kernel_for<ops::AdamW, Cuda>::step(ops::AdamWStep{}, std::span(&tensor, 1), state.data());
   kernel_for<ops::ScaleInPlace, Cuda>::apply(A(2), values);
   x.template to<Cpu>().template to<Cuda>();
 }

@@ -62,10 +62,8 @@ std::vector<double> losses() {
     const auto loss = model.loss(Tensor<std::int32_t>::from({sequences, 32}, inputs),
                                  Tensor<std::int32_t>::from({sequences, 32}, targets));
     backward(loss, static_cast<float>(scaler.scale()));
-    const double norm = scaler.unscale(model);
-    clip_grad_norm(model, 1.0, norm);
-    std::isfinite(norm) ? optimizer.step() : cria::nn::zero_grad(model);
-    scaler.update();
+    optimizer.step({.loss_scale = scaler.scale(), .max_norm = 1.0});
+    scaler.update(optimizer.gradient_norm());
     result.push_back(static_cast<double>(loss.item()));
   }
   return result;

@@ -111,6 +111,63 @@ BOOST_AUTO_TEST_CASE(bfloat16_weights_do_not_lose_small_updates) {
   BOOST_TEST(static_cast<float>(model.weight.value().item()) == 0.98828125f);  // 0.99 in bfloat16
 }
 
+BOOST_AUTO_TEST_CASE(a_step_unscales_and_clips_as_separate_passes_do) {
+  const std::vector<double> gradient{3, -4, 12, 0.5, 7};
+  const auto after_two_steps = [&](auto&& step) {
+    Weights<double> model(5);
+    model.weight.value().assign(std::vector<double>{1, 2, 3, 4, 5});
+    AdamW optimizer(model, {.learning_rate = 0.1});
+    for (int i = 0; i < 2; ++i) {
+      model.set_gradient(gradient);
+      step(model, optimizer);
+    }
+    return model.weight.value().to_vector();
+  };
+  double norm = 0;
+  const auto folded = after_two_steps([&](auto&, auto& optimizer) {
+    optimizer.step({.loss_scale = 8.0, .max_norm = 0.5});
+    norm = optimizer.gradient_norm();
+  });
+  const auto separate = after_two_steps([&](auto& model, auto& optimizer) {
+    scale_gradients(model, 1.0 / 8.0);
+    BOOST_TEST(clip_grad_norm(model, 0.5) == norm, boost::test_tools::tolerance(1e-15));
+    optimizer.step();
+  });
+  for (std::size_t i = 0; i < 5; ++i) {
+    BOOST_TEST(folded[i] == separate[i], boost::test_tools::tolerance(1e-14));
+  }
+}
+
+/// Two dtypes in one model, and sizes that are no multiple of a pack or of a chunk.
+struct Mixed {
+  Parameter<float> first{{3, 5}}, third{{20001}};
+  Parameter<bfloat16> second{{7}};
+  static void visit(auto& self, auto&& field) {
+    field("first", self.first);
+    field("second", self.second);
+    field("third", self.third);
+  }
+};
+
+BOOST_AUTO_TEST_CASE(the_norm_is_that_of_all_dtypes_together_and_every_element_moves) {
+  Mixed model;
+  cria::nn::for_each_parameter(model, []<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
+    parameter.value().assign(std::vector<T>(static_cast<std::size_t>(parameter.size()), T(1.0f)));
+    test::write(parameter.grad_vec(), std::vector<float>(static_cast<std::size_t>(parameter.size()), 0.5f));
+  });
+  AdamW optimizer(model, {.learning_rate = 0.25, .weight_decay = 0});
+  optimizer.step();
+  BOOST_TEST(optimizer.gradient_norm() == std::sqrt(0.25 * (15 + 20001 + 7)),
+             boost::test_tools::tolerance(1e-12));
+  // Adam's first step has the length of the learning rate, whatever the gradient.
+  cria::nn::for_each_parameter(model, [](const std::string&, const auto& parameter) {
+    for (const auto x : parameter.value().to_vector()) {
+      if (std::abs(static_cast<float>(x) - 0.75f) > 1e-6f) BOOST_TEST_REQUIRE(static_cast<float>(x) == 0.75f);
+    }
+    BOOST_TEST(!parameter.has_grad());
+  });
+}
+
 BOOST_AUTO_TEST_CASE(saved_state_goes_on_bitwise) {
   const auto start = [] {
     Weights<bfloat16> model(2);

@@ -71,10 +71,17 @@ class CachingAllocator {
     statistics_.cached += size;
   }
 
-  /// Gives all cached blocks back to the system.
+  /// Gives all cached blocks back to the system, but those of kept queues.
   void release_cached() {
     const std::lock_guard lock(mutex_);
     release_all();
+  }
+
+  /// From now on the blocks that work of `queue` freed are for that queue alone, whatever runs short: the work
+  /// will be repeated with the same blocks.
+  void keep(const void* queue) {
+    const std::lock_guard lock(mutex_);
+    kept_.insert(queue);
   }
 
   Statistics statistics() const {
@@ -104,11 +111,13 @@ class CachingAllocator {
   }
 
   void release_all() {
-    for (auto& [key, blocks] : free_) {
-      for (void* block : blocks) Memory::deallocate(block, key.second);
-    }
-    free_.clear();
-    statistics_.cached = 0;
+    std::erase_if(free_, [&](auto& entry) {
+      const auto& [queue, size] = entry.first;
+      if (kept_.contains(queue)) return false;
+      for (void* block : entry.second) Memory::deallocate(block, size);
+      statistics_.cached -= size * entry.second.size();
+      return true;
+    });
   }
 
   static std::size_t exact_size(std::size_t bytes) { return std::max<std::size_t>(bytes, 1); }
@@ -121,6 +130,7 @@ class CachingAllocator {
 
   mutable std::mutex mutex_;
   std::map<std::pair<const void*, std::size_t>, std::vector<void*>> free_;
+  std::unordered_set<const void*> kept_;
   std::unordered_set<void*> passed_through_;
   bool pass_through_ = false;
   Statistics statistics_;

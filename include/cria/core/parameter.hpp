@@ -47,6 +47,15 @@ class Parameter {
     return gradient_->storage() ? Tensor<gradient_type, B>(shape(), gradient_->storage())
                                 : Tensor<gradient_type, B>{};
   }
+  /// Takes `gradient`, with its memory, as the gradient summed up so far. Throws ShapeError if it has another
+  /// shape.
+  void set_grad(Tensor<gradient_type, B> gradient) {
+    if (gradient.shape() != shape()) {
+      throw ShapeError("set_grad: the gradient has shape " + to_string(gradient.shape()) +
+                       " and the parameter " + to_string(shape()));
+    }
+    gradient_->share(gradient.storage());
+  }
   bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() { gradient_->clear(); }
 

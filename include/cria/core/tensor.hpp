@@ -85,7 +85,9 @@ class Tensor {
     return result;
   }
   static Tensor full(const Shape& shape, T value) {
-    return from(shape, std::vector<T>(static_cast<std::size_t>(shape.size()), value));
+    Tensor result = empty(shape);
+    B::fill(result.impl_->storage->data(), result.size(), value);
+    return result;
   }
   /// A scalar of shape [].
   static Tensor scalar(T value) { return full({}, value); }
@@ -321,8 +323,7 @@ void backward(const Tensor<T, B>& y, acc_t<T> scale = acc_t<T>(1)) {
   if (!y.node()) {
     throw AutogradError("backward: the tensor was not computed from anything that requires a gradient");
   }
-  const T seed = static_cast<T>(scale);
-  B::copy_from_host(y.gradient_slot()->accumulate().data, &seed, sizeof(T));
+  B::fill(y.gradient_slot()->accumulate().data, 1, static_cast<T>(scale));
   detail::run_backward(y.node());
 }
 

@@ -39,19 +39,17 @@ class DataParallel {
 
   int threads() const { return static_cast<int>(replicas_.size()) + 1; }
 
-  /// Calls work(model, chunk) for every chunk, in parallel, and returns the sum of what it returns (double).
-  /// Which thread gets which chunk and the order of the sum depend on the number of threads alone. The first
-  /// exception that `work` throws is thrown again here.
+  /// Calls work(model, chunk) for every chunk, in parallel. Which thread gets which chunk depends on the number
+  /// of threads alone. The first exception that `work` throws is thrown again here.
   template <class F>
-  double run(std::int64_t chunks, F work) {
-    std::vector<double> results(static_cast<std::size_t>(chunks));
+  void for_each_chunk(std::int64_t chunks, F work) {
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads()));
     cpu::run_on_threads(threads(), [&](int thread) {
       try {
         M& own = thread == 0 ? model_ : replicas_[static_cast<std::size_t>(thread - 1)];
         for (std::int64_t chunk = chunks * thread / threads(); chunk < chunks * (thread + 1) / threads();
              ++chunk) {
-          results[static_cast<std::size_t>(chunk)] = work(own, chunk);
+          work(own, chunk);
         }
       } catch (...) {
         errors[static_cast<std::size_t>(thread)] = std::current_exception();
@@ -60,6 +58,15 @@ class DataParallel {
     for (const auto& error : errors) {
       if (error) std::rethrow_exception(error);
     }
+  }
+
+  /// The same for a function that gives a number: returns their sum, in the order of the chunks.
+  template <class F>
+  double run(std::int64_t chunks, F work) {
+    std::vector<double> results(static_cast<std::size_t>(chunks));
+    for_each_chunk(chunks, [&](M& model, std::int64_t chunk) {
+      results[static_cast<std::size_t>(chunk)] = work(model, chunk);
+    });
     double sum = 0;
     for (const double result : results) sum += result;
     return sum;

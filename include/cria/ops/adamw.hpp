@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cmath>
+#include <cstdint>
+
+#include "cria/core/dtype.hpp"
 #include "cria/core/kernel.hpp"
 
 namespace cria {
@@ -12,13 +16,70 @@ struct AdamWStep {
   double beta1;
   double beta2;
   double epsilon;
-  double decay;         // learning_rate * weight_decay, or 0
-  double correction_1;  // 1 - beta1^t
-  double correction_2;  // 1 - beta2^t
+  double weight_decay;
+  double loss_scale;  // the gradients are this many times too large
+  double max_norm;    // that their norm is clipped to, or 0
 };
 
-/// kernel: step(s, gradient, value, master, first, second): one pass over a parameter; `master` is empty if
-/// the value itself is kept in acc_t<T>.
+/// What the steps keep in the backend's memory, so that the host need not wait for any of it.
+struct AdamWState {
+  std::int64_t steps = 0;      // t: those whose gradients were finite
+  double gradient_norm = 0;    // of the last step, before clipping
+  double gradient_factor = 1;  // that its gradients are multiplied by: unscaled and clipped
+  double correction_1 = 1;     // 1 - beta1^t
+  double correction_2 = 1;     // 1 - beta2^t
+
+  CRIA_HOST_DEVICE bool is_finite() const { return gradient_norm - gradient_norm == 0; }
+
+  /// Counts a step whose gradients have these squares as their sum, unless that is not finite.
+  CRIA_HOST_DEVICE void begin(const AdamWStep& s, double sum_of_squares) {
+    gradient_norm = std::sqrt(sum_of_squares) / s.loss_scale;
+    if (!is_finite()) return;
+    ++steps;
+    const double clip = s.max_norm / (gradient_norm + 1e-6);
+    gradient_factor = (s.max_norm > 0 && clip < 1 ? clip : 1.0) / s.loss_scale;
+    correction_1 = 1 - std::pow(s.beta1, static_cast<double>(steps));
+    correction_2 = 1 - std::pow(s.beta2, static_cast<double>(steps));
+  }
+};
+
+/// The numbers of a step as each element needs them.
+template <class A>
+struct AdamWFactors {
+  A gradient, beta1, rest1, beta2, rest2, keep, rate, root, epsilon;
+
+  CRIA_HOST_DEVICE AdamWFactors(const AdamWStep& s, const AdamWState& state, bool decays)
+      : gradient(static_cast<A>(state.gradient_factor)),
+        beta1(static_cast<A>(s.beta1)),
+        rest1(static_cast<A>(1 - s.beta1)),
+        beta2(static_cast<A>(s.beta2)),
+        rest2(static_cast<A>(1 - s.beta2)),
+        keep(static_cast<A>(decays ? 1 - s.learning_rate * s.weight_decay : 1.0)),
+        rate(static_cast<A>(s.learning_rate / state.correction_1)),
+        root(static_cast<A>(std::sqrt(state.correction_2))),
+        epsilon(static_cast<A>(s.epsilon)) {}
+
+  /// One element, whose gradient is g.
+  CRIA_HOST_DEVICE void update(A g, A& value, A& first, A& second) const {
+    g *= gradient;
+    first = beta1 * first + rest1 * g;
+    second = beta2 * second + rest2 * g * g;
+    value = value * keep - rate * first / (std::sqrt(second) / root + epsilon);
+  }
+};
+
+/// A parameter and what its steps need; `master` is empty if the value itself is kept in acc_t<T>.
+template <class T>
+struct AdamWTensor {
+  Vec<const acc_t<T>> gradient;
+  Vec<T> value;
+  Vec<acc_t<T>> master, first, second;
+  bool decays;
+};
+
+/// kernel:
+///   begin(s, sums, state)     state->begin with the sum of `sums`, all in the backend's memory
+///   step(s, tensors, state)   updates the tensors (a span in host memory) unless the norm is not finite
 struct AdamW;
 
 }  // namespace ops

@@ -1,5 +1,5 @@
 #pragma once
-/// What optimisers do to gradients outside the graph.
+/// What is done to gradients outside the graph.
 
 #include "cria/core/kernel.hpp"
 #include "cria/core/parameter.hpp"
@@ -7,7 +7,8 @@
 namespace cria {
 
 namespace ops {
-/// kernel: sum(x) -> double, the sum of squares in double, in an order that does not depend on threads.
+/// kernel: sum(x, total) *total = the sum of squares of all arrays of the span x, in double and in an order
+/// that does not depend on threads; total is in the backend's memory, the span in the host's.
 struct SumOfSquares;
 /// kernel: apply(factor, x) x *= factor.
 struct ScaleInPlace;

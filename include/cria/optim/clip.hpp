@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 
+#include "cria/core/caching_allocator.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/ops/gradients.hpp"
 
@@ -22,25 +24,26 @@ double gradient_norm(const M& model) {
   double sum = 0;
   nn::for_each_parameter(model, [&]<class T, class B>(const std::string&, const Parameter<T, B>& parameter) {
     if (!parameter.has_grad()) return;
-    sum += kernel_for<ops::SumOfSquares, B>::sum(Vec<const acc_t<T>>(parameter.grad_vec()));
+    const Tensor<acc_t<T>, B> all = parameter.grad();
+    const Vec<const acc_t<T>> gradient = all.vec();
+    const ScratchMemory<double, B> on_backend(1);
+    kernel_for<ops::SumOfSquares, B>::sum(std::span(&gradient, 1), on_backend.data());
+    double squares = 0;
+    B::copy_to_host(&squares, on_backend.data(), sizeof(squares));
+    sum += squares;
   });
   return std::sqrt(sum);
 }
 
-/// Scales the gradients of `model`, whose norm is `norm`, by min(1, max_norm / (norm + 1e-6)). A norm that is
-/// not finite leaves them alone; max_norm = 0 turns clipping off. Pascanu et al. 2013; PyTorch's formula.
-template <class M>
-void clip_grad_norm(M& model, double max_norm, double norm) {
-  const double factor = max_norm / (norm + 1e-6);
-  if (max_norm > 0 && std::isfinite(norm) && factor < 1.0) scale_gradients(model, factor);
-  detail::end_of_operation("clip_grad_norm");
-}
-
-/// The same where the norm is not known yet; returns it as it was before.
+/// Scales the gradients of `model` by min(1, max_norm / (norm + 1e-6)) and returns their norm as it was
+/// before. A norm that is not finite leaves them alone; max_norm = 0 turns clipping off. AdamW::step clips by
+/// itself; this is for other optimisers. Pascanu et al. 2013; PyTorch's formula.
 template <class M>
 double clip_grad_norm(M& model, double max_norm) {
   const double norm = gradient_norm(model);
-  clip_grad_norm(model, max_norm, norm);
+  const double factor = max_norm / (norm + 1e-6);
+  if (max_norm > 0 && std::isfinite(norm) && factor < 1.0) scale_gradients(model, factor);
+  detail::end_of_operation("clip_grad_norm");
   return norm;
 }
 

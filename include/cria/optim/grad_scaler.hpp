@@ -3,14 +3,14 @@
 #include <cmath>
 #include <cstdint>
 
-#include "cria/optim/clip.hpp"
-
 namespace cria {
 
 /// Dynamic loss scaling for float16: small gradients are lifted out of its subnormal range. The scale doubles
-/// after `growth_interval` good steps in a row and halves after a step whose gradients overflowed, which must
-/// be skipped. Micikevicius et al. 2018. Per step: backward(loss, scaler.scale()) for every micro-batch; then
-/// unscale, clip to the norm that it returned, step only if that is finite; then update.
+/// after `growth_interval` good steps in a row and halves after a step whose gradients overflowed, which the
+/// optimiser skips. Micikevicius et al. 2018. A step is
+///   backward(loss, scaler.scale())                            for every micro-batch
+///   optimizer.step({.loss_scale = scaler.scale()})
+///   scaler.update(optimizer.gradient_norm())
 class GradScaler {
  public:
   struct Options {
@@ -33,19 +33,10 @@ class GradScaler {
   State state() const { return state_; }
   void set_state(State state) { state_ = state; }
 
-  /// Divides the gradients by the scale and returns their norm, which is finite if all of them are.
-  template <class M>
-  double unscale(M& model) {
-    if (state_.scale != 1.0) scale_gradients(model, 1.0 / state_.scale);
-    const double norm = gradient_norm(model);
-    finite_ = std::isfinite(norm);
-    return norm;
-  }
-
-  /// After the step, done or skipped.
-  void update() {
+  /// After a step whose gradients had this norm: not finite if one of them overflowed.
+  void update(double gradient_norm) {
     if (!options_.enabled) return;
-    if (!finite_) {
+    if (!std::isfinite(gradient_norm)) {
       state_ = {state_.scale * options_.backoff_factor, 0};
     } else if (++state_.good_steps == options_.growth_interval) {
       state_ = {state_.scale * options_.growth_factor, 0};
@@ -55,7 +46,6 @@ class GradScaler {
  private:
   Options options_;
   State state_;
-  bool finite_ = true;
 };
 
 }  // namespace cria

@@ -1,7 +1,9 @@
 #pragma once
 /// The CPU backend: host memory from a caching allocator.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -61,6 +63,10 @@ struct Cpu {
   static void* allocate(std::size_t bytes) { return cpu::allocator().allocate(bytes); }
   static void deallocate(void* block, std::size_t bytes) { cpu::allocator().deallocate(block, bytes); }
   static void fill_zero(void* data, std::size_t bytes) { std::memset(data, 0, bytes); }
+  template <class T>
+  static void fill(T* data, std::int64_t size, T value) {
+    std::fill_n(data, size, value);
+  }
   static void copy(void* to, const void* from, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to, from, bytes);  // empty ranges may have null pointers
   }

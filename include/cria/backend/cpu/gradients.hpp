@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "cria/backend/cpu/map.hpp"
 #include "cria/ops/gradients.hpp"
 
@@ -7,6 +9,13 @@ namespace cria {
 
 template <>
 struct kernel<ops::SumOfSquares, Cpu> {
+  template <class A>
+  static void sum(std::span<const Vec<const A>> x, double* total) {
+    *total = 0;
+    for (const auto& array : x) *total += sum(array);
+  }
+
+ private:
   template <class A>
   static double sum(Vec<const A> x) {
     constexpr std::int64_t block = 4096;

@@ -1,81 +1,74 @@
 #pragma once
 
-#include <cmath>
+#include <span>
 
-#include "cria/backend/cuda/map.cuh"
+#include "cria/backend/cuda/pack.cuh"
+#include "cria/backend/cuda/tensor_list.cuh"
 #include "cria/ops/adamw.hpp"
 
 namespace cria {
 
 namespace cuda {
 
-/// The numbers of a step as each element needs them.
-template <class A>
-struct AdamWFactors {
-  A keep, rate, beta1, beta2, rest1, rest2, root, epsilon;
-};
-
-template <int Size, class T, class A>
-__device__ __forceinline__ void adamw_pack(const AdamWFactors<A>& s, const A* gradient, T* value, A* master,
-                                           A* first, A* second) {
-  constexpr bool has_master = !std::is_same_v<T, A>;
-  const auto g = load<Size>(gradient);
-  auto m = load<Size>(first), v = load<Size>(second), exact = load<Size>(master);
-  Pack<T, Size> rounded;
-#pragma unroll
-  for (int i = 0; i < Size; ++i) {
-    m.at[i] = s.beta1 * m.at[i] + s.rest1 * g.at[i];
-    v.at[i] = s.beta2 * v.at[i] + s.rest2 * g.at[i] * g.at[i];
-    exact.at[i] = exact.at[i] * s.keep - s.rate * m.at[i] / (std::sqrt(v.at[i]) / s.root + s.epsilon);
-    rounded.at[i] = static_cast<T>(exact.at[i]);
-  }
-  store(first, m);
-  store(second, v);
-  store(master, exact);
-  if constexpr (has_master) store(value, rounded);
+/// One thread, as there is one sum for each type of parameters.
+template <class State>
+__global__ void begin_adamw_kernel(ops::AdamWStep s, Vec<const double> sums, State* state) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < sums.size; ++i) sum += sums[i];
+  state->begin(s, sum);
 }
 
 template <int Size, class T, class A>
+__device__ __forceinline__ void adamw_pack(const ops::AdamWFactors<A>& factors,
+                                           const ops::AdamWTensor<T>& tensor, std::int64_t i) {
+  A* exact;
+  if constexpr (std::is_same_v<T, A>) {
+    exact = tensor.value.data + i;
+  } else {
+    exact = tensor.master.data + i;
+  }
+  const auto gradient = load<Size>(tensor.gradient.data + i);
+  auto value = load<Size>(exact), first = load<Size>(tensor.first.data + i),
+       second = load<Size>(tensor.second.data + i);
+#pragma unroll
+  for (int k = 0; k < Size; ++k) factors.update(gradient.at[k], value.at[k], first.at[k], second.at[k]);
+  store(tensor.first.data + i, first);
+  store(tensor.second.data + i, second);
+  store(exact, value);
+  if constexpr (!std::is_same_v<T, A>) {
+    Pack<T, Size> rounded;
+#pragma unroll
+    for (int k = 0; k < Size; ++k) rounded.at[k] = static_cast<T>(value.at[k]);
+    store(tensor.value.data + i, rounded);
+  }
+}
+
+/// A block for each chunk of the tensors, which are whole blocks of the allocator, so that packs fit.
+template <class T>
 __global__ void __launch_bounds__(block_size)
-    adamw_kernel(AdamWFactors<A> s, Vec<const A> gradient, T* value, A* master, A* first, A* second) {
-  const std::int64_t packs = gradient.size / Size;
-  for (std::int64_t p = first_item(); p < packs; p += item_stride()) {
-    const std::int64_t i = p * Size;
-    adamw_pack<Size>(s, gradient.data + i, value + i, master + i, first + i, second + i);
-  }
-  if constexpr (Size > 1) {
-    const std::int64_t i = packs * Size + first_item();
-    if (i < gradient.size) {
-      adamw_pack<1>(s, gradient.data + i, value + i, master + i, first + i, second + i);
-    }
-  }
+    adamw_kernel(ops::AdamWStep s, TensorListView<ops::AdamWTensor<T>> tensors, const ops::AdamWState* state) {
+  using A = acc_t<T>;
+  if (!state->is_finite()) return;
+  const auto chunk = tensors.chunk(blockIdx.x);
+  const ops::AdamWFactors<A> factors(s, *state, chunk.entry.decays);
+  for_each_pack<widest<A>>(chunk.begin, chunk.end, [&](std::int64_t i, auto size) {
+    adamw_pack<size>(factors, chunk.entry, i);
+  });
 }
 
 }  // namespace cuda
 
 template <>
 struct kernel<ops::AdamW, Cuda> {
-  template <class T, class A>
-  static void step(const ops::AdamWStep& s, Vec<const A> gradient, Vec<T> value, Vec<A> master, Vec<A> first,
-                   Vec<A> second) {
-    const cuda::AdamWFactors<A> factors{static_cast<A>(1.0 - s.decay),
-                                        static_cast<A>(s.learning_rate / s.correction_1),
-                                        static_cast<A>(s.beta1),
-                                        static_cast<A>(s.beta2),
-                                        static_cast<A>(1.0 - s.beta1),
-                                        static_cast<A>(1.0 - s.beta2),
-                                        static_cast<A>(std::sqrt(s.correction_2)),
-                                        static_cast<A>(s.epsilon)};
-    A* exact = master.data;
-    if constexpr (std::is_same_v<T, A>) exact = value.data;
-    constexpr int width = cuda::widest<A>;
-    if (cuda::packs_fit<width>(gradient.data, value.data, exact, first.data, second.data)) {
-      cuda::launch(cuda::adamw_kernel<width, T, A>, cuda::grid_for((value.size + width - 1) / width),
-                   cuda::block_size, 0, factors, gradient, value.data, exact, first.data, second.data);
-    } else {
-      cuda::launch(cuda::adamw_kernel<1, T, A>, cuda::grid_for(value.size), cuda::block_size, 0, factors,
-                   gradient, value.data, exact, first.data, second.data);
-    }
+  static void begin(const ops::AdamWStep& s, Vec<const double> sums, ops::AdamWState* state) {
+    cuda::launch(cuda::begin_adamw_kernel<ops::AdamWState>, 1, 1, 0, s, sums, state);
+  }
+
+  template <class T>
+  static void step(const ops::AdamWStep& s, std::span<const ops::AdamWTensor<T>> tensors,
+                   const ops::AdamWState* state) {
+    const cuda::TensorList list(tensors, [](const auto& tensor) { return tensor.value.size; });
+    cuda::launch(cuda::adamw_kernel<T>, list.chunks(), cuda::block_size, 0, s, list.view(), state);
   }
 };
 

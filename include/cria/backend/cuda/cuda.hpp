@@ -7,9 +7,19 @@
 
 #include "cria/backend/cuda/allocator.hpp"
 #include "cria/backend/cuda/index_error.hpp"
+#include "cria/backend/cuda/launch.hpp"
 #include "cria/core/config.hpp"
 
 namespace cria {
+
+namespace cuda {
+
+template <class T>
+__global__ void fill_kernel(T* data, std::int64_t size, T value) {
+  for (std::int64_t i = first_item(); i < size; i += item_stride()) data[i] = value;
+}
+
+}  // namespace cuda
 
 /// Device memory and kernels on an NVIDIA GPU. Work is submitted to the thread's stream (cuda::stream) and
 /// the host goes on; it waits in copy_to_host and in synchronize alone, and there learns about what went
@@ -22,6 +32,11 @@ struct Cuda {
   static void fill_zero(void* data, std::size_t bytes, cuda::Place place = {}) {
     if (bytes == 0) return;
     cuda::check("cudaMemsetAsync", cudaMemsetAsync(data, 0, bytes, cuda::stream()), place);
+  }
+  template <class T>
+  static void fill(T* data, std::int64_t size, T value, cuda::Place place = {}) {
+    cuda::launch(cuda::fill_kernel<T>, cuda::Grid(cuda::grid_for(size), place), cuda::block_size, 0, data,
+                 size, value);
   }
   static void copy(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
     memcpy(to, from, bytes, cudaMemcpyDeviceToDevice, place);

@@ -1,20 +1,28 @@
 #pragma once
 
+#include <span>
+
 #include "cria/backend/cuda/block_reduce.cuh"
 #include "cria/backend/cuda/map.cuh"
+#include "cria/backend/cuda/sum.cuh"
+#include "cria/backend/cuda/tensor_list.cuh"
 #include "cria/ops/gradients.hpp"
 
 namespace cria {
 
 namespace cuda {
 
-/// sums[block] = the sum of squares of each block's share of x, in double.
+/// sums[chunk] = the sum of squares of each chunk, in double.
 template <class A>
-__global__ void __launch_bounds__(block_size) squares_kernel(Vec<const A> x, double* sums) {
+__global__ void __launch_bounds__(block_size)
+    squares_kernel(TensorListView<Vec<const A>> arrays, double* sums) {
+  const auto chunk = arrays.chunk(blockIdx.x);
   double sum = 0;
-  for (std::int64_t i = first_item(); i < x.size; i += item_stride()) {
-    sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-  }
+  for_each_pack<widest<A>>(chunk.begin, chunk.end, [&](std::int64_t i, auto size) {
+    const auto x = load<size>(chunk.entry.data + i);
+#pragma unroll
+    for (int k = 0; k < size; ++k) sum += static_cast<double>(x.at[k]) * static_cast<double>(x.at[k]);
+  });
   sum = block_sum(sum);
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
@@ -30,15 +38,12 @@ struct Times {
 template <>
 struct kernel<ops::SumOfSquares, Cuda> {
   template <class A>
-  static double sum(Vec<const A> x) {
-    const unsigned blocks = cuda::grid_for(x.size);
-    const cuda::Scratch<double> of_block(blocks);
-    cuda::launch(cuda::squares_kernel<A>, blocks, cuda::block_size, 0, x, of_block.data());
-    std::vector<double> sums(blocks);
-    Cuda::copy_to_host(sums.data(), of_block.data(), blocks * sizeof(double));
-    double total = 0;
-    for (const double s : sums) total += s;
-    return total;
+  static void sum(std::span<const Vec<const A>> x, double* total) {
+    const cuda::TensorList list(x, [](const auto& array) { return array.size; });
+    const cuda::Scratch<double> sums(list.chunks());
+    cuda::launch(cuda::squares_kernel<A>, list.chunks(), cuda::block_size, 0, list.view(), sums.data());
+    cuda::sum_middle(Planes<const double>{sums.data(), 1, list.chunks(), 1},
+                     Gradient<Vec<double>>{{total, 1}, true});
   }
 };
 

@@ -1,0 +1,38 @@
+#include "cria/backend/cuda/upload.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <numeric>
+#include <vector>
+
+#include "cria/cria.hpp"
+#include "support/error_message.hpp"
+
+BOOST_AUTO_TEST_SUITE(cuda)
+BOOST_AUTO_TEST_SUITE(upload)
+
+using namespace cria;
+
+BOOST_AUTO_TEST_CASE(work_sees_the_values_of_its_own_call) {
+  constexpr std::int64_t size = 3000;
+  cria::cuda::Upload<float> upload({size});
+  std::vector<float> values(size);
+  std::vector<Tensor<float>> sums;
+  for (int call = 0; call < 7; ++call) {
+    std::iota(values.begin(), values.end(), static_cast<float>(call));
+    const auto& x = upload(values);
+    sums.push_back(sum(x * 2.0f));  // the host goes on at once and overwrites `values`
+  }
+  for (int call = 0; call < 7; ++call) {
+    const float want = static_cast<float>(size * (size - 1)) + 2.0f * static_cast<float>(call * size);
+    BOOST_TEST(sums[static_cast<std::size_t>(call)].item() == want, boost::test_tools::tolerance(1e-5f));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_values_must_be_the_shapes) {
+  cria::cuda::Upload<float> upload({2, 3});
+  BOOST_TEST(test::error_message<ShapeError>([&] { upload(std::vector<float>(5)); }) ==
+             "Upload: 5 values were given for shape [2, 3]");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

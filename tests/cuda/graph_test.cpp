@@ -97,7 +97,7 @@ BOOST_FIXTURE_TEST_CASE(memory_of_a_graph_is_used_by_nothing_else, Caching) {
 }
 
 BOOST_FIXTURE_TEST_CASE(an_exception_ends_the_capture_and_the_next_one_works, Caching) {
-  const auto x = ramp(8, 1);
+  const auto x = ramp(8, 1), shorter = ramp(3, 0);
   Tensor<float> y;
   Graph graph;
   BOOST_TEST(error_message<ShapeError>([&] { graph.capture([&] { y = x + ramp(3, 0); }); }) != "");

@@ -58,6 +58,45 @@ BOOST_AUTO_TEST_CASE(weight_must_have_the_size_of_the_last_dimension) {
              }) == "rms_norm: x is []; it must have at least 1 dimensions");
 }
 
+template <class T>
+void check_norm_of_a_sum() {
+  for (const Shape& shape : {Shape{3, 67}, Shape{2, 3, 32}, Shape{0, 8}}) {
+    Parameter<T> weight({shape.dim(-1)}), same_weight({shape.dim(-1)});
+    for (auto* each : {&weight, &same_weight}) {
+      each->value().assign(cria::test::rounded<T>(cria::test::normals(each->size(), 3)));
+    }
+    const auto tensor = [&](unsigned seed) {
+      auto x = Tensor<T>::from(shape, cria::test::rounded<T>(cria::test::normals(shape.size(), seed)));
+      x.set_requires_grad();
+      return x;
+    };
+    const auto a = tensor(1), b = tensor(2), same_a = tensor(1), same_b = tensor(2);
+    const auto [sum_of_both, y] = cria::add_rms_norm(a, b, weight, 0.25f);
+    const auto separate_sum = same_a + same_b;
+    const auto separate_y = cria::rms_norm(separate_sum, same_weight, 0.25f);
+    const auto bits = [](const auto& x) { return cria::test::to_values(x); };
+    BOOST_TEST((bits(sum_of_both) == bits(separate_sum)));
+    BOOST_TEST((bits(y) == bits(separate_y)));
+    backward(sum(square(sum_of_both)) + sum(square(y)));
+    backward(sum(square(separate_sum)) + sum(square(separate_y)));
+    BOOST_TEST((bits(a.grad()) == bits(same_a.grad())));
+    BOOST_TEST((bits(b.grad()) == bits(same_b.grad())));
+    BOOST_TEST((bits(weight.grad()) == bits(same_weight.grad())));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_norm_of_a_sum_is_the_sum_and_then_the_norm_bit_for_bit) {
+  check_norm_of_a_sum<float>();
+  check_norm_of_a_sum<bfloat16>();
+}
+
+BOOST_AUTO_TEST_CASE(terms_of_a_normed_sum_have_the_same_shape) {
+  BOOST_TEST(error_message<ShapeError>([] {
+               cria::add_rms_norm(Tensor<float>::zeros({2, 3}), Tensor<float>::zeros({1, 3}),
+                                  Parameter<float>({3}));
+             }) == "add_rms_norm: shapes differ: a is [2, 3], b is [1, 3]; they must be equal");
+}
+
 BOOST_AUTO_TEST_CASE(zeros_stay_zero) {
   Parameter<float> weight({3});
   weight.value().assign(std::vector<float>{1, 2, 3});

@@ -69,6 +69,41 @@ BOOST_AUTO_TEST_CASE(a_sequence_can_be_rotated_in_pieces) {
   BOOST_TEST((std::vector<float>(whole.begin() + 32, whole.end()) == tail));
 }
 
+BOOST_AUTO_TEST_CASE(queries_and_keys_are_rotated_together_as_alone) {
+  const auto tensor = [](const Shape& shape, unsigned seed) {
+    auto x = Tensor<float>::from(shape, cria::test::rounded<float>(cria::test::normals(shape.size(), seed)));
+    x.set_requires_grad();
+    return x;
+  };
+  const auto q = tensor({2, 5, 4, 6}, 1), k = tensor({2, 5, 2, 6}, 2);
+  const auto same_q = tensor({2, 5, 4, 6}, 1), same_k = tensor({2, 5, 2, 6}, 2);
+  const auto [rotated_q, rotated_k] = cria::rope(q, k, 3, 500.0f);
+  const auto alone_q = cria::rope(same_q, 3, 500.0f), alone_k = cria::rope(same_k, 3, 500.0f);
+  BOOST_TEST((rotated_q.to_vector() == alone_q.to_vector()));
+  BOOST_TEST((rotated_k.to_vector() == alone_k.to_vector()));
+  backward(sum(square(rotated_q)) + sum(cria::exp(rotated_k)));
+  backward(sum(square(alone_q)) + sum(cria::exp(alone_k)));
+  BOOST_TEST((q.grad().to_vector() == same_q.grad().to_vector()));
+  BOOST_TEST((k.grad().to_vector() == same_k.grad().to_vector()));
+}
+
+BOOST_AUTO_TEST_CASE(one_of_two_outputs_is_enough_for_a_gradient) {
+  auto q = Tensor<float>::full({1, 3, 2, 4}, 0.5f), k = Tensor<float>::full({1, 3, 1, 4}, 0.25f);
+  q.set_requires_grad();
+  k.set_requires_grad();
+  backward(sum(square(cria::rope(q, k).second)));
+  BOOST_TEST(!q.grad().defined());
+  // A rotation keeps lengths, so that the gradient is 2 k whatever the angle.
+  for (const float value : k.grad().to_vector()) BOOST_TEST(value == 0.5f, boost::test_tools::tolerance(1e-5f));
+}
+
+BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {
+  BOOST_TEST(error_message<ShapeError>([] {
+               cria::rope(Tensor<float>::zeros({1, 2, 3, 4}), Tensor<float>::zeros({1, 2, 3, 6}));
+             }) ==
+             "rope: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 6]; q.dim(3) = 4 must equal k.dim(3) = 6");
+}
+
 CRIA_TEST_OPERATION(from_the_start, Rope<0>)
 CRIA_TEST_OPERATION(from_a_later_position, Rope<7>)
 

@@ -292,11 +292,33 @@ Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, 
   return y;
 }
 
-/// The same for an operation that is cheap to repeat: `compute()` gives its output, then and whenever it is
+/// The same for an operation with two outputs. `backward(da, db)` gets an undefined tensor for one that nobody
+/// used.
+template <FloatingPoint T, class B, class F>
+std::pair<Tensor<T, B>, Tensor<T, B>> record_pair(std::string_view op, Tensor<T, B> a, Tensor<T, B> b,
+                                                  detail::Inputs inputs, F backward) {
+  detail::end_of_operation(op);
+  if (!inputs.wanted) return {a, b};
+  const auto node = detail::make_node(op, std::move(inputs.parents));
+  node->backward = [slot_a = a.attach(node), slot_b = b.attach(node), shape_a = a.shape(), shape_b = b.shape(),
+                    backward = std::move(backward)] {
+    const auto take = [](const auto& slot, const Shape& shape) {
+      const Tensor<T, B> gradient = slot->storage() ? Tensor<T, B>(shape, slot->storage()) : Tensor<T, B>();
+      slot->clear();
+      return gradient;
+    };
+    const auto da = take(slot_a, shape_a), db = take(slot_b, shape_b);
+    if (da.defined() || db.defined()) backward(da, db);
+  };
+  return {a, b};
+}
+
+/// The same as `record` for an operation that is cheap to repeat: `compute()` gives y again, whenever it is
 /// needed after Tensor::forget.
-template <class F, class G>
-auto record_repeatable(std::string_view op, F compute, detail::Inputs inputs, G backward) {
-  auto y = record(op, compute(), std::move(inputs), std::move(backward));
+template <FloatingPoint T, class B, class F, class G>
+Tensor<T, B> record_repeatable(std::string_view op, Tensor<T, B> y, F compute, detail::Inputs inputs,
+                               G backward) {
+  y = record(op, y, std::move(inputs), std::move(backward));
   if (y.node())
     y.node()->repeat = [compute = std::move(compute)]() -> std::shared_ptr<void> {
       return compute().storage();

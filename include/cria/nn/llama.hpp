@@ -109,8 +109,8 @@ struct LlamaAttention {
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     const std::int64_t batch = x.dim(0), length = x.dim(1);
-    const auto q = rope(reshape(q_proj(x), {batch, length, heads, head_dim}), 0, rope_theta);
-    const auto k = rope(reshape(k_proj(x), {batch, length, kv_heads, head_dim}), 0, rope_theta);
+    const auto [q, k] = rope(reshape(q_proj(x), {batch, length, heads, head_dim}),
+                             reshape(k_proj(x), {batch, length, kv_heads, head_dim}), 0, rope_theta);
     const auto v = reshape(v_proj(x), {batch, length, kv_heads, head_dim});
     return o_proj(reshape(attention(q, k, v), x.shape()));
   }
@@ -119,8 +119,8 @@ struct LlamaAttention {
   Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>& cache) const {
     const std::int64_t length = x.dim(1);
     const std::int64_t start = cache.positions(kv_heads * head_dim);
-    const auto q = rope(reshape(q_proj(x), {1, length, heads, head_dim}), start, rope_theta);
-    const auto k = rope(reshape(k_proj(x), {1, length, kv_heads, head_dim}), start, rope_theta);
+    const auto [q, k] = rope(reshape(q_proj(x), {1, length, heads, head_dim}),
+                             reshape(k_proj(x), {1, length, kv_heads, head_dim}), start, rope_theta);
     const auto append = [](std::vector<T>& all, const std::vector<T>& next) {
       all.insert(all.end(), next.begin(), next.end());
     };
@@ -185,8 +185,14 @@ struct LlamaDecoderLayer {
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     const auto layer = [self = *this](const Tensor<T, B>& input) {
-      const auto h = input + self.block(Recompute::attention, self.input_layernorm, self.self_attn, input);
-      return h + self.block(Recompute::mlp, self.post_attention_layernorm, self.mlp, h);
+      const auto attended = self.block(Recompute::attention, self.input_layernorm, self.self_attn, input);
+      const auto& norm = self.post_attention_layernorm;
+      if (self.recompute == Recompute::mlp) {
+        const auto h = input + attended;
+        return h + self.block(Recompute::mlp, norm, self.mlp, h);
+      }
+      const auto [h, normed] = add_rms_norm(input, attended, norm.weight, norm.eps);
+      return h + self.after_norm(self.mlp, normed);
     };
     return recompute == Recompute::layer ? nn::recompute(layer, x) : layer(x);
   }
@@ -208,14 +214,18 @@ struct LlamaDecoderLayer {
   /// dropout(inner(norm(x))), which is called `name` among what can be computed again.
   template <class M>
   Tensor<T, B> block(Recompute name, const RmsNorm<T, B>& norm, const M& inner, const Tensor<T, B>& x) const {
-    const auto compute = [norm, inner, drop = dropout,
-                          forgets = recompute != Recompute::none](const Tensor<T, B>& input) {
-      const auto normed = norm(input);
-      const auto y = inner(normed);
-      if (forgets) normed.forget();
-      return drop(y);
+    const auto compute = [self = *this, norm, inner](const Tensor<T, B>& input) {
+      return self.after_norm(inner, norm(input));
     };
     return recompute == name ? nn::recompute(compute, x) : compute(x);
+  }
+
+  /// dropout(inner(normed))
+  template <class M>
+  Tensor<T, B> after_norm(const M& inner, const Tensor<T, B>& normed) const {
+    const auto y = inner(normed);
+    if (recompute != Recompute::none) normed.forget();
+    return dropout(y);
   }
 };
 

@@ -21,6 +21,16 @@ void accumulate_gradient(const Tensor<T, B>& x, const Tensor<T, B>& gradient) {
   }
 }
 
+/// Records y = a + b, however it was computed.
+template <FloatingPoint T, class B>
+Tensor<T, B> record_sum(const Tensor<T, B>& y, const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return record("add", y, inputs(a, b),
+                [a = a.without_values(), b = b.without_values()](const Tensor<T, B>& dy) {
+                  accumulate_gradient(a, dy);
+                  accumulate_gradient(b, dy);
+                });
+}
+
 }  // namespace cria
 
 #include "cria/backend/cpu/accumulate.hpp"

@@ -164,7 +164,7 @@ Tensor<T, B> unary(std::string_view op, F f, const Tensor<T, B>& x) {
     K::forward(f, x.vec(), y.vec());
     return y;
   };
-  return record_repeatable(op, compute, inputs(x),
+  return record_repeatable(op, compute(), compute, inputs(x),
                            [=](const Tensor<T, B>& dy) { K::backward(f, dy.vec(), x.vec(), x.grad_vec()); });
 }
 
@@ -179,7 +179,7 @@ Tensor<T, B> binary(std::string_view op, F f, const Tensor<T, B>& a, const Tenso
     K::forward(f, a.vec(), b.vec(), y.vec());
     return y;
   };
-  return record_repeatable(op, compute, inputs(a, b), [=](const Tensor<T, B>& dy) {
+  return record_repeatable(op, compute(), compute, inputs(a, b), [=](const Tensor<T, B>& dy) {
     const auto da = a.grad_vec(), db = b.grad_vec();
     K::backward(f, dy.vec(), a.vec(), b.vec(), da, db);
   });
@@ -192,11 +192,7 @@ Tensor<T, B> operator+(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   check::same_shape("add", {"a", a.shape()}, {"b", b.shape()});
   auto y = Tensor<T, B>::empty(a.shape());
   K::forward(ops::Add{}, a.vec(), b.vec(), y.vec());
-  return record("add", y, inputs(a, b),
-                [a = a.without_values(), b = b.without_values()](const Tensor<T, B>& dy) {
-                  accumulate_gradient(a, dy);
-                  accumulate_gradient(b, dy);
-                });
+  return record_sum(y, a, b);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& a, const Tensor<T, B>& b) {

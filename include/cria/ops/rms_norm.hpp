@@ -1,16 +1,39 @@
 #pragma once
 
+#include <utility>
+
 #include "cria/core/check.hpp"
 #include "cria/core/kernel.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria {
 
 namespace ops {
 /// kernel: forward(x [rows, n], weight [n], eps, y [rows, n], inv_rms [rows]);
+/// forward_of_sum(a, b, weight, eps, x, y, inv_rms): x = a + b, then the same, bit for bit;
 /// backward(dy, x, weight, inv_rms, dx, dweight).
 struct RmsNorm;
 }  // namespace ops
+
+namespace detail {
+
+/// Records y as computed from x, which is cheap to repeat.
+template <class K, FloatingPoint T, class B>
+Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const Parameter<T, B>& weight,
+                             float eps, const Tensor<acc_t<T>, B>& inv_rms) {
+  const auto compute = [=] {
+    auto again = Tensor<T, B>::empty(x.shape());
+    auto saved = inv_rms;
+    K::forward(x.rows(), weight.vec(), eps, again.rows(), saved.vec());
+    return again;
+  };
+  return record_repeatable("rms_norm", y, compute, inputs(x, weight), [=](const Tensor<T, B>& dy) {
+    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), x.grad_rows(), weight.grad_vec());
+  });
+}
+
+}  // namespace detail
 
 /// y = x / sqrt(mean(x^2, last dimension) + eps) * weight, computed in acc_t<T>. x [..., n], weight [n] ->
 /// [..., n]. Throws ShapeError if weight is not [n]. Zhang & Sennrich 2019.
@@ -20,16 +43,27 @@ Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, floa
   check::rank_at_least("rms_norm", {"x", x.shape()}, 1);
   check::rank("rms_norm", {"weight", weight.shape()}, 1);
   check::equal_dims("rms_norm", {"x", x.shape()}, -1, {"weight", weight.shape()}, 0);
-  const auto inv_rms = Tensor<acc_t<T>, B>::empty(x.shape().leading());
-  const auto compute = [=] {
-    auto y = Tensor<T, B>::empty(x.shape());
-    auto saved = inv_rms;
-    K::forward(x.rows(), weight.vec(), eps, y.rows(), saved.vec());
-    return y;
-  };
-  return record_repeatable("rms_norm", compute, inputs(x, weight), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), x.grad_rows(), weight.grad_vec());
-  });
+  auto y = Tensor<T, B>::empty(x.shape());
+  auto inv_rms = Tensor<acc_t<T>, B>::empty(x.shape().leading());
+  K::forward(x.rows(), weight.vec(), eps, y.rows(), inv_rms.vec());
+  return detail::record_rms_norm<K>(y, x, weight, eps, inv_rms);
+}
+
+/// {a + b, rms_norm(a + b, weight, eps)}, as a residual path needs both, in one pass over memory. a, b
+/// [..., n], weight [n] -> [..., n] each. Throws ShapeError if a and b differ or weight is not [n].
+template <FloatingPoint T, class B>
+std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const Tensor<T, B>& b,
+                                                   const Parameter<T, B>& weight, float eps = 1e-5f) {
+  using K = kernel_for<ops::RmsNorm, B>;
+  check::same_shape("add_rms_norm", {"a", a.shape()}, {"b", b.shape()});
+  check::rank_at_least("add_rms_norm", {"a", a.shape()}, 1);
+  check::rank("add_rms_norm", {"weight", weight.shape()}, 1);
+  check::equal_dims("add_rms_norm", {"a", a.shape()}, -1, {"weight", weight.shape()}, 0);
+  auto x = Tensor<T, B>::empty(a.shape()), y = Tensor<T, B>::empty(a.shape());
+  auto inv_rms = Tensor<acc_t<T>, B>::empty(a.shape().leading());
+  K::forward_of_sum(a.rows(), b.rows(), weight.vec(), eps, x.rows(), y.rows(), inv_rms.vec());
+  x = record_sum(x, a, b);
+  return {x, detail::record_rms_norm<K>(y, x, weight, eps, inv_rms)};
 }
 
 }  // namespace cria

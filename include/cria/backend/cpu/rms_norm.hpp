@@ -11,22 +11,13 @@ template <>
 struct kernel<ops::RmsNorm, Cpu> {
   template <class T, class A>
   static void forward(Rows<const T> x, Vec<const T> weight, float eps, Rows<T> y, Vec<A> inv_rms) {
-    cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Wide<T> wide_x(x.cols), wide_weight(x.cols), wide_y(x.cols);
-      const A* w = wide_weight.read(weight.data, x.cols);
-      for (std::int64_t i = begin; i < end; ++i) {
-        const A* xi = wide_x.read(x.row(i), x.cols);
-        A squares = 0;
-#pragma omp simd reduction(+ : squares)
-        for (std::int64_t j = 0; j < x.cols; ++j) squares += xi[j] * xi[j];
-        const A r = A(1) / std::sqrt(squares / static_cast<A>(x.cols) + static_cast<A>(eps));
-        inv_rms[i] = r;
-        A* yi = wide_y.target(y.row(i));
-#pragma omp simd
-        for (std::int64_t j = 0; j < x.cols; ++j) yi[j] = xi[j] * r * w[j];
-        wide_y.write(y.row(i), x.cols);
-      }
-    });
+    normalize(x, Rows<const T>{}, weight, eps, Rows<T>{}, y, inv_rms);
+  }
+
+  template <class T, class A>
+  static void forward_of_sum(Rows<const T> a, Rows<const T> b, Vec<const T> weight, float eps, Rows<T> x,
+                             Rows<T> y, Vec<A> inv_rms) {
+    normalize(a, b, weight, eps, x, y, inv_rms);
   }
 
   // With h = x r: dweight += sum over rows of dy h; dx += r (dy w - h mean(dy w h)).
@@ -69,6 +60,38 @@ struct kernel<ops::RmsNorm, Cpu> {
         }
       });
     }
+  }
+
+ private:
+  /// y = the norm of a, or of sum = a + b if b is not empty.
+  template <class T, class A>
+  static void normalize(Rows<const T> a, Rows<const T> b, Vec<const T> weight, float eps, Rows<T> sum,
+                        Rows<T> y, Vec<A> inv_rms) {
+    const std::int64_t cols = a.cols;
+    cpu::parallel_for(a.rows, 32, [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Wide<T> wide_x(cols), wide_added(cols), wide_weight(cols), wide_y(cols);
+      const A* w = wide_weight.read(weight.data, cols);
+      for (std::int64_t i = begin; i < end; ++i) {
+        const A* xi = wide_x.read(a.row(i), cols);
+        if (b) {
+          const A* bi = wide_added.read(b.row(i), cols);
+          A* si = wide_y.target(sum.row(i));
+#pragma omp simd
+          for (std::int64_t j = 0; j < cols; ++j) si[j] = xi[j] + bi[j];
+          wide_y.write(sum.row(i), cols);
+          xi = wide_x.read(sum.row(i), cols);
+        }
+        A squares = 0;
+#pragma omp simd reduction(+ : squares)
+        for (std::int64_t j = 0; j < cols; ++j) squares += xi[j] * xi[j];
+        const A r = A(1) / std::sqrt(squares / static_cast<A>(cols) + static_cast<A>(eps));
+        inv_rms[i] = r;
+        A* yi = wide_y.target(y.row(i));
+#pragma omp simd
+        for (std::int64_t j = 0; j < cols; ++j) yi[j] = xi[j] * r * w[j];
+        wide_y.write(y.row(i), cols);
+      }
+    });
   }
 };
 

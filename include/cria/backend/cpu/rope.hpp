@@ -8,19 +8,24 @@ namespace cria {
 template <>
 struct kernel<ops::Rope, Cpu> {
   template <class T>
-  static void forward(Heads<const T> x, std::int64_t start, float theta, Heads<T> y) {
-    rotate(x, start, theta, acc_t<T>(1), Gradient<Heads<T>>{y, true});
+  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
+                      Heads<T> rotated_b) {
+    rotate(a, start, theta, acc_t<T>(1), Gradient<Heads<T>>{rotated_a, true});
+    rotate(b, start, theta, acc_t<T>(1), Gradient<Heads<T>>{rotated_b, true});
   }
 
   template <class T>
-  static void backward(Heads<const T> dy, std::int64_t start, float theta, Gradient<Heads<T>> dx) {
-    if (dx) rotate(dy, start, theta, acc_t<T>(-1), dx);
+  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
+                       Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+    rotate(d_rotated_a, start, theta, acc_t<T>(-1), da);
+    rotate(d_rotated_b, start, theta, acc_t<T>(-1), db);
   }
 
  private:
-  /// y += x, rotated forwards (direction 1) or backwards (-1).
+  /// y += x, rotated forwards (direction 1) or backwards (-1); nothing if y is empty.
   template <class T, class A>
   static void rotate(Heads<const T> x, std::int64_t start, float theta, A direction, Gradient<Heads<T>> y) {
+    if (!y) return;
     static thread_local detail::RotationTable<A> cache;
     cache.cover(start + x.length, x.dim, theta);
     const detail::RotationTable<A>& table = cache;  // of this thread, whichever thread the loop below runs on

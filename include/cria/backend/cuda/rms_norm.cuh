@@ -10,17 +10,26 @@ namespace cria {
 
 namespace cuda {
 
-/// A warp has a row, which it reads twice; the second time from the cache.
+/// A warp has a row x, or a row that it adds to another one to get x first, and which it reads twice; the
+/// second time from the cache.
 template <int Size, class T, class A>
 __global__ void __launch_bounds__(block_size)
-    rms_norm_kernel(Rows<const T> x, const T* weight, A eps, Rows<T> y, A* inv_rms) {
+    rms_norm_kernel(Rows<const T> a, Rows<const T> b, const T* weight, A eps, Rows<T> sum, Rows<T> y,
+                    A* inv_rms) {
+  const Rows<const T> x = b ? Rows<const T>(sum) : a;
   const std::int64_t i = first_item() / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (i >= x.rows) return;
   const T* xi = x.row(i);
   A squares = 0;
   for (std::int64_t j = Size * lane; j < x.cols; j += Size * 32) {
-    const auto pack = load<Size>(xi + j);
+    auto pack = load<Size>(a.row(i) + j);
+    if (b) {
+      const auto added = load<Size>(b.row(i) + j);
+#pragma unroll
+      for (int k = 0; k < Size; ++k) pack.at[k] = static_cast<T>(wide(pack.at[k]) + wide(added.at[k]));
+      store(sum.row(i) + j, pack);
+    }
 #pragma unroll
     for (int k = 0; k < Size; ++k) squares += wide(pack.at[k]) * wide(pack.at[k]);
   }
@@ -89,11 +98,13 @@ template <>
 struct kernel<ops::RmsNorm, Cuda> {
   template <class T, class A>
   static void forward(Rows<const T> x, Vec<const T> weight, float eps, Rows<T> y, Vec<A> inv_rms) {
-    constexpr int width = cuda::widest<T>, warps = cuda::block_size / 32;
-    const bool packs = x.cols % width == 0 && cuda::packs_fit<width>(x.data, weight.data, y.data);
-    cuda::launch(packs ? cuda::rms_norm_kernel<width, T, A> : cuda::rms_norm_kernel<1, T, A>,
-                 (x.rows + warps - 1) / warps, cuda::block_size, 0, x, weight.data, static_cast<A>(eps), y,
-                 inv_rms.data);
+    normalize(x, Rows<const T>{}, weight, eps, Rows<T>{}, y, inv_rms);
+  }
+
+  template <class T, class A>
+  static void forward_of_sum(Rows<const T> a, Rows<const T> b, Vec<const T> weight, float eps, Rows<T> x,
+                             Rows<T> y, Vec<A> inv_rms) {
+    normalize(a, b, weight, eps, x, y, inv_rms);
   }
 
   template <class T, class A>
@@ -117,6 +128,18 @@ struct kernel<ops::RmsNorm, Cuda> {
   }
 
  private:
+  /// y = the norm of a, or of sum = a + b if b is not empty.
+  template <class T, class A>
+  static void normalize(Rows<const T> a, Rows<const T> b, Vec<const T> weight, float eps, Rows<T> sum,
+                        Rows<T> y, Vec<A> inv_rms) {
+    constexpr int width = cuda::widest<T>, warps = cuda::block_size / 32;
+    const bool packs =
+        a.cols % width == 0 && cuda::packs_fit<width>(a.data, b.data, weight.data, sum.data, y.data);
+    cuda::launch(packs ? cuda::rms_norm_kernel<width, T, A> : cuda::rms_norm_kernel<1, T, A>,
+                 (a.rows + warps - 1) / warps, cuda::block_size, 0, a, b, weight.data, static_cast<A>(eps),
+                 sum, y, inv_rms.data);
+  }
+
   /// Enough blocks to fill a device, and few enough that the sums over their rows stay small.
   static constexpr std::int64_t rows_of_block = 16;
 };

@@ -49,34 +49,47 @@ class DeviceRotationTable {
   std::int64_t positions_ = 0;
 };
 
-/// y [rows, heads, dim] = x, each pair (d, d + half) rotated, or += that. A thread has Size neighbouring
-/// pairs.
+/// A tensor [batch, length, heads, dim] and where it goes when it is rotated; none if `to` is empty.
+template <class T>
+struct Rotation {
+  Heads<const T> from;
+  Gradient<Heads<T>> to;
+
+  CRIA_HOST_DEVICE std::int64_t pairs() const {
+    return to ? from.batch * from.length * from.heads * (from.dim / 2) : 0;
+  }
+};
+
+/// Each pair (d, d + half) of a and of b rotated. A thread has Size neighbouring pairs.
 template <int Size, class T, class A>
 __global__ void __launch_bounds__(block_size)
-    rope_kernel(Heads<const T> x, std::int64_t start, typename DeviceRotationTable<A>::View table,
-                A direction, Gradient<Heads<T>> y) {
-  const std::int64_t half = x.dim / 2, packs = half / Size;
-  const std::int64_t items = x.batch * x.length * x.heads * packs;
-  for (std::int64_t item = first_item(); item < items; item += item_stride()) {
+    rope_kernel(Rotation<T> of_a, Rotation<T> of_b, std::int64_t start,
+                typename DeviceRotationTable<A>::View table, A direction) {
+  const std::int64_t items_of_a = of_a.pairs() / Size, items = items_of_a + of_b.pairs() / Size;
+  for (std::int64_t i = first_item(); i < items; i += item_stride()) {
+    const bool second = i >= items_of_a;
+    const std::int64_t item = second ? i - items_of_a : i;
+    const Heads<const T> x = second ? of_b.from : of_a.from;
+    const Gradient<Heads<T>> y = second ? of_b.to : of_a.to;
+    const std::int64_t half = x.dim / 2, packs = half / Size;
     const std::int64_t d = item % packs * Size, head = item / packs;  // head: of all sequences and positions
     const std::int64_t position = start + head / x.heads % x.length, at = head * x.dim + d;
-    const auto a = load<Size>(x.data + at), b = load<Size>(x.data + at + half);
+    const auto low = load<Size>(x.data + at), high = load<Size>(x.data + at + half);
     const A* cosine = table.cosine + position * half + d;
     const A* sine = table.sine + position * half + d;
-    Pack<T, Size> first, second;
+    Pack<T, Size> new_low, new_high;
     if (!y.fresh) {
-      first = load<Size>(y.data + at);
-      second = load<Size>(y.data + at + half);
+      new_low = load<Size>(y.data + at);
+      new_high = load<Size>(y.data + at + half);
     }
 #pragma unroll
     for (int k = 0; k < Size; ++k) {
-      const A c = cosine[k], s = sine[k] * direction, left = wide(a.at[k]), right = wide(b.at[k]);
-      const A low = left * c - right * s, high = right * c + left * s;
-      first.at[k] = summed(first.at[k], y.fresh, low);
-      second.at[k] = summed(second.at[k], y.fresh, high);
+      const A c = cosine[k], s = sine[k] * direction, left = wide(low.at[k]), right = wide(high.at[k]);
+      new_low.at[k] = summed(new_low.at[k], y.fresh, left * c - right * s);
+      new_high.at[k] = summed(new_high.at[k], y.fresh, right * c + left * s);
     }
-    store(y.data + at, first);
-    store(y.data + at + half, second);
+    store(y.data + at, new_low);
+    store(y.data + at + half, new_high);
   }
 }
 
@@ -85,29 +98,35 @@ __global__ void __launch_bounds__(block_size)
 template <>
 struct kernel<ops::Rope, Cuda> {
   template <class T>
-  static void forward(Heads<const T> x, std::int64_t start, float theta, Heads<T> y) {
-    rotate(x, start, theta, acc_t<T>(1), Gradient<Heads<T>>{y, true});
+  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
+                      Heads<T> rotated_b) {
+    rotate<T>({a, {rotated_a, true}}, {b, {rotated_b, true}}, start, theta, acc_t<T>(1));
   }
 
   template <class T>
-  static void backward(Heads<const T> dy, std::int64_t start, float theta, Gradient<Heads<T>> dx) {
-    if (dx) rotate(dy, start, theta, acc_t<T>(-1), dx);
+  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
+                       Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+    rotate<T>({d_rotated_a, da}, {d_rotated_b, db}, start, theta, acc_t<T>(-1));
   }
 
  private:
-  /// y += x, rotated forwards (direction 1) or backwards (-1).
+  /// Forwards (direction 1) or backwards (-1).
   template <class T, class A>
-  static void rotate(Heads<const T> x, std::int64_t start, float theta, A direction, Gradient<Heads<T>> y) {
-    const std::int64_t half = x.dim / 2, pairs = x.batch * x.length * x.heads * half;
+  static void rotate(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start, float theta, A direction) {
+    const Heads<const T> x = a.to ? a.from : b.from;
+    const std::int64_t half = x.dim / 2, pairs = a.pairs() + b.pairs();
     const auto table = cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, theta);
     const auto run = [&]<int Size>(std::integral_constant<int, Size>) {
-      cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, x, start,
-                   table, direction, y);
+      cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, a, b,
+                   start, table, direction);
+    };
+    const auto fit = [&]<int Size>(std::integral_constant<int, Size>) {
+      return half % Size == 0 && cuda::packs_fit<Size>(a.from.data, a.to.data, b.from.data, b.to.data);
     };
     constexpr int width = cuda::widest<T>;
-    if (half % width == 0 && cuda::packs_fit<width>(x.data, y.data)) {
+    if (fit(std::integral_constant<int, width>())) {
       run(std::integral_constant<int, width>());
-    } else if (half % 2 == 0 && cuda::packs_fit<2>(x.data, y.data)) {
+    } else if (fit(std::integral_constant<int, 2>())) {
       run(std::integral_constant<int, 2>());
     } else {
       run(std::integral_constant<int, 1>());

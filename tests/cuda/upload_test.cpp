@@ -6,13 +6,26 @@
 
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
+#ifdef CRIA_CUDA_EMULATION
+#include "cuda_emulation/control.hpp"
+#endif
 
 BOOST_AUTO_TEST_SUITE(cuda)
 BOOST_AUTO_TEST_SUITE(upload)
 
 using namespace cria;
 
-BOOST_AUTO_TEST_CASE(work_sees_the_values_of_its_own_call) {
+#ifdef CRIA_CUDA_EMULATION
+/// Nothing runs before somebody waits for it.
+struct LazyStreams {
+  LazyStreams() { cuda_emulation::set_streams(cuda_emulation::Streams::lazy); }
+  ~LazyStreams() { cuda_emulation::set_streams(cuda_emulation::Streams::synchronous); }
+};
+#else
+struct LazyStreams {};
+#endif
+
+BOOST_FIXTURE_TEST_CASE(work_sees_the_values_of_its_own_call, LazyStreams) {
   constexpr std::int64_t size = 3000;
   cria::cuda::Upload<float> upload({size});
   std::vector<float> values(size);

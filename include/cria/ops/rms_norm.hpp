@@ -62,6 +62,7 @@ std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const 
   auto x = Tensor<T, B>::empty(a.shape()), y = Tensor<T, B>::empty(a.shape());
   auto inv_rms = Tensor<acc_t<T>, B>::empty(a.shape().leading());
   K::forward_of_sum(a.rows(), b.rows(), weight.vec(), eps, x.rows(), y.rows(), inv_rms.vec());
+  detail::end_of_operation("rms_norm");
   x = record_sum(x, a, b);
   return {x, detail::record_rms_norm<K>(y, x, weight, eps, inv_rms)};
 }

@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_SUITE(allocator)
 namespace {
 
 using namespace cria;
-using cria::cuda::CachingAllocator;
+using CachingAllocator = cria::CachingAllocator<cria::cuda::DeviceMemory>;
 
 #ifdef CRIA_CUDA_EMULATION
 /// A device with little memory, so that filling it takes little of the machine's.
@@ -87,6 +87,26 @@ BOOST_AUTO_TEST_CASE(every_request_reaches_the_driver_when_it_passes_through) {
   memory.deallocate(cached, 100);  // of the time before
   BOOST_TEST(memory.statistics().in_use == 0u);
   BOOST_TEST(memory.statistics().cached == 512u);
+}
+
+BOOST_AUTO_TEST_CASE(blocks_of_a_kept_stream_are_not_given_back) {
+  Caching memory;
+  cudaStream_t stream = nullptr;
+  cria::cuda::check("cudaStreamCreate", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  memory.keep(stream);
+  void* kept = nullptr;
+  {
+    const cria::cuda::StreamScope scope(stream);
+    kept = memory.allocate(1000);
+    memory.deallocate(kept, 1000);
+  }
+  void* other = memory.allocate(1000);
+  BOOST_TEST(other != kept);
+  memory.deallocate(other, 1000);
+  memory.release_cached();
+  BOOST_TEST(memory.statistics().cached == 1024u);
+  const cria::cuda::StreamScope scope(stream);
+  BOOST_TEST(memory.allocate(1000) == kept);
 }
 
 BOOST_FIXTURE_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is, SmallDevice) {

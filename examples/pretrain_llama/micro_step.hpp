@@ -53,7 +53,8 @@ class MicroStep<T, cria::Cuda> {
                 cria::Tensor<std::int32_t, cria::Cuda>::empty({batch.size, batch.length})},
         with_graph_(options.cuda_graph == "on" ||
                     (options.cuda_graph == "auto" && options.dropout == 0 && !options.profile &&
-                     !cria::cuda::allocator().pass_through() && cria::nn::parameter_count(model) < 100'000'000)) {}
+                     !cria::cuda::allocator().pass_through() &&
+                     cria::nn::parameter_count(model) < 100'000'000)) {}
 
   /// Only ever for the one model, as its memory is in the graph.
   Loss operator()(const Model&, const ChunkTokens<cria::Cuda>& tokens, float scale) {

@@ -122,9 +122,8 @@ class Run {
       }
       parallel_.reduce_gradients();
       const double loss_scale = scaler_.scale();
-      micro_step_.update([&] {
-        optimizer_.step({.loss_scale = loss_scale, .max_norm = options_.grad_clip});
-      });
+      micro_step_.update(
+          [&] { optimizer_.step({.loss_scale = loss_scale, .max_norm = options_.grad_clip}); });
       // All has been submitted; only now does the host wait for a device.
       const double loss = mean_loss(), norm = optimizer_.gradient_norm();
       scaler_.update(norm);
@@ -161,7 +160,6 @@ class Run {
     });
   }
 
-
   /// The iteration's loss, after its last micro-batch.
   double mean_loss() {
     const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
@@ -179,10 +177,10 @@ class Run {
 
   void evaluate() {
     const std::int64_t it = state_.iteration;
-    const double train_loss =
-        estimate_loss(parallel_, corpus_.training, batch_, transfer_, options_.eval_iters, "evaluating train");
-    const double val_loss =
-        estimate_loss(parallel_, corpus_.validation, batch_, transfer_, options_.eval_iters, "evaluating val");
+    const double train_loss = estimate_loss(parallel_, corpus_.training, batch_, transfer_,
+                                            options_.eval_iters, "evaluating train");
+    const double val_loss = estimate_loss(parallel_, corpus_.validation, batch_, transfer_,
+                                          options_.eval_iters, "evaluating val");
     std::printf("step %lld: train loss %.4f, val loss %.4f\n", static_cast<long long>(it), train_loss,
                 val_loss);
     const auto bits = bits_per_byte(val_loss);

@@ -126,8 +126,8 @@ BOOST_FIXTURE_TEST_CASE(a_bad_token_in_a_replay_is_reported, Caching) {
   graph.capture([&] { y = embedding(tokens, table); });
   tokens.assign(std::vector<std::int32_t>{1, 9});
   graph.replay();
-  BOOST_TEST(error_message<ShapeError>([] { Cuda::synchronize(); })
-                 .starts_with("embedding: token 9 at position 1"));
+  BOOST_TEST(
+      error_message<ShapeError>([] { Cuda::synchronize(); }).starts_with("embedding: token 9 at position 1"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -87,7 +87,8 @@ BOOST_DATA_TEST_CASE(ten_training_losses_are_pytorchs, boost::unit_test::data::m
     backward(loss);
     optimizer.set_learning_rate(schedule(step));
     optimizer.step({.max_norm = t["grad_clip"]});
-    BOOST_TEST(optimizer.gradient_norm() == golden["gradient_norms_float64"][static_cast<std::size_t>(step)].get<double>(),
+    BOOST_TEST(optimizer.gradient_norm() ==
+                   golden["gradient_norms_float64"][static_cast<std::size_t>(step)].get<double>(),
                boost::test_tools::tolerance(1e-5));
   }
 }

@@ -91,10 +91,10 @@ BOOST_AUTO_TEST_CASE(the_norm_of_a_sum_is_the_sum_and_then_the_norm_bit_for_bit)
 }
 
 BOOST_AUTO_TEST_CASE(terms_of_a_normed_sum_have_the_same_shape) {
-  BOOST_TEST(error_message<ShapeError>([] {
-               cria::add_rms_norm(Tensor<float>::zeros({2, 3}), Tensor<float>::zeros({1, 3}),
-                                  Parameter<float>({3}));
-             }) == "add_rms_norm: shapes differ: a is [2, 3], b is [1, 3]; they must be equal");
+  BOOST_TEST(
+      error_message<ShapeError>([] {
+        cria::add_rms_norm(Tensor<float>::zeros({2, 3}), Tensor<float>::zeros({1, 3}), Parameter<float>({3}));
+      }) == "add_rms_norm: shapes differ: a is [2, 3], b is [1, 3]; they must be equal");
 }
 
 BOOST_AUTO_TEST_CASE(zeros_stay_zero) {

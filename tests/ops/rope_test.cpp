@@ -94,14 +94,16 @@ BOOST_AUTO_TEST_CASE(one_of_two_outputs_is_enough_for_a_gradient) {
   backward(sum(square(cria::rope(q, k).second)));
   BOOST_TEST(!q.grad().defined());
   // A rotation keeps lengths, so that the gradient is 2 k whatever the angle.
-  for (const float value : k.grad().to_vector()) BOOST_TEST(value == 0.5f, boost::test_tools::tolerance(1e-5f));
+  for (const float value : k.grad().to_vector())
+    BOOST_TEST(value == 0.5f, boost::test_tools::tolerance(1e-5f));
 }
 
 BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {
-  BOOST_TEST(error_message<ShapeError>([] {
-               cria::rope(Tensor<float>::zeros({1, 2, 3, 4}), Tensor<float>::zeros({1, 2, 3, 6}));
-             }) ==
-             "rope: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 6]; q.dim(3) = 4 must equal k.dim(3) = 6");
+  BOOST_TEST(
+      error_message<ShapeError>([] {
+        cria::rope(Tensor<float>::zeros({1, 2, 3, 4}), Tensor<float>::zeros({1, 2, 3, 6}));
+      }) ==
+      "rope: dimensions differ: q is [1, 2, 3, 4], k is [1, 2, 3, 6]; q.dim(3) = 4 must equal k.dim(3) = 6");
 }
 
 CRIA_TEST_OPERATION(from_the_start, Rope<0>)

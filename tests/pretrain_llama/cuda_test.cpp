@@ -98,7 +98,8 @@ BOOST_AUTO_TEST_CASE(a_graph_needs_a_device_and_no_dropout) {
   const TemporaryDirectory folder;
   const auto on_cpu = train("cpu", folder / "cpu", {"--cuda_graph=on"});
   BOOST_TEST(on_cpu.exit_code == 1);
-  BOOST_TEST(on_cpu.errors.find("--cuda_graph is on; it needs --device=cuda") != std::string::npos, on_cpu.errors);
+  BOOST_TEST(on_cpu.errors.find("--cuda_graph is on; it needs --device=cuda") != std::string::npos,
+             on_cpu.errors);
   const auto dropping = train("cuda", folder / "cuda", {"--cuda_graph=on", "--dropout=0.1"});
   BOOST_TEST(dropping.exit_code == 1);
   BOOST_TEST(dropping.errors.find("--cuda_graph is on; it needs --dropout=0") != std::string::npos,

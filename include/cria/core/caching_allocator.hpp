@@ -77,8 +77,8 @@ class CachingAllocator {
     release_all();
   }
 
-  /// From now on the blocks that work of `queue` freed are for that queue alone, whatever runs short: the work
-  /// will be repeated with the same blocks.
+  /// From now on the blocks that work of `queue` freed are for that queue alone, whatever runs short: the
+  /// work will be repeated with the same blocks.
   void keep(const void* queue) {
     const std::lock_guard lock(mutex_);
     kept_.insert(queue);

@@ -292,16 +292,16 @@ Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, 
   return y;
 }
 
-/// The same for an operation with two outputs. `backward(da, db)` gets an undefined tensor for one that nobody
-/// used.
+/// The same for an operation with two outputs. `backward(da, db)` gets an undefined tensor for one that
+/// nobody used.
 template <FloatingPoint T, class B, class F>
 std::pair<Tensor<T, B>, Tensor<T, B>> record_pair(std::string_view op, Tensor<T, B> a, Tensor<T, B> b,
                                                   detail::Inputs inputs, F backward) {
   detail::end_of_operation(op);
   if (!inputs.wanted) return {a, b};
   const auto node = detail::make_node(op, std::move(inputs.parents));
-  node->backward = [slot_a = a.attach(node), slot_b = b.attach(node), shape_a = a.shape(), shape_b = b.shape(),
-                    backward = std::move(backward)] {
+  node->backward = [slot_a = a.attach(node), slot_b = b.attach(node), shape_a = a.shape(),
+                    shape_b = b.shape(), backward = std::move(backward)] {
     const auto take = [](const auto& slot, const Shape& shape) {
       const Tensor<T, B> gradient = slot->storage() ? Tensor<T, B>(shape, slot->storage()) : Tensor<T, B>();
       slot->clear();

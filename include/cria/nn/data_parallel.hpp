@@ -39,8 +39,8 @@ class DataParallel {
 
   int threads() const { return static_cast<int>(replicas_.size()) + 1; }
 
-  /// Calls work(model, chunk) for every chunk, in parallel. Which thread gets which chunk depends on the number
-  /// of threads alone. The first exception that `work` throws is thrown again here.
+  /// Calls work(model, chunk) for every chunk, in parallel. Which thread gets which chunk depends on the
+  /// number of threads alone. The first exception that `work` throws is thrown again here.
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads()));

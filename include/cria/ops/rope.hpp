@@ -64,8 +64,8 @@ Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, float theta = 1
 /// Both at once: queries and keys of the same positions, which may have different numbers of heads. Throws
 /// ShapeError if another dimension differs.
 template <FloatingPoint T, class B>
-std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q, const Tensor<T, B>& k, std::int64_t start = 0,
-                                           float theta = 10000.0f) {
+std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q, const Tensor<T, B>& k,
+                                           std::int64_t start = 0, float theta = 10000.0f) {
   using K = kernel_for<ops::Rope, B>;
   check::rank("rope", {"q", q.shape()}, 4);
   check::rank("rope", {"k", k.shape()}, 4);
@@ -75,8 +75,8 @@ std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q, const Tensor<T
   K::forward(detail::heads(q), detail::heads(k), start, theta, detail::heads(rotated_q),
              detail::heads(rotated_k));
   return record_pair("rope", rotated_q, rotated_k, inputs(q, k),
-                     [start, theta, q = q.without_values(), k = k.without_values()](
-                         const Tensor<T, B>& dq, const Tensor<T, B>& dk) {
+                     [start, theta, q = q.without_values(), k = k.without_values()](const Tensor<T, B>& dq,
+                                                                                    const Tensor<T, B>& dk) {
                        const auto values = [](const Tensor<T, B>& d) {
                          return d.defined() ? detail::heads(d) : Heads<const T>{};
                        };

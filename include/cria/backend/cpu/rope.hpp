@@ -15,8 +15,8 @@ struct kernel<ops::Rope, Cpu> {
   }
 
   template <class T>
-  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
-                       Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start,
+                       float theta, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
     rotate(d_rotated_a, start, theta, acc_t<T>(-1), da);
     rotate(d_rotated_b, start, theta, acc_t<T>(-1), db);
   }

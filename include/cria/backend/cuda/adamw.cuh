@@ -46,14 +46,14 @@ __device__ __forceinline__ void adamw_pack(const ops::AdamWFactors<A>& factors,
 /// A block for each chunk of the tensors, which are whole blocks of the allocator, so that packs fit.
 template <class T>
 __global__ void __launch_bounds__(block_size)
-    adamw_kernel(ops::AdamWStep s, TensorListView<ops::AdamWTensor<T>> tensors, const ops::AdamWState* state) {
+    adamw_kernel(ops::AdamWStep s, TensorListView<ops::AdamWTensor<T>> tensors,
+                 const ops::AdamWState* state) {
   using A = acc_t<T>;
   if (!state->is_finite()) return;
   const auto chunk = tensors.chunk(blockIdx.x);
   const ops::AdamWFactors<A> factors(s, *state, chunk.entry.decays);
-  for_each_pack<widest<A>>(chunk.begin, chunk.end, [&](std::int64_t i, auto size) {
-    adamw_pack<size>(factors, chunk.entry, i);
-  });
+  for_each_pack<widest<A>>(chunk.begin, chunk.end,
+                           [&](std::int64_t i, auto size) { adamw_pack<size>(factors, chunk.entry, i); });
 }
 
 }  // namespace cuda

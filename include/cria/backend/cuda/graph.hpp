@@ -11,10 +11,10 @@
 
 namespace cria::cuda {
 
-/// A CUDA graph. What `work` computes in capture() is not computed then but by every replay(), from what is in
-/// the tensors that it reads at that moment, into the same memory each time: hold the tensors that it reads
-/// and those that it gives. It must not wait for the device (item, to_vector), numbers of the host that it
-/// uses stay what they were, and it must have run before, outside of the graph, since what is made once
+/// A CUDA graph. What `work` computes in capture() is not computed then but by every replay(), from what is
+/// in the tensors that it reads at that moment, into the same memory each time: hold the tensors that it
+/// reads and those that it gives. It must not wait for the device (item, to_vector), numbers of the host that
+/// it uses stay what they were, and it must have run before, outside of the graph, since what is made once
 /// (tables, plans of products) cannot be made on the way. Memory that it allocates and frees is not used for
 /// anything but graphs, which share it: replay all of them on one stream.
 class Graph {

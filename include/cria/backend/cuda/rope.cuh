@@ -104,8 +104,8 @@ struct kernel<ops::Rope, Cuda> {
   }
 
   template <class T>
-  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
-                       Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+  static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start,
+                       float theta, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
     rotate<T>({d_rotated_a, da}, {d_rotated_b, db}, start, theta, acc_t<T>(-1));
   }
 

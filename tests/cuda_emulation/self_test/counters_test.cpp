@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "cuda_emulation/tensor_core.hpp"
 #include "device.hpp"
 
 using namespace self_test;
@@ -39,6 +40,44 @@ __global__ void transpose(const float* x, float* y) {
   for (unsigned i = 0; i < 32; ++i) tile[i * width + threadIdx.x] = x[i * 32 + threadIdx.x];
   __syncwarp();
   for (unsigned i = 0; i < 32; ++i) y[i * 32 + threadIdx.x] = tile[threadIdx.x * width + i];
+}
+
+constexpr unsigned widest_pitch = 144;
+
+__device__ char* filled_shared_memory() {
+  auto* memory = static_cast<char*>(cuda_emulation::dynamic_shared_memory());
+  for (unsigned i = threadIdx.x; i < 32 * widest_pitch / sizeof(float); i += 32)
+    reinterpret_cast<float*>(memory)[i] = 0;
+  __syncwarp();
+  return memory;
+}
+
+// Lanes read what lies `pitch` bytes apart.
+template <class Vector>
+__global__ void read_shared(unsigned pitch, float* y) {
+  const auto* from = reinterpret_cast<const Vector*>(filled_shared_memory() + threadIdx.x * pitch);
+  const Vector value = *from;
+  y[threadIdx.x] = *reinterpret_cast<const float*>(&value);
+}
+
+template <bool transposed>
+__global__ void load_matrices(unsigned pitch, float* y) {
+  std::uint32_t loaded[4];
+  const char* row = filled_shared_memory() + threadIdx.x * pitch;
+  if (transposed)
+    cuda_emulation::load_4_matrices_transposed(loaded, row);
+  else
+    cuda_emulation::load_4_matrices(loaded, row);
+  y[threadIdx.x] = static_cast<float>(loaded[0]);
+}
+
+// All lanes copy a word, then every second lane another.
+__global__ void copy_some_asynchronously(const float* x, float* y) {
+  auto* memory = static_cast<float*>(cuda_emulation::dynamic_shared_memory());
+  for (unsigned i = threadIdx.x; i < 64; i += 32)
+    cuda_emulation::copy_async(memory + i, x + i, 4, i < 32 || i % 2 == 0);
+  cuda_emulation::wait_for_copies();
+  y[threadIdx.x] = memory[32 + threadIdx.x];
 }
 
 struct Counted {
@@ -108,6 +147,49 @@ BOOST_AUTO_TEST_CASE(bank_conflicts) {
   cuda_emulation::reset_counters();
   run(1, transpose<33>, x.data(), y.data());
   BOOST_TEST(line(true, false).passes == line(true, false).ideal_passes);
+}
+
+// A bank gives a word at a time; eight bytes are read by half of a warp at once, sixteen by a quarter.
+BOOST_AUTO_TEST_CASE(conflicts_of_wide_accesses) {
+  struct Case {
+    const char* what;
+    void (*kernel)(unsigned, float*);
+    unsigned pitch;
+    std::uint64_t ideal_passes, passes, ways;
+  };
+  for (const Case& each : {
+           Case{"words side by side", read_shared<float>, 4, 1, 1, 1},
+           Case{"one word for all", read_shared<float>, 0, 1, 1, 1},
+           Case{"every second word", read_shared<float>, 8, 1, 2, 2},
+           Case{"a column of words", read_shared<float>, 128, 1, 32, 32},
+           Case{"a padded column of words", read_shared<float>, 132, 1, 1, 1},
+           Case{"eight bytes side by side", read_shared<float2>, 8, 2, 2, 1},
+           Case{"a column of eight bytes", read_shared<float2>, 128, 2, 32, 16},
+           Case{"sixteen bytes side by side", read_shared<float4>, 16, 4, 4, 1},
+           Case{"every second sixteen bytes", read_shared<float4>, 32, 4, 8, 2},
+           Case{"a column of sixteen bytes", read_shared<float4>, 128, 4, 32, 8},
+           Case{"a padded column of sixteen bytes", read_shared<float4>, 144, 4, 4, 1},
+           Case{"matrices with rows in a column", load_matrices<false>, 128, 4, 32, 8},
+           Case{"matrices with rows in a padded column", load_matrices<false>, 144, 4, 4, 1},
+           Case{"transposed matrices with rows in a column", load_matrices<true>, 128, 4, 32, 8},
+           Case{"transposed matrices with rows in a padded column", load_matrices<true>, 144, 4, 4, 1},
+       }) {
+    BOOST_TEST_CONTEXT(each.what) {
+      cuda_emulation::reset_counters();
+      run(1, each.kernel, each.pitch, y.data());
+      BOOST_TEST(line(true, false).requests == 1);
+      BOOST_TEST(line(true, false).ideal_passes == each.ideal_passes);
+      BOOST_TEST(line(true, false).passes == each.passes);
+      BOOST_TEST(line(true, false).ways == each.ways);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(lanes_without_a_source_keep_their_place) {
+  run(1, copy_some_asynchronously, x.data(), y.data());
+  BOOST_TEST(line(false, false).requests == 2);
+  BOOST_TEST(line(false, false).sectors == 4 + 4);
+  BOOST_TEST(line(false, false).ideal_sectors == 4 + 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

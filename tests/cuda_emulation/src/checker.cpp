@@ -234,7 +234,10 @@ class Checker final : public Observer {
       return;
     const bool constant = access.address >= reinterpret_cast<std::uintptr_t>(&__executable_start) &&
                           access.address < reinterpret_cast<std::uintptr_t>(&_end);
-    if (constant && !access.write) return;
+    if (constant && !access.write) {
+      if (line_counting_enabled) count_idle_lane(scheduler, access);
+      return;
+    }
     say(access, access.write ? "kernel writes host memory" : "kernel reads host memory");
   }
 

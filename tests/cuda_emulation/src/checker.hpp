@@ -34,6 +34,8 @@ void check_host_access(const Access& access);
 extern bool line_counting_enabled;
 void begin_line_counting(const Scheduler& scheduler);
 void count_line(const Scheduler& scheduler, const Access& access, bool shared);
+/// A lane reads a constant by an instruction that others read memory by: it takes part and moves nothing.
+void count_idle_lane(const Scheduler& scheduler, const Access& access);
 void end_line_counting(const Scheduler& scheduler);
 
 }  // namespace cuda_emulation

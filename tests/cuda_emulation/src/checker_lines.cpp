@@ -74,6 +74,7 @@ void add_passes(LineCounters& line, const std::vector<LaneAccess>& request) {
     for (const auto& bank : words) passes = std::max(passes, count_distinct(bank));
     line.passes += passes;
     ++line.ideal_passes;
+    line.ways = std::max<std::uint64_t>(line.ways, passes);
   }
 }
 
@@ -94,10 +95,21 @@ std::vector<LineCounters> read_lines() {
     sum.ideal_sectors += line.ideal_sectors;
     sum.passes += line.passes;
     sum.ideal_passes += line.ideal_passes;
+    sum.ways = std::max(sum.ways, line.ways);
   }
   std::vector<LineCounters> result;
   for (const auto& [key, line] : merged) result.push_back(line);
   return result;
+}
+
+bool is_counted(const Scheduler& scheduler, const Access& access) {
+  return !access.atomic && scheduler.block() == counted_block;
+}
+
+// Counts the running thread's accesses by the instruction.
+unsigned next_occurrence(Instruction& instruction, unsigned thread) {
+  if (instruction.occurrences.size() <= thread) instruction.occurrences.resize(1024);
+  return instruction.occurrences[thread]++;
 }
 
 const bool registered = [] {
@@ -116,19 +128,23 @@ void begin_line_counting(const Scheduler& scheduler) {
 }
 
 void count_line(const Scheduler& scheduler, const Access& access, bool shared) {
-  if (access.atomic || scheduler.block() != counted_block) return;
+  if (!is_counted(scheduler, access)) return;
   Instruction& instruction = instructions[access.code];
   instruction.shared = shared;
   instruction.write = access.write;
   const unsigned thread = scheduler.thread();
-  if (instruction.occurrences.size() <= thread) instruction.occurrences.resize(1024);
-  const unsigned occurrence = instruction.occurrences[thread]++;
+  const unsigned occurrence = next_occurrence(instruction, thread);
   if (occurrence < kOccurrences)
     instruction.requests[{thread / 32, occurrence}].push_back({access.address, access.size, thread % 32});
 }
 
+void count_idle_lane(const Scheduler& scheduler, const Access& access) {
+  if (is_counted(scheduler, access)) next_occurrence(instructions[access.code], scheduler.thread());
+}
+
 void end_line_counting(const Scheduler& scheduler) {
   for (const auto& [code, instruction] : instructions) {
+    if (instruction.requests.empty()) continue;
     LineCounters& line = totals[{scheduler.grid().name, code}];
     line.shared = instruction.shared;
     line.write = instruction.write;

@@ -21,16 +21,18 @@ struct KernelCounters {
 };
 
 /// The accesses of one line of the source to one kind of memory, in one block of every launch (the middle
-/// one). An access of a warp's lanes at the same time is a request. Vectors are read as one access. chk only,
-/// where CUDA_EMULATION_LINES=1 or count_lines(true) asks for it.
+/// one). The n-th access of each of a warp's lanes by an instruction is a request; where lanes skip an access
+/// in a loop, requests are put together from several rounds. Vectors are read as one access. chk only, where
+/// CUDA_EMULATION_LINES=1 or count_lines(true) asks for it.
 struct LineCounters {
   std::string kernel, line;
   bool shared = false, write = false;
   std::uint64_t requests = 0;
   /// Device memory: 32-byte sectors touched, and how few could hold the same bytes.
   std::uint64_t sectors = 0, ideal_sectors = 0;
-  /// Shared memory: passes over the 32 banks, and how few the width of the access needs.
-  std::uint64_t passes = 0, ideal_passes = 0;
+  /// Shared memory: passes over the 32 banks, and how few the width of the access needs. `ways`: the most
+  /// passes that took the place of one, the degree of the worst bank conflict.
+  std::uint64_t passes = 0, ideal_passes = 0, ways = 0;
 };
 
 /// Kernels in the order of their first launch.

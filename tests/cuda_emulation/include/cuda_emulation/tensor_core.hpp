@@ -3,6 +3,7 @@
 /// manual of the PTX ISA gives. Of a warp's lane, `group` is lane / 4 and `place` is lane % 4.
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -61,20 +62,25 @@ inline void multiply_16x8x16(float (&top)[2], float (&bottom)[2], const std::uin
 
 namespace detail {
 
-/// Where the four 8 x 8 matrices lie that ldmatrix.x4 loads: lane 8 i + r names row r of matrix i.
-struct MatrixRows {
-  std::array<const void*, 32> rows;
+/// Moved by one access, as by a device.
+using TwoWords = unsigned __attribute__((vector_size(8)));
+using FourWords = unsigned __attribute__((vector_size(16)));
 
-  MatrixRows(const void* row, Site site) {
+/// The four 8 x 8 matrices that ldmatrix.x4 loads: lane 8 i + r names row r of matrix i, and reads it.
+struct MatrixRows {
+  using Row = std::array<std::uint16_t, 8>;
+  std::array<Row, 32> rows;
+
+  [[gnu::always_inline]] MatrixRows(const void* row, Site site) {
     if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) {
       kernel_error("ldmatrix: the address of a row is not a multiple of 16", site);
     }
     struct Message {
-      const void* row;
-      std::array<const void*, 32>* rows;
-    } message{row, &rows};
+      Row row;
+      std::array<Row, 32>* rows;
+    } message{std::bit_cast<Row>(*static_cast<const FourWords*>(row)), &rows};
     const auto combine = [](void* const messages[32], unsigned) {
-      std::array<const void*, 32> all;
+      std::array<Row, 32> all;
       for (std::size_t lane = 0; lane < 32; ++lane) all[lane] = static_cast<Message*>(messages[lane])->row;
       for (int lane = 0; lane < 32; ++lane) *static_cast<Message*>(messages[lane])->rows = all;
     };
@@ -82,15 +88,15 @@ struct MatrixRows {
   }
 
   std::uint32_t element(std::uint32_t matrix, std::uint32_t row, std::uint32_t column) const {
-    return static_cast<const std::uint16_t*>(rows[8 * matrix + row])[column];
+    return rows[8 * matrix + row][column];
   }
 };
 
 }  // namespace detail
 
-/// ldmatrix.x4: of each matrix, the lane gets row `group`, columns 2 place and 2 place + 1. The lane itself
-/// reads them, which shows a checker who read what.
-inline void load_4_matrices(std::uint32_t (&to)[4], const void* row, Site site = Site::current()) {
+/// ldmatrix.x4: of each matrix, the lane gets row `group`, columns 2 place and 2 place + 1.
+[[gnu::always_inline]] inline void load_4_matrices(std::uint32_t (&to)[4], const void* row,
+                                                   Site site = Site::current()) {
   const detail::MatrixRows from(row, site);
   const unsigned group = lane_id() / 4, place = lane_id() % 4;
   for (unsigned i = 0; i < 4; ++i) {
@@ -99,7 +105,8 @@ inline void load_4_matrices(std::uint32_t (&to)[4], const void* row, Site site =
 }
 
 /// ldmatrix.x4.trans: of each matrix, the lane gets column `group`, rows 2 place and 2 place + 1.
-inline void load_4_matrices_transposed(std::uint32_t (&to)[4], const void* row, Site site = Site::current()) {
+[[gnu::always_inline]] inline void load_4_matrices_transposed(std::uint32_t (&to)[4], const void* row,
+                                                              Site site = Site::current()) {
   const detail::MatrixRows from(row, site);
   const unsigned group = lane_id() / 4, place = lane_id() % 4;
   for (unsigned i = 0; i < 4; ++i) {
@@ -107,7 +114,7 @@ inline void load_4_matrices_transposed(std::uint32_t (&to)[4], const void* row, 
   }
 }
 
-/// A copy that cp.async has begun, of zeros if there is no source.
+/// A copy that cp.async has begun.
 struct PendingCopy {
   void* to;
   const void* from;
@@ -119,17 +126,17 @@ bool take_pending_copy(PendingCopy& copy);
 
 namespace detail {
 
-/// Copies a word, or fills it with `pattern` if there is no source, in one access as the device does.
+/// The source of copies that have none, and what lies in a destination until a copy arrives: NaN.
+alignas(16) inline constexpr unsigned no_words[4] = {}, unknown_words[4] = {~0u, ~0u, ~0u, ~0u};
+
 template <class Word>
-void move(void* to, const void* from, unsigned pattern) {
-  *static_cast<Word*>(to) = from == nullptr ? Word{} + pattern : *static_cast<const Word*>(from);
+[[gnu::always_inline]] inline void move(void* to, const void* from) {
+  *static_cast<Word*>(to) = *static_cast<const Word*>(from);
 }
-inline void move(void* to, const void* from, int bytes, unsigned pattern) {
-  using TwoWords = unsigned __attribute__((vector_size(8)));
-  using FourWords = unsigned __attribute__((vector_size(16)));
-  if (bytes == 4) move<unsigned>(to, from, pattern);
-  if (bytes == 8) move<TwoWords>(to, from, pattern);
-  if (bytes == 16) move<FourWords>(to, from, pattern);
+[[gnu::always_inline]] inline void move(const PendingCopy& copy) {
+  if (copy.bytes == 4) move<unsigned>(copy.to, copy.from);
+  if (copy.bytes == 8) move<TwoWords>(copy.to, copy.from);
+  if (copy.bytes == 16) move<FourWords>(copy.to, copy.from);
 }
 
 }  // namespace detail
@@ -137,21 +144,22 @@ inline void move(void* to, const void* from, int bytes, unsigned pattern) {
 /// cp.async: begins to copy 4, 8 or 16 bytes to shared memory, or zeros unless `valid`. On a device the bytes
 /// may arrive at any moment until they are waited for. Here they arrive when they are waited for and are NaN
 /// until then, so that neither a forgotten wait nor a destination that is still in use passes unnoticed.
-inline void copy_async(void* to, const void* from, int bytes, bool valid, Site site = Site::current()) {
+[[gnu::always_inline]] inline void copy_async(void* to, const void* from, int bytes, bool valid,
+                                              Site site = Site::current()) {
   const auto misaligned = [&](const void* address) {
     return reinterpret_cast<std::uintptr_t>(address) % static_cast<std::uintptr_t>(bytes) != 0;
   };
   if (misaligned(to) || (valid && misaligned(from))) {
     kernel_error("cp.async: an address is not a multiple of the size", site);
   }
-  begin_copy({to, valid ? from : nullptr, bytes});
-  detail::move(to, nullptr, bytes, 0xFFFFFFFFu);
+  begin_copy({to, valid ? from : detail::no_words, bytes});
+  detail::move({to, detail::unknown_words, bytes});
 }
 
 /// cp.async.wait_all: returns when all copies that the calling thread has begun are done.
-inline void wait_for_copies() {
+[[gnu::always_inline]] inline void wait_for_copies() {
   PendingCopy copy;
-  while (take_pending_copy(copy)) detail::move(copy.to, copy.from, copy.bytes, 0);
+  while (take_pending_copy(copy)) detail::move(copy);
 }
 
 }  // namespace cuda_emulation

@@ -17,9 +17,10 @@ struct NeedsDevice {
       std::printf("skipped: %s\n", error.what());
       std::exit(77);
     }
-    cria::cuda::allow_tf32(false);   // or tolerances of float32 would have to be those of TF32
-    cria::cuda::logits_at_once = 0;  // small tests have several chunks, too
-    cria::cuda::Blas::of_stream();   // its workspace is not of the test that multiplies first
+    cria::cuda::allow_tf32(false);  // or tolerances of float32 would have to be those of TF32
+    cria::cuda::logits_at_once = 0;
+    cria::cuda::fewest_logit_rows = 256;  // small tests have several chunks, too
+    cria::cuda::Blas::of_stream();        // its workspace is not of the test that multiplies first
   }
 };
 

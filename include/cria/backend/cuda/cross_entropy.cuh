@@ -14,9 +14,15 @@ namespace cria {
 
 namespace cuda {
 
-/// How many logits linear_cross_entropy holds at once, about (64 MiB of floats), but at least 256 rows of
-/// them: with fewer, the products do not fill the device.
-inline std::int64_t logits_at_once = std::int64_t{1} << 24;
+/// How many logits linear_cross_entropy holds at once, about (64 MiB of floats), but at least so many rows of
+/// them: with fewer, the gradient of the weights, which each adds to, takes longer to read and write than to
+/// compute.
+inline std::int64_t logits_at_once = std::int64_t{1} << 24, fewest_logit_rows = 1024;
+
+/// The rows of logits, out of `rows`, that it holds at once.
+inline std::int64_t logit_rows(std::int64_t rows, std::int64_t vocabulary) {
+  return std::min(rows, std::max(fewest_logit_rows, logits_at_once / vocabulary / 128 * 128));
+}
 
 /// The largest of some numbers and the sum of exp(x - maximum) over them.
 template <class A>
@@ -166,8 +172,7 @@ struct kernel<ops::LinearCrossEntropy, Cuda> {
   static void forward(Rows<const T> x, Rows<const T> weight, Vec<const std::int32_t> targets,
                       std::int32_t ignore, Vec<A> loss, Rows<A> dx, Rows<A> dweight) {
     const std::int64_t vocabulary = weight.rows;
-    const std::int64_t chunk_rows =
-        std::min(x.rows, std::max<std::int64_t>(256, cuda::logits_at_once / vocabulary / 128 * 128));
+    const std::int64_t chunk_rows = cuda::logit_rows(x.rows, vocabulary);
     const bool with_gradient = dx || dweight;
     const cuda::Scratch<std::int64_t> count(1);
     const cuda::Scratch<A> logits_memory(chunk_rows * vocabulary), losses(x.rows), inverse(1);

@@ -42,19 +42,23 @@ if(CRIA_CUDA STREQUAL EMULATION)
 endif()
 
 if(CRIA_CUDA STREQUAL ON)
-  # The same files are compiled as C++ for the CPU's tests, so nvcc gets files that include them.
-  set(cuda_sources "")
-  foreach(source IN LISTS cuda_test_sources ITEMS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/main.cpp)
-    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
-    file(CONFIGURE OUTPUT cuda_sources/${path}.cu CONTENT "#include \"${source}\"\n")
-    list(APPEND cuda_sources ${CMAKE_CURRENT_BINARY_DIR}/cuda_sources/${path}.cu)
-  endforeach()
-  add_executable(cria_cuda_tests ${cuda_sources})
+  cuda_sources(files_for_nvcc cuda/main.cpp ${cuda_test_sources})
+  add_executable(cria_cuda_tests ${files_for_nvcc})
   target_include_directories(cria_cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io Boost::unit_test_framework)
+  target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io cria_build_options Boost::unit_test_framework)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_cuda_tests(cria_cuda_tests cuda)
+
+  # The training program, of which nvcc compiles a part.
+  add_executable(pretrain_llama_cuda_test support/main.cpp pretrain_llama/cuda_test.cpp)
+  target_include_directories(pretrain_llama_cuda_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(pretrain_llama_cuda_test PRIVATE cria::io cria_build_options Boost::unit_test_framework)
+  target_compile_definitions(pretrain_llama_cuda_test PRIVATE BOOST_TEST_DYN_LINK
+    PRETRAIN_LLAMA="$<TARGET_FILE:pretrain_llama>" PRETRAIN_LLAMA_CUDA="$<TARGET_FILE:pretrain_llama>")
+  add_dependencies(pretrain_llama_cuda_test pretrain_llama)
+  add_test(NAME cuda.pretrain_llama COMMAND pretrain_llama_cuda_test)
+  set_tests_properties(cuda.pretrain_llama PROPERTIES TIMEOUT 300 LABELS cuda SKIP_REGULAR_EXPRESSION "skipped: ")
 endif()
 
 # Compiled for real devices where there is nvcc, in any build.
@@ -73,3 +77,13 @@ if(CRIA_CUDA)
     set_tests_properties(cuda.nvcc.sm_${architecture} PROPERTIES TIMEOUT 600 LABELS cuda SKIP_RETURN_CODE 77)
   endforeach()
 endif()
+
+# benchmarks/gpu.sh as far as it goes without a GPU and without building.
+find_package(Python3 COMPONENTS Interpreter QUIET)
+if(Python3_FOUND)
+  add_test(NAME cuda.gpu_script COMMAND ${PROJECT_SOURCE_DIR}/benchmarks/gpu.sh
+    --dry-run --skip-build --build=${CMAKE_CURRENT_BINARY_DIR}/gpu_script --python=${Python3_EXECUTABLE})
+else()
+  add_test(NAME cuda.gpu_script COMMAND sh -c "echo 'skipped: there is no Python 3'; exit 77")
+endif()
+set_tests_properties(cuda.gpu_script PROPERTIES TIMEOUT 120 LABELS cuda SKIP_RETURN_CODE 77)

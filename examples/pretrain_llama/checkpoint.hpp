@@ -62,7 +62,9 @@ void save_checkpoint(const std::filesystem::path& folder, const M& model, const 
   cria::io::replace_folder(folder, [&](const std::filesystem::path& partial) {
     cria::io::save_state(partial / "model.safetensors", cria::nn::state_dict(model));
     cria::io::save_state(partial / "optimizer.safetensors", optimizer.state_dict());
-    cria::io::write_llama_config(partial / "config.json", {model.config, options.dtype});
+    // The type is spelled because nvcc 13.0 loses the braces otherwise.
+    cria::io::write_llama_config(partial / "config.json",
+                                 cria::io::LlamaDescription{model.config, options.dtype});
     cria::io::write_file(partial / "tokenizer.model", tokenizer_model);
     cria::io::write_file(partial / "state.json", state.dump(2) + "\n");
   });

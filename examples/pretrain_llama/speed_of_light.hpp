@@ -45,7 +45,7 @@ std::string products_by() {
 #ifdef CRIA_CUDA
   if constexpr (std::is_same_v<B, cria::Cuda>) return cria::cuda::description();
 #endif
-  return cria::cpu::gemm_library<T>();
+  if constexpr (std::is_same_v<B, cria::Cpu>) return cria::cpu::gemm_library<T>();
 }
 
 /// Measures every product of the model's step as the step does it: by `threads` threads at once, each with

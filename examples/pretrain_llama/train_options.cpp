@@ -54,8 +54,8 @@ void TrainOptions::resolve() {
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
-  require(device == "cpu" || (with_cuda && device == "cuda"), "device", device,
-          std::string("this program was compiled for: ") + devices);
+  require(device == "cpu" || (with_cuda() && device == "cuda"), "device", device,
+          std::string("this program was compiled for: ") + devices());
   one_of("cuda_graph", cuda_graph, {"auto", "on", "off"});
   require(cuda_graph != "on" || device != "cpu", "cuda_graph", cuda_graph, "it needs --device=cuda");
   require(cuda_graph != "on" || dropout == 0, "cuda_graph", cuda_graph,

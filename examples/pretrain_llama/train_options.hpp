@@ -9,14 +9,12 @@
 
 namespace pretrain {
 
-/// What the program was compiled for.
-#ifdef CRIA_CUDA
-inline constexpr bool with_cuda = true;
-inline constexpr const char* devices = "cpu, cuda";
-#else
-inline constexpr bool with_cuda = false;
-inline constexpr const char* devices = "cpu";
-#endif
+/// Whether the program was compiled for GPUs, too. train_cuda.cpp knows.
+bool with_cuda();
+/// What --device can be.
+inline const char* devices() {
+  return with_cuda() ? "cpu, cuda" : "cpu";
+}
 
 struct TrainOptions {
   // Input and output
@@ -114,7 +112,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");
   visit("min_lr", options.min_lr, "lowest learning rate after the warm-up");
-  visit("device", options.device, devices);
+  visit("device", options.device, devices());
   visit("cuda_graph", options.cuda_graph,
         "submit a micro-step to a GPU at once: on, off, or auto: for models below 100 million parameters");
   visit("dtype", options.dtype, "float32, bfloat16 or float16");

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "pretrain_llama/train_options.hpp"
 #include "support/small_run.hpp"
 
 BOOST_AUTO_TEST_SUITE(pretrain_llama)
@@ -99,9 +101,22 @@ BOOST_AUTO_TEST_CASE(unknown_options_are_refused_with_the_nearest_known_name) {
              "a subcommand is needed: prepare, train or generate; see pretrain_llama --help");
 }
 
+BOOST_AUTO_TEST_CASE(a_missing_device_is_named) {
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // hides what there is
+  const std::string said = train_sentence({"--device=cuda"});
+  if (pretrain::with_cuda()) {
+    BOOST_TEST((said.starts_with("cuda: this machine has no NVIDIA driver; ") ||
+                said.starts_with("cuda: the driver finds no device; ")),
+               said);
+  } else {
+    BOOST_TEST(said == "--device is cuda; this program was compiled for: cpu");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   BOOST_TEST(train_sentence({"--dtype=int8"}) == "--dtype is int8; allowed: float32, bfloat16, float16");
-  BOOST_TEST(train_sentence({"--device=cuda"}) == "--device is cuda; this program was compiled for: cpu");
+  BOOST_TEST(train_sentence({"--device=tpu"}) ==
+             std::string("--device is tpu; this program was compiled for: ") + pretrain::devices());
   BOOST_TEST(train_sentence({"--dim=15"}) == "--dim is 15; it must be a multiple of --n_heads = 2");
   BOOST_TEST(train_sentence({"--n_group=3"}) == "--n_heads is 2; it must be a multiple of --n_group = 3");
   BOOST_TEST(train_sentence({"--n_kv_heads=2", "--n_group=2"}) ==

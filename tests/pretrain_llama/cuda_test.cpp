@@ -1,14 +1,12 @@
-// The program with the CUDA backend, under emulation.
+// The program with the CUDA backend: on a GPU where nvcc compiled it, else under emulation.
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdio>
 
 #include "cria/io/file.hpp"
 #include "support/small_run.hpp"
-
-BOOST_AUTO_TEST_SUITE(pretrain_llama)
-BOOST_AUTO_TEST_SUITE(cuda)
 
 namespace {
 
@@ -19,7 +17,7 @@ using test::small_data, test::small_training, test::TemporaryDirectory;
 test::Outcome train(const std::string& device, const std::string& out_dir,
                     const std::vector<std::string>& more) {
   auto arguments = small_training(small_data().data_dir(), out_dir, more);
-  if (device == "cuda") arguments[0] = PRETRAIN_LLAMA_EMULATED;
+  if (device == "cuda") arguments[0] = PRETRAIN_LLAMA_CUDA;
   arguments.push_back("--device=" + device);
   return test::run(arguments);
 }
@@ -43,7 +41,20 @@ void check_close(const std::string& what, const std::vector<double>& got, const 
   BOOST_TEST(worst <= tolerance, what << ": losses differ by " << worst);
 }
 
+/// Whether the program finds a device; if not, ctest takes what this prints for skipped.
+boost::test_tools::assertion_result finds_device(boost::unit_test::test_unit_id) {
+  const TemporaryDirectory folder;
+  const auto outcome = train("cuda", folder / "out", {"--eval_only=true"});
+  const bool found = outcome.errors.find("no NVIDIA driver") == std::string::npos &&
+                     outcome.errors.find("finds no device") == std::string::npos;
+  if (!found) std::printf("skipped: %s", outcome.errors.c_str());
+  return found;
+}
+
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE(pretrain_llama)
+BOOST_AUTO_TEST_SUITE(cuda, *boost::unit_test::precondition(finds_device))
 
 BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {

@@ -1,0 +1,35 @@
+// The only file of the program that knows whether there is a CUDA backend, and that nvcc compiles if there
+// is.
+
+#include "train_cuda.hpp"
+
+#ifdef CRIA_CUDA
+#include "training_run.hpp"
+#endif
+
+namespace pretrain {
+
+#ifdef CRIA_CUDA
+
+bool with_cuda() {
+  return true;
+}
+
+void train_on_cuda(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint) {
+  cria::cuda::device();  // if it is missing, the program says so before it has read the data
+  train_on<cria::Cuda>(options, checkpoint);
+}
+
+#else
+
+bool with_cuda() {
+  return false;
+}
+
+void train_on_cuda(const TrainOptions&, const std::optional<FoundCheckpoint>&) {
+  throw cria::BackendError("cuda: this program was not compiled for it");
+}
+
+#endif
+
+}  // namespace pretrain

@@ -45,8 +45,10 @@ std::string bench_name(const char* op, const char* pass, std::string_view dtype,
   return name;
 }
 
+constexpr bool on_cpu = std::is_same_v<DefaultBackend, Cpu>;
+
 // A device is handed several passes before it is waited for, as in training.
-constexpr int passes = std::is_same_v<DefaultBackend, Cpu> ? 1 : 16;
+constexpr int passes = on_cpu ? 1 : 16;
 
 /// Times pass(prepare()), of which prepare() is not counted.
 template <class Prepare, class Pass>
@@ -96,12 +98,16 @@ void add(const char* op, const Sizes& sizes, Work forward, Work backward, Make m
   });
 }
 
-/// Normal numbers whose gradient is wanted.
+/// Normal numbers, which repeat themselves because drawing takes longer than what is measured; their gradient
+/// is wanted.
 template <class T>
 Tensor<T> random_tensor(const Shape& shape, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<T> values(static_cast<std::size_t>(shape.size()));
-  for (T& value : values) value = static_cast<T>(static_cast<acc_t<T>>(rng.normal()));
+  constexpr std::size_t drawn = 1 << 16;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = i < drawn ? static_cast<T>(static_cast<acc_t<T>>(rng.normal())) : values[i - drawn];
+  }
   auto x = Tensor<T>::from(shape, values);
   x.set_requires_grad();
   return x;
@@ -113,7 +119,8 @@ Parameter<T> random_parameter(const Shape& shape) {
   return parameter;
 }
 
-constexpr std::int64_t rows = 8192, dim = 288, hidden = 768, vocab = 4096;
+// A GPU gets a micro-batch of the reference run at once.
+constexpr std::int64_t rows = on_cpu ? 8192 : 32768, dim = 288, hidden = 768, vocab = 4096;
 
 template <class T>
 double bytes(std::int64_t elements) {
@@ -134,7 +141,11 @@ void add_rms_norm() {
 template <class T>
 void add_linear(std::int64_t in, std::int64_t out) {
   const double flops = 2.0 * static_cast<double>(rows * in * out);
-  add<T>("linear", {{"rows", rows}, {"in", in}, {"out", out}}, {.flops = flops}, {.flops = 2 * flops}, [=] {
+  const Work forward{.flops = flops, .bytes = bytes<T>(rows * (in + out) + in * out)};
+  // Reads dy, x and the weight, adds to both gradients.
+  const Work backward{.flops = 2 * flops,
+                      .bytes = bytes<T>(rows * (3 * in + out) + in * out) + bytes<acc_t<T>>(2 * in * out)};
+  add<T>("linear", {{"rows", rows}, {"in", in}, {"out", out}}, forward, backward, [=] {
     return [x = random_tensor<T>({rows, in}, 1), weight = random_parameter<T>({out, in})] {
       return linear(x, weight);
     };
@@ -143,12 +154,16 @@ void add_linear(std::int64_t in, std::int64_t out) {
 
 template <class T>
 void add_attention() {
-  constexpr std::int64_t batch = 16, length = 256, heads = 8, kv_heads = 2, head_dim = 36;
+  constexpr std::int64_t batch = on_cpu ? 16 : 128, length = 256, heads = 8, kv_heads = 2, head_dim = 36;
+  constexpr std::int64_t head = batch * length * head_dim;
   // Two products of which causality leaves half; backward has five.
-  const double product = static_cast<double>(batch * heads * length * length * head_dim);
+  const double product = static_cast<double>(head * heads * length);
+  const Work forward{.flops = 2 * product, .bytes = bytes<T>(head * (2 * heads + 2 * kv_heads))};
+  // Reads q, k, v, the output and its gradient, adds to three gradients.
+  const Work backward{.flops = 5 * product, .bytes = bytes<T>(head * (5 * heads + 6 * kv_heads))};
   add<T>("attention",
          {{"batch", batch}, {"length", length}, {"heads", heads}, {"kv_heads", kv_heads}, {"dim", head_dim}},
-         {.flops = 2 * product}, {.flops = 5 * product}, [] {
+         forward, backward, [] {
            return
                [q = random_tensor<T>({batch, length, heads, head_dim}, 1),
                 k = random_tensor<T>({batch, length, kv_heads, head_dim}, 2),
@@ -170,7 +185,7 @@ void add_swiglu() {
 /// The loss with its gradients, which the forward pass computes: three products.
 template <class T>
 void add_linear_cross_entropy() {
-  constexpr std::int64_t tokens = 1024;
+  constexpr std::int64_t tokens = on_cpu ? 1024 : 32768;
   const Sizes sizes{{"rows", tokens}, {"dim", dim}, {"vocab", vocab}};
   const double flops = 6.0 * static_cast<double>(tokens * dim * vocab);
   register_benchmark(bench_name("linear_cross_entropy", "forward_backward", dtype_name<T>, sizes),

@@ -9,6 +9,11 @@
 
 namespace cria::benchmarks {
 
+/// Threads that a step is best computed on; a device has all its cores work on one chunk.
+inline int threads_of_a_step() {
+  return std::is_same_v<DefaultBackend, Cpu> ? cpu::available_threads() : 1;
+}
+
 /// A training step as the training program does it, on random tokens: forward, backward, clipping and AdamW.
 template <class T>
 class TrainStep {
@@ -16,7 +21,8 @@ class TrainStep {
   TrainStep(const nn::LlamaConfig& config, std::int64_t batch, int threads)
       : batch_(batch),
         length_(config.max_position_embeddings),
-        chunk_(nn::sequences_of_a_chunk(batch, length_, threads)),
+        chunk_(std::is_same_v<DefaultBackend, Cpu> ? nn::sequences_of_a_chunk(batch, length_, threads)
+                                                   : batch),
         model_(config),
         optimizer_(model_, {.learning_rate = 5e-4}),
         scaler_({.enabled = std::is_same_v<T, float16>}),

@@ -1,6 +1,6 @@
-// One training step: forward, backward, clipping and AdamW, on all the processor's cores. How the time per
-// token grows with the batch, the sequence and the width of the model. Names:
-// train_step/cpu/<dtype>/batch:<sequences>/length:<positions>/width:<hidden size>/threads:<threads>.
+// One training step: forward, backward, clipping and AdamW, on all the processor's cores, or the GPU. How the
+// time per token grows with the batch, the sequence and the width of the model. Names:
+// train_step/<backend>/<dtype>/batch:<sequences>/length:<positions>/width:<hidden size>/threads:<threads>.
 
 #include "train_step.hpp"
 
@@ -27,10 +27,11 @@ void add(std::int64_t batch, std::int64_t length, std::int64_t width) {
   config.max_position_embeddings = length;
   config.hidden_size = width;
   config.intermediate_size = (8 * width / 3 + 31) / 32 * 32;
-  const int threads = cpu::available_threads();
-  const std::string name = "train_step/cpu/" + std::string(dtype_name<T>) +
-                           "/batch:" + std::to_string(batch) + "/length:" + std::to_string(length) +
-                           "/width:" + std::to_string(width) + "/threads:" + std::to_string(threads);
+  const int threads = benchmarks::threads_of_a_step();
+  const std::string name = std::string("train_step/") + DefaultBackend::name + "/" +
+                           std::string(dtype_name<T>) + "/batch:" + std::to_string(batch) +
+                           "/length:" + std::to_string(length) + "/width:" + std::to_string(width) +
+                           "/threads:" + std::to_string(threads);
   benchmark::RegisterBenchmark(name.c_str(),
                                [=](benchmark::State& state) { train_step<T>(state, config, batch, threads); })
       ->Unit(benchmark::kMillisecond)

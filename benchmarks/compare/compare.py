@@ -1,6 +1,7 @@
-"""Runs cria, PyTorch and JAX in turn on the same training step and writes docs/comparison.{json,md,svg}."""
+"""Runs cria, PyTorch and, on the CPU, JAX in turn on the same training step and writes comparison.{json,md,svg}."""
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -12,20 +13,29 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent.parent / "docs"
-PEERS = [("PyTorch", ["torch_llama.py"], ("float32", "bfloat16")),
-         ("PyTorch compiled", ["torch_llama.py", "--compile"], ("float32", "bfloat16")),
-         ("JAX", ["jax_llama.py"], ("float32", "bfloat16"))]
+
+
+def peers(device):
+    """Name and command of what is measured beside cria. A GPU may be measured without PyTorch."""
+    torch = [sys.executable, str(HERE / "torch_llama.py"), f"--device={device}"]
+    both = [("PyTorch", torch), ("PyTorch compiled", [*torch, "--compile"])]
+    if device == "cpu":
+        return [*both, ("JAX", [sys.executable, str(HERE / "jax_llama.py")])]
+    if importlib.util.find_spec("torch"):
+        return both
+    print("PyTorch is left out: Python has no module torch", flush=True)
+    return []
 
 
 def programs(options):
     """Name, dtype, batch and command of everything that is measured, in the order of the table."""
+    beside = peers(options.device)
     for batch in options.batches:
         for dtype in ("float32", "bfloat16", "float16"):
             arguments = [f"--dtype={dtype}", f"--batch={batch}", f"--steps={options.steps}"]
             yield "cria", dtype, batch, [options.cria, *arguments]
-            for name, command, dtypes in PEERS:
-                if dtype in dtypes:
-                    yield name, dtype, batch, [sys.executable, str(HERE / command[0]), *command[1:], *arguments]
+            for name, command in beside if dtype != "float16" else []:  # theirs would need a scaler
+                yield name, dtype, batch, [*command, *arguments]
 
 
 def measure(command, preload):
@@ -52,6 +62,8 @@ def summary(rounds):
                "batch": first["batch"], "tokens_per_s": round(median([r["tokens_per_s"] for r in runs])),
                "cria_over_it": round(median([c["tokens_per_s"] / r["tokens_per_s"] for c, r in zip(cria, runs)]), 2),
                "rss_mb": round(median([r["rss_mb"] for r in runs]))}
+        if "device_mb" in first:
+            row["device_mb"] = round(median([r["device_mb"] for r in runs]))
         if "bound_tokens_per_s" in first:
             row["share_of_bound"] = round(median([r["tokens_per_s"] / r["bound_tokens_per_s"] for r in runs]), 3)
         rows.append(row)
@@ -72,8 +84,13 @@ def markdown(rows, rounds):
         bound = f"{100 * row['share_of_bound']:.0f} %" if "share_of_bound" in row else ""
         faster = "" if row["program"] == "cria" else f"{row['cria_over_it']:.2f}"
         lines.append(f"| {row['program']} ({row['library']}) | {row['dtype']} | {row['batch']} | "
-                     f"{row['tokens_per_s']:,} | {faster} | {bound} | {row['rss_mb']:,} MB |")
+                     f"{row['tokens_per_s']:,} | {faster} | {bound} | {memory(row):,} MB |")
     return "\n".join(lines) + "\n"
+
+
+def memory(result):
+    """Of the device where there is one, else of the process."""
+    return result.get("device_mb", result["rss_mb"])
 
 
 def svg(rows):
@@ -105,22 +122,25 @@ def main():
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batches", type=lambda text: [int(each) for each in text.split(",")], default=[16, 128])
     parser.add_argument("--preload", default="", help="an allocator for the Python programs (jemalloc)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of PyTorch; cria's is its program's")
+    parser.add_argument("--output", type=Path, default=DOCS, help="the folder to write to")
     options = parser.parse_args()
+    measured = list(programs(options))
     rounds = []
     for number in range(options.rounds):
         rounds.append([])
-        for name, dtype, batch, command in programs(options):
+        for name, dtype, batch, command in measured:
             result = measure(command, options.preload)
             rounds[-1].append(result)
             print(f"round {number + 1}/{options.rounds}  {name:<17} {dtype:<9} batch {batch:<4} "
-                  f"{result['tokens_per_s']:>8,.0f} tokens/s {result['rss_mb']:>7,} MB", flush=True)
+                  f"{result['tokens_per_s']:>8,.0f} tokens/s {memory(result):>7,} MB", flush=True)
     rows = summary(rounds)
     table = markdown(rows, options.rounds)
-    (DOCS / "comparison.json").write_text(json.dumps({"date": str(date.today()), "processor": processor(),
-                                                      "cores": os.cpu_count(), "rows": rows}, indent=1) + "\n")
-    (DOCS / "comparison.md").write_text("# cria beside PyTorch and JAX\n\n" + table + "\nMade with "
-                                        "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
-    (DOCS / "comparison.svg").write_text(svg(rows))
+    facts = {"date": str(date.today()), "processor": processor(), "cores": os.cpu_count(), "rows": rows}
+    (options.output / "comparison.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (options.output / "comparison.md").write_text("# cria beside PyTorch and JAX\n\n" + table + "\nMade with "
+                                                  "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
+    (options.output / "comparison.svg").write_text(svg(rows))
     print("\n" + table)
 
 

@@ -6,9 +6,12 @@ import json
 import resource
 import time
 
-import torch
-from torch import nn
-from torch.nn import functional
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    raise SystemExit(f"error: Python has no module {error.name}; pip install torch") from None
 
 VOCABULARY, WIDTH, LAYERS, HEADS, KV_HEADS, HIDDEN, LENGTH = 4096, 288, 8, 8, 2, 768, 256
 HEAD_DIM = WIDTH // HEADS
@@ -83,18 +86,25 @@ def main():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args()
+    on_gpu = options.device == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        raise SystemExit("error: PyTorch finds no device; check nvidia-smi, and that torch was built for CUDA")
+    if on_gpu:
+        torch.set_float32_matmul_precision("high")  # TF32, as cria does
     torch.set_num_threads(options.threads)
     torch.manual_seed(1337)
-    model = Llama()
+    model = Llama().to(options.device)
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
                                   lr=5e-4, betas=(0.9, 0.95), fused=True)
     loss_of = torch.compile(model) if options.compile else model
     precision = (contextlib.nullcontext() if options.dtype == "float32"
-                 else torch.autocast("cpu", dtype=getattr(torch, options.dtype)))
+                 else torch.autocast(options.device, dtype=getattr(torch, options.dtype)))
     tokens = torch.randint(0, VOCABULARY, (options.batch, LENGTH + 1), generator=torch.Generator().manual_seed(1))
+    tokens = tokens.to(options.device)
     seconds, losses = [], []
     for _ in range(options.steps):
         start = time.perf_counter()
@@ -105,11 +115,14 @@ def main():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
+        if on_gpu:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
+    device_memory = {"device_mb": torch.cuda.max_memory_allocated() >> 20} if on_gpu else {}
     print(json.dumps({"program": "PyTorch compiled" if options.compile else "PyTorch", "library": torch.__version__,
                       "dtype": options.dtype, "batch": options.batch, "tokens": options.batch * LENGTH,
                       "seconds": seconds, "losses": losses,
-                      "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+                      "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} | device_memory))
 
 
 main()

@@ -1,5 +1,7 @@
-"""report.py METRICS LOG OUTPUT: losses of a run (metrics.jsonl) beside those of the original log, as OUTPUT.md and OUTPUT.svg."""
+"""report.py WORK LOG OUTPUT MACHINE: losses of a run (WORK/run/metrics.jsonl, of WORK/data, on a MACHINE such as "two
+cores") beside those of the original log, as OUTPUT.md and OUTPUT.svg."""
 
+import json
 import pathlib
 import re
 import sys
@@ -22,8 +24,11 @@ def read_log(path):
 
 
 def main():
-    metrics, log = read_metrics(sys.argv[1]), read_log(sys.argv[2])
-    output = sys.argv[3]
+    work, output, machine = pathlib.Path(sys.argv[1]), sys.argv[3], sys.argv[4]
+    metrics, log = read_metrics(work / "run/metrics.jsonl"), read_log(sys.argv[2])
+    corpus = json.loads((work / "data/corpus.json").read_text())
+    tokens = corpus["training"]["tokens"]
+    sample = "the embedded corpus" if corpus["source"] == "embedded" else "a sample"
     shared = sorted(set(metrics) & set(log))
     equal = sum(metrics[i][1] == log[i][1] for i in shared)
     seconds = sorted(metrics[i][2] for i in shared)[len(shared) // 2] / 1e3
@@ -34,22 +39,22 @@ def main():
         file.write(f"""# The reference run
 
 The first {len(shared)} iterations of `configs/reference.toml` (131,072 tokens each, bfloat16) beside the log of the
-original, which had the whole of TinyStories on a GPU. cria had a sample of 243 thousand tokens, which it went through 54
-times at a tiny learning rate: a comparison of curves. {equal} of {len(shared)} learning rates are equal to the last
-printed digit. An iteration took {seconds:.1f} s on two cores ({speed:,.0f} tokens/s).
+original, which had the whole of TinyStories on a GPU. cria had {sample} of {tokens / 1e3:,.0f} thousand tokens, which it
+went through {len(shared) * 131072 / tokens:.0f} times at a tiny learning rate: a comparison of curves. {equal} of {len(shared)} learning rates are equal to the last
+printed digit. An iteration took {seconds:.3g} s on {machine} ({speed:,.0f} tokens/s).
 
 | iteration | loss | loss of the original | learning rate | of the original |
 | ---: | ---: | ---: | ---: | ---: |
 {rows}
 
-![losses](reference_run.svg)
+![losses]({pathlib.Path(output).name}.svg)
 
 Made with `benchmarks/reference_run/run.sh`.
 """)
     with open(output + ".svg", "w") as file:
         file.write(loss_curves.svg(
             "Training loss of the reference run, by iteration",
-            [("cria, on a sample", "#c2410c", {i: metrics[i][0] for i in shared}),
+            [(f"cria, on {sample}", "#c2410c", {i: metrics[i][0] for i in shared}),
              ("the original, on all of TinyStories", "#64748b", {i: log[i][0] for i in shared})],
             [tick / 2 for tick in range(40)]))
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cria/backend/cpu/convert.hpp"
+#include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/gemm_eigen.hpp"
 #include "cria/backend/cpu/gemm_onednn.hpp"
 

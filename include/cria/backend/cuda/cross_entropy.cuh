@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(1024)
 
 /// dlogits += dloss / count * (softmax(logits) - one_hot(target)) for the rows that count.
 template <int Size, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     cross_entropy_backward_kernel(const A* dloss, const std::int64_t* count, Rows<const T> logits,
                                   const std::int32_t* targets, std::int32_t ignore, const A* log_sum,
                                   Gradient<Rows<T>> dlogits) {

@@ -44,6 +44,11 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
 /// Threads of a block where nothing speaks for another number.
 inline constexpr int block_size = 256;
 
+/// How many such blocks are to share a multiprocessor, for kernels with an exponential of T: in double ptxas
+/// spills registers to have room for more of them, unless it is told. 0: as many as it likes.
+template <class T>
+inline constexpr int shared_by_blocks = sizeof(T) == sizeof(double) ? 4 : 0;
+
 /// Blocks for a loop over `count` items in strides of the grid: enough to fill the device, no more than
 /// needed.
 inline unsigned grid_for(std::int64_t count) {

@@ -22,7 +22,7 @@ __device__ __forceinline__ void map_pack(bool accumulate, T* y, F f, const Pack<
 }
 
 template <int Size, class T, class F, class... X>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     map_kernel(std::int64_t size, bool accumulate, T* y, F f, const X*... x) {
   const std::int64_t packs = size / Size;
   for (std::int64_t p = first_item(); p < packs; p += item_stride()) {

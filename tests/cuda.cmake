@@ -48,6 +48,7 @@ if(CRIA_CUDA STREQUAL ON)
   target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io cria_build_options Boost::unit_test_framework)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_compile_options(cria_cuda_tests PRIVATE --diag-suppress=3189)  # a namespace may be called module
   add_cuda_tests(cria_cuda_tests cuda)
 
   # The training program, of which nvcc compiles a part.
@@ -69,7 +70,7 @@ if(CRIA_CUDA)
     if(CRIA_NVCC)
       add_test(NAME cuda.nvcc.sm_${architecture} COMMAND ${CMAKE_COMMAND}
         -Dnvcc=${CRIA_NVCC} -Darchitecture=${architecture} -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
-        -Doutput=${CMAKE_CURRENT_BINARY_DIR}/kernels_sm_${architecture}.o -Dsource=${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels.cu
+        -Doutput=${CMAKE_CURRENT_BINARY_DIR}/kernels_sm_${architecture}.fatbin -Dsource=${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels.cu
         -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
     else()
       add_test(NAME cuda.nvcc.sm_${architecture} COMMAND sh -c "echo 'skipped: there is no nvcc'; exit 77")

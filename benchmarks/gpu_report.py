@@ -68,8 +68,10 @@ def train_step_section(path):
 
 
 def page_section(title, path):
-    """A page that another script has written, without its title."""
-    return f"## {title}\n\n{path.read_text().split(chr(10), 2)[2]}" if path.exists() else ""
+    """A page that another script has written, without its title and its last words."""
+    if not path.exists():
+        return ""
+    return f"## {title}\n\n" + path.read_text().split("\n", 2)[2].split("\nMade with")[0]
 
 
 def main():

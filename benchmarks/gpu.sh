@@ -106,7 +106,7 @@ if ! $skip_build; then
   fi
   step configure 60 "$nvcc" cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_CUDA=ON \
     -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_ARCHITECTURES="$architecture"
-  step build 330 "$nvcc" cmake --build "$build" --target "${targets[@]}"
+  step build 330 "$nvcc" cmake --build "$build" --target "${targets[@]}" -- -k 0
 fi
 step tests 90 "$tests" ctest --test-dir "$build" -L '^cuda$' -E 'nvcc|gpu_script' -j 4 --output-on-failure --no-tests=error
 step ops 100 "$benchmarks/ops_bench_cuda" "$benchmarks/ops_bench_cuda" --benchmark_min_time=0.02 \

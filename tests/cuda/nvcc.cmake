@@ -1,5 +1,6 @@
 # Compiles the kernels in tests/cuda/kernels.cu for one architecture and reads what ptxas reports of them: no warning, no
 # register that spills to memory, and within these limits. Prints the largest instance of each kernel.
+# Below sm_80 kernels need only compile, and what would be wrong above is but reported.
 # Arguments: nvcc, architecture, include, eigen, source, output.
 #
 # 64 registers let 1,024 threads share a multiprocessor. The launch bounds of attention's kernels (cria::cuda::flash) say
@@ -71,5 +72,9 @@ list(JOIN rows "\n" rows)
 message("sm_${architecture}\n| registers | static shared memory | instances | kernel |\n| ---: | ---: | ---: | --- |\n${rows}")
 if(wrong)
   list(JOIN wrong "\n" wrong)
-  message(FATAL_ERROR "kernels that spill or exceed a limit (c++filt makes their names readable):\n${wrong}")
+  set(mode FATAL_ERROR)
+  if(architecture LESS 80)
+    set(mode NOTICE)
+  endif()
+  message(${mode} "kernels that spill or exceed a limit (c++filt makes their names readable):\n${wrong}")
 endif()

@@ -55,7 +55,7 @@ __device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t si
 /// log_sum[row] = log(sum(exp(logits[row]))); losses[row] = log_sum - logits[target], 0 for a row that does
 /// not count. A block for each row.
 template <int Size, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     cross_entropy_kernel(Rows<const T> logits, const std::int32_t* targets, std::int32_t ignore, A* log_sum,
                          A* losses) {
   const std::int64_t i = blockIdx.x;
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
 /// losses as in cross_entropy_kernel; dlogits = softmax(logits) - one_hot(target), 0 for rows that do not
 /// count. dlogits may be the memory of the logits.
 template <int Size, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     softmax_gradient_kernel(Rows<const A> logits, const std::int32_t* targets, std::int32_t ignore, A* losses,
                             Rows<T> dlogits) {
   const std::int64_t i = blockIdx.x;

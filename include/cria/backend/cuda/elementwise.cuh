@@ -53,7 +53,7 @@ __device__ __forceinline__ void binary_backward_pack(F f, const T* dy, const T* 
 }
 
 template <int Size, class T, class F>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     binary_backward_kernel(F f, Vec<const T> dy, const T* a, const T* b, Gradient<Vec<T>> da,
                            Gradient<Vec<T>> db) {
   const std::int64_t packs = dy.size / Size;

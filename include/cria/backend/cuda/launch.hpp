@@ -44,8 +44,9 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
 /// Threads of a block where nothing speaks for another number.
 inline constexpr int block_size = 256;
 
-/// How many such blocks are to share a multiprocessor, for kernels with an exponential of T: in double ptxas
-/// spills registers to have room for more of them, unless it is told. 0: as many as it likes.
+/// How many such blocks are to share a multiprocessor, in kernels that divide or have elementary functions:
+/// around those of double ptxas spills registers to have room for more blocks, unless it is told. 0: as many
+/// as it likes.
 template <class T>
 inline constexpr int shared_by_blocks = sizeof(T) == sizeof(double) ? 4 : 0;
 

@@ -13,7 +13,7 @@ namespace cuda {
 /// A warp has a row x, or a row that it adds to another one to get x first, and which it reads twice; the
 /// second time from the cache.
 template <int Size, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     rms_norm_kernel(Rows<const T> a, Rows<const T> b, const T* weight, A eps, Rows<T> sum, Rows<T> y,
                     A* inv_rms) {
   const Rows<const T> x = b ? Rows<const T>(sum) : a;
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(block_size)
 /// their share of dweight in shared memory, sums [cols], without waiting for others. With h = x r: dweight =
 /// sum over rows of dy h; dx = r (dy w - h mean(dy w h)).
 template <int Size, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
     rms_norm_backward_kernel(Rows<const T> dy, Rows<const T> x, const T* weight, const A* inv_rms,
                              Gradient<Rows<T>> dx, A* dweight_of_block, std::int64_t rows_of_block) {
   A* const sums = static_cast<A*>(dynamic_shared_memory());

@@ -80,6 +80,19 @@ __global__ void copy_some_asynchronously(const float* x, float* y) {
   y[threadIdx.x] = memory[32 + threadIdx.x];
 }
 
+[[gnu::noinline]] __device__ float negated(float x) {
+  return -x;
+}
+
+// In each round other lanes copy, and others call a function.
+__global__ void copy_two_of_three(const float* x, float* y) {
+  for (unsigned i = threadIdx.x; i < 96; i += 32) {
+    const bool calls = i % 5 == 0, copies = i % 3 != 0;
+    const float sign = calls ? negated(1.0f) : 1.0f;
+    if (copies) y[i] = sign * x[i];
+  }
+}
+
 struct Counted {
   DeviceArray<float> x{std::vector<float>(1024, 1.0f)}, y{std::vector<float>(1024, 1.0f)};
 
@@ -190,6 +203,15 @@ BOOST_AUTO_TEST_CASE(lanes_without_a_source_keep_their_place) {
   BOOST_TEST(line(false, false).requests == 2);
   BOOST_TEST(line(false, false).sectors == 4 + 4);
   BOOST_TEST(line(false, false).ideal_sectors == 4 + 2);
+}
+
+BOOST_AUTO_TEST_CASE(lanes_that_skip_a_round_are_missing_from_it) {
+  run(1, copy_two_of_three, x.data(), y.data());
+  for (const bool write : {false, true}) {
+    BOOST_TEST(line(false, write).requests == 3);
+    BOOST_TEST(line(false, write).sectors == 3 * 4);
+    BOOST_TEST(line(false, write).ideal_sectors == 3 * 3);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
 #include <cstdlib>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -25,14 +27,39 @@ struct LaneAccess {
   unsigned size, lane;
 };
 
-// What one instruction did in one block: the n-th access of each lane of a warp belongs to the same request.
+// How far a thread has come: the meetings of its warp, and the rounds of loops since the last one.
+struct Moment {
+  unsigned meeting = 0, round = 0;
+  auto operator<=>(const Moment&) const = default;
+};
+
+// A call of a function, and the last block of its code that began.
+struct Frame {
+  const void *stack, *block;
+};
+
+struct Progress {
+  Moment moment;
+  std::vector<Frame> frames;
+};
+
+// A thread's accesses by an instruction: those at the last such moment, and all.
+struct Occurrences {
+  Moment moment;
+  unsigned now = 0, all = 0;
+};
+
+// What one instruction did in one block: the n-th access of each lane of a warp at a moment belongs to the
+// same request.
 struct Instruction {
+  using Request = std::tuple<unsigned, Moment, unsigned>;  // warp, moment, occurrence
   bool shared = false, write = false;
-  std::vector<unsigned> occurrences;                                          // by thread
-  std::map<std::pair<unsigned, unsigned>, std::vector<LaneAccess>> requests;  // by warp and occurrence
+  std::vector<Occurrences> occurrences;  // by thread
+  std::map<Request, std::vector<LaneAccess>> requests;
 };
 
 std::uint64_t counted_block = 0;
+std::vector<Progress> progress(1024);  // by thread
 std::unordered_map<const void*, Instruction> instructions;
 std::map<std::pair<std::string, const void*>, LineCounters> totals;
 
@@ -106,10 +133,22 @@ bool is_counted(const Scheduler& scheduler, const Access& access) {
   return !access.atomic && scheduler.block() == counted_block;
 }
 
+Progress& progress_of_thread(const Scheduler& scheduler) {
+  Progress& thread = progress[scheduler.thread()];
+  if (thread.moment.meeting != scheduler.meetings()) thread = {{scheduler.meetings(), 0}, {}};
+  return thread;
+}
+
 // Counts the running thread's accesses by the instruction.
-unsigned next_occurrence(Instruction& instruction, unsigned thread) {
-  if (instruction.occurrences.size() <= thread) instruction.occurrences.resize(1024);
-  return instruction.occurrences[thread]++;
+Occurrences next_occurrence(const Scheduler& scheduler, Instruction& instruction) {
+  if (instruction.occurrences.empty()) instruction.occurrences.resize(progress.size());
+  Occurrences& of_thread = instruction.occurrences[scheduler.thread()];
+  const Moment now = progress_of_thread(scheduler).moment;
+  if (of_thread.moment != now) of_thread = {now, 0, of_thread.all};
+  const Occurrences before = of_thread;
+  ++of_thread.now;
+  ++of_thread.all;
+  return before;
 }
 
 const bool registered = [] {
@@ -125,6 +164,7 @@ void begin_line_counting(const Scheduler& scheduler) {
   static_cast<void>(registered);
   const dim3 blocks = scheduler.grid().blocks;
   counted_block = std::uint64_t{blocks.x} * blocks.y * blocks.z / 2;
+  progress.assign(progress.size(), {});
 }
 
 void count_line(const Scheduler& scheduler, const Access& access, bool shared) {
@@ -132,14 +172,14 @@ void count_line(const Scheduler& scheduler, const Access& access, bool shared) {
   Instruction& instruction = instructions[access.code];
   instruction.shared = shared;
   instruction.write = access.write;
-  const unsigned thread = scheduler.thread();
-  const unsigned occurrence = next_occurrence(instruction, thread);
-  if (occurrence < kOccurrences)
-    instruction.requests[{thread / 32, occurrence}].push_back({access.address, access.size, thread % 32});
+  const Occurrences occurrence = next_occurrence(scheduler, instruction);
+  if (occurrence.all < kOccurrences)
+    instruction.requests[{scheduler.thread() / 32, occurrence.moment, occurrence.now}].push_back(
+        {access.address, access.size, scheduler.lane()});
 }
 
 void count_idle_lane(const Scheduler& scheduler, const Access& access) {
-  if (is_counted(scheduler, access)) next_occurrence(instructions[access.code], scheduler.thread());
+  if (is_counted(scheduler, access)) next_occurrence(scheduler, instructions[access.code]);
 }
 
 void end_line_counting(const Scheduler& scheduler) {
@@ -160,3 +200,20 @@ void end_line_counting(const Scheduler& scheduler) {
 }
 
 }  // namespace cuda_emulation
+
+// Called at the beginning of each block of code in programs that link cuda_emulation_lines. A jump back
+// within a function begins another round of a loop.
+extern "C" void __sanitizer_cov_trace_pc() {
+  using namespace cuda_emulation;
+  const Scheduler* const scheduler = Scheduler::running;
+  if (!line_counting_enabled || !scheduler || !scheduler->in_thread()) return;
+  const Frame frame{__builtin_frame_address(0), __builtin_return_address(0)};
+  Progress& thread = progress_of_thread(*scheduler);
+  while (!thread.frames.empty() && thread.frames.back().stack < frame.stack) thread.frames.pop_back();
+  if (thread.frames.empty() || thread.frames.back().stack != frame.stack) {
+    thread.frames.push_back(frame);
+  } else {
+    if (frame.block <= thread.frames.back().block) ++thread.moment.round;
+    thread.frames.back().block = frame.block;
+  }
+}

@@ -111,7 +111,7 @@ void Scheduler::run_block(std::uint64_t block) {
   for (unsigned i = 0; i < warps_.size(); ++i) {
     const unsigned lanes = threads - i * 32;
     warps_[i].existing = warps_[i].running = lanes >= 32 ? ~0u : (1u << lanes) - 1;
-    warps_[i].epoch = 0;
+    warps_[i].epoch = warps_[i].meetings = 0;
     warps_[i].groups = 0;
   }
   if (random_) shuffle(order_, [this] { return random(); });
@@ -315,6 +315,7 @@ void Scheduler::rendezvous(WarpOperation operation, unsigned mask, void* message
 void Scheduler::complete(Warp& warp, int index, const Fiber* last) {
   const Group group = warp.group[index];
   warp.group[index] = warp.group[--warp.groups];
+  ++warp.meetings;
   if (group.operation == WarpOperation::synchronize) {
     ++warp.epoch;
   } else if (const unsigned missing = group.mask & warp.existing & ~group.arrived; missing != 0) {

@@ -65,6 +65,8 @@ class Scheduler {
   /// How many barriers the block, and how many __syncwarp the warp has passed.
   unsigned block_epoch() const { return block_epoch_; }
   unsigned warp_epoch() const { return warps_[current_->thread >> 5].epoch; }
+  /// How many barriers and warp operations of any kind the running thread's warp has passed.
+  unsigned meetings() const { return block_epoch_ + warps_[current_->thread >> 5].meetings; }
   /// Does the kernel's code run now, and not the emulation's?
   bool in_thread() const { return in_thread_; }
   const Fiber& current() const { return *current_; }
@@ -79,7 +81,7 @@ class Scheduler {
     Site site;
   };
   struct Warp {
-    unsigned existing, running, epoch;
+    unsigned existing, running, epoch, meetings;
     int groups;
     Group group[32];
     void* messages[32];

@@ -21,9 +21,10 @@ struct KernelCounters {
 };
 
 /// The accesses of one line of the source to one kind of memory, in one block of every launch (the middle
-/// one). The n-th access of each of a warp's lanes by an instruction is a request; where lanes skip an access
-/// in a loop, requests are put together from several rounds. Vectors are read as one access. chk only, where
-/// CUDA_EMULATION_LINES=1 or count_lines(true) asks for it.
+/// one). The accesses of a warp's lanes by an instruction in the same round of a loop are a request. Programs
+/// that do not link cuda_emulation_lines do not tell rounds, and the n-th access of each lane counts for the
+/// n-th round. Vectors are read as one access. chk only, where CUDA_EMULATION_LINES=1 or count_lines(true)
+/// asks for it.
 struct LineCounters {
   std::string kernel, line;
   bool shared = false, write = false;

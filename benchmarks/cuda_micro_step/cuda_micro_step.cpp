@@ -3,7 +3,7 @@
 //   kernels   launches, bytes of device memory, operations and predicted microseconds of each kernel for the
 //             reference model. Two small batches are run; all counts grow by the same amount with each
 //             sequence
-//   accesses  sectors and bank conflicts of each kernel, for two sizes of heads
+//   accesses  sectors and bank conflicts of each kernel, for heads of 36, 64 and 128
 //   models    predicted tokens/s of larger models, by the counts of a small one
 
 #include <algorithm>
@@ -74,7 +74,7 @@ int main(int count, char** arguments) try {
   if (wanted("kernels")) print_kernels();
   if (wanted("accesses")) {
     print_accesses(reference_model());
-    print_accesses(shape(512, 1, 8, 2, 1024, 4096, 256));
+    for (const std::int64_t heads : {8, 4}) print_accesses(shape(512, 1, heads, 2, 1024, 4096, 256));
   }
   if (wanted("models")) print_models();
 } catch (const std::exception& error) {

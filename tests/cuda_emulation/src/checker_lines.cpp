@@ -207,6 +207,7 @@ extern "C" void __sanitizer_cov_trace_pc() {
   using namespace cuda_emulation;
   const Scheduler* const scheduler = Scheduler::running;
   if (!line_counting_enabled || !scheduler || !scheduler->in_thread()) return;
+  if (scheduler->block() != counted_block) return;
   const Frame frame{__builtin_frame_address(0), __builtin_return_address(0)};
   Progress& thread = progress_of_thread(*scheduler);
   while (!thread.frames.empty() && thread.frames.back().stack < frame.stack) thread.frames.pop_back();

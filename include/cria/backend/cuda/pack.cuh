@@ -1,5 +1,5 @@
 #pragma once
-/// Neighbouring elements that are loaded and stored by one instruction.
+/// Neighbouring elements that are loaded and stored together, 16 bytes by one instruction.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,7 +19,7 @@ struct alignas(Size * sizeof(T)) Pack {
 namespace detail {
 template <std::size_t Bytes>
 using word = std::conditional_t<
-    Bytes == 16, uint4,
+    Bytes >= 16, uint4,
     std::conditional_t<Bytes == 8, uint2, std::conditional_t<Bytes == 4, std::uint32_t, std::uint16_t>>>;
 }
 
@@ -31,16 +31,24 @@ template <int Size, class T>
 __device__ __forceinline__ Pack<std::remove_const_t<T>, Size> load(T* from) {
   Pack<std::remove_const_t<T>, Size> pack;
   using Word = detail::word<sizeof(pack)>;
-  const Word word = *reinterpret_cast<const Word*>(from);
-  std::memcpy(static_cast<void*>(&pack), &word, sizeof(pack));
+  constexpr int words = static_cast<int>(sizeof(pack) / sizeof(Word));
+#pragma unroll
+  for (int w = 0; w < words; ++w) {
+    const Word word = reinterpret_cast<const Word*>(from)[w];
+    std::memcpy(static_cast<void*>(pack.at + w * Size / words), &word, sizeof(word));
+  }
   return pack;
 }
 template <class T, int Size>
 __device__ __forceinline__ void store(T* to, const Pack<T, Size>& pack) {
   using Word = detail::word<sizeof(pack)>;
-  Word word;
-  std::memcpy(&word, &pack, sizeof(pack));
-  *reinterpret_cast<Word*>(to) = word;
+  constexpr int words = static_cast<int>(sizeof(pack) / sizeof(Word));
+#pragma unroll
+  for (int w = 0; w < words; ++w) {
+    Word word;
+    std::memcpy(&word, pack.at + w * Size / words, sizeof(word));
+    reinterpret_cast<Word*>(to)[w] = word;
+  }
 }
 
 /// Whether packs of Size elements can be moved to or from all of these arrays.

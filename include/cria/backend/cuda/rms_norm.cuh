@@ -54,22 +54,21 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   A* const sums = static_cast<A*>(dynamic_shared_memory());
   const std::int64_t cols = x.cols, first = Size * static_cast<std::int64_t>(threadIdx.x);
   const std::int64_t step = Size * static_cast<std::int64_t>(blockDim.x);
-  for (std::int64_t j = first; j < cols; j += step) {
-#pragma unroll
-    for (int k = 0; k < Size; ++k) sums[j + k] = 0;
-  }
+  for (std::int64_t j = first; j < cols; j += step) store(sums + j, Pack<A, Size>{});
   const std::int64_t begin = blockIdx.x * rows_of_block, end = std::min(x.rows, begin + rows_of_block);
   for (std::int64_t i = begin; i < end; ++i) {
     const A r = inv_rms[i];
     A dot = 0;
     for (std::int64_t j = first; j < cols; j += step) {
       const auto d = load<Size>(dy.row(i) + j), xi = load<Size>(x.row(i) + j), w = load<Size>(weight + j);
+      auto sum = load<Size>(sums + j);
 #pragma unroll
       for (int k = 0; k < Size; ++k) {
         const A product = wide(d.at[k]) * wide(xi.at[k]);
         dot += product * wide(w.at[k]);
-        sums[j + k] += product * r;
+        sum.at[k] += product * r;
       }
+      store(sums + j, sum);
     }
     if (!dx) continue;
     const A pull = block_sum(dot) * r * r * r / static_cast<A>(cols);
@@ -87,8 +86,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   }
   if (!dweight_of_block) return;
   for (std::int64_t j = first; j < cols; j += step) {
-#pragma unroll
-    for (int k = 0; k < Size; ++k) dweight_of_block[blockIdx.x * cols + j + k] = sums[j + k];
+    store(dweight_of_block + blockIdx.x * cols + j, load<Size>(sums + j));
   }
 }
 

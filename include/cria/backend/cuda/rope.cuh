@@ -75,8 +75,8 @@ __global__ void __launch_bounds__(block_size)
     const std::int64_t d = item % packs * Size, head = item / packs;  // head: of all sequences and positions
     const std::int64_t position = start + head / x.heads % x.length, at = head * x.dim + d;
     const auto low = load<Size>(x.data + at), high = load<Size>(x.data + at + half);
-    const A* cosine = table.cosine + position * half + d;
-    const A* sine = table.sine + position * half + d;
+    const auto cosine = load<Size>(table.cosine + position * half + d);
+    const auto sine = load<Size>(table.sine + position * half + d);
     Pack<T, Size> new_low, new_high;
     if (!y.fresh) {
       new_low = load<Size>(y.data + at);
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(block_size)
     }
 #pragma unroll
     for (int k = 0; k < Size; ++k) {
-      const A c = cosine[k], s = sine[k] * direction, left = wide(low.at[k]), right = wide(high.at[k]);
+      const A c = cosine.at[k], s = sine.at[k] * direction, left = wide(low.at[k]), right = wide(high.at[k]);
       new_low.at[k] = summed(new_low.at[k], y.fresh, left * c - right * s);
       new_high.at[k] = summed(new_high.at[k], y.fresh, right * c + left * s);
     }

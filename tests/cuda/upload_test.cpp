@@ -47,5 +47,15 @@ BOOST_AUTO_TEST_CASE(the_number_of_values_must_be_the_shapes) {
              "Upload: 5 values were given for shape [2, 3]");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_call_that_fails_leaves_the_values_before_it_alone, LazyStreams) {
+  cria::cuda::Upload<float> upload({2});
+  std::vector<Tensor<float>> sums{sum(upload(std::vector<float>{1, 2}) * 2.0f)};
+  BOOST_CHECK_THROW(upload(std::vector<float>(5)), ShapeError);
+  // Each call but the first two waits for an earlier copy, which must have waited for the work before it.
+  for (int i = 0; i < 3; ++i) sums.push_back(sum(upload(std::vector<float>{30, 40}) * 2.0f));
+  BOOST_TEST(sums[0].item() == 6.0f);
+  for (std::size_t i = 1; i < sums.size(); ++i) BOOST_TEST(sums[i].item() == 140.0f);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -26,13 +26,12 @@ class Upload {
   /// The values, for work that is submitted to this thread's stream before the next call. Throws ShapeError
   /// if their number is not the shape's.
   const Tensor<T, Cuda>& operator()(std::span<const T> values) {
-    Side& last = sides_[next_];
-    next_ = 1 - next_;
-    Side& side = sides_[next_];
+    Side &last = sides_[last_], &side = sides_[1 - last_];
     if (static_cast<std::int64_t>(values.size()) != side.tensor.size()) {
       throw ShapeError("Upload: " + std::to_string(values.size()) + " values were given for shape " +
                        to_string(side.tensor.shape()));
     }
+    last_ = 1 - last_;
     record(last.used, cuda::stream());  // all work with it has been submitted by now
     wait(stream_, side.used);
     check("cudaEventSynchronize", cudaEventSynchronize(side.copied));
@@ -78,7 +77,7 @@ class Upload {
 
   Side sides_[2];
   cudaStream_t stream_ = nullptr;
-  int next_ = 0;
+  int last_ = 0;  // the side of the last call
 };
 
 }  // namespace cria::cuda

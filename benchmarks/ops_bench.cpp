@@ -215,11 +215,12 @@ void add_adamw() {
                                                                           model.weight.grad_vec());
                          optimizer.step();
                        });
-                       // Copies the gradient and reads it, reads and writes both moments and the value; a
-                       // 16-bit value is only written, and its float master copy is read and written.
+                       // Copies the gradient and reads it twice, for its norm and the step, reads and writes
+                       // both moments and the value; a 16-bit value is only written, and its float master
+                       // copy is read and written.
                        const double accumulated = bytes<acc_t<T>>(values);
                        const bool has_master = !std::is_same_v<T, acc_t<T>>;
-                       set_rates<T>(state, {.bytes = 9 * accumulated + (has_master ? bytes<T>(values) : 0)});
+                       set_rates<T>(state, {.bytes = 10 * accumulated + (has_master ? bytes<T>(values) : 0)});
                      });
 }
 

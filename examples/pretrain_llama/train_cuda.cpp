@@ -1,5 +1,4 @@
-// The only file of the program that knows whether there is a CUDA backend, and that nvcc compiles if there
-// is.
+// Training on a GPU: the only file of the program that nvcc compiles, if there is a CUDA backend.
 
 #include "train_cuda.hpp"
 

@@ -10,6 +10,7 @@
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/reduce.hpp"
 #include "support/error_message.hpp"
+#include "support/memory.hpp"
 #ifdef CRIA_CUDA_EMULATION
 #include "cuda_emulation/control.hpp"
 #endif
@@ -21,12 +22,6 @@ namespace {
 
 using namespace cria;
 using cria::test::error_message;
-
-Parameter<float> zeros(const Shape& shape) {
-  Parameter<float> parameter(shape);
-  parameter.value().assign(std::vector<float>(static_cast<std::size_t>(shape.size())));
-  return parameter;
-}
 
 std::string version_message(int driver, int runtime) {
   return error_message<BackendError>([&] { cria::cuda::check_versions(driver, runtime); });
@@ -85,7 +80,7 @@ BOOST_AUTO_TEST_CASE(a_launch_that_is_refused_names_who_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_once_and_the_first_one) {
-  const Parameter<float> weight = zeros({5, 4});
+  const Parameter<float> weight = test::zeros({5, 4});
   cria::embedding(Tensor<std::int32_t>::from({3}, {0, 9, 8}), weight);
   cria::embedding(Tensor<std::int32_t>::from({1}, {-7}), weight);
   BOOST_TEST(error_message<ShapeError>([] { Cuda::synchronize(); }) ==
@@ -94,7 +89,7 @@ BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_once_and_the_first_one) {
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_index_is_reported_by_whoever_reads_a_value) {
-  const Parameter<float> weight = zeros({5, 1});
+  const Parameter<float> weight = test::zeros({5, 1});
   const auto y = cria::embedding(Tensor<std::int32_t>::from({1}, {5}), weight);
   BOOST_TEST(error_message<ShapeError>([&] { y.item(); }).starts_with("embedding: token 5 at position 0"));
 }

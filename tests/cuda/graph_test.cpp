@@ -5,6 +5,7 @@
 
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
+#include "support/memory.hpp"
 
 BOOST_AUTO_TEST_SUITE(cuda)
 BOOST_AUTO_TEST_SUITE(graph)
@@ -117,8 +118,7 @@ BOOST_AUTO_TEST_CASE(without_a_caching_allocator_there_is_no_graph) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_bad_token_in_a_replay_is_reported, Caching) {
-  Parameter<float> table({5, 4});
-  table.value().assign(std::vector<float>(20));
+  const Parameter<float> table = test::zeros({5, 4});
   auto tokens = Tensor<std::int32_t>::from({2}, {1, 2});
   embedding(tokens, table);
   Tensor<float> y;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/error_message.hpp"
+#include "support/memory.hpp"
 #include "support/op_case.hpp"
 #include "support/threads.hpp"
 
@@ -39,21 +40,15 @@ struct Embedding {
   }
 };
 
-Parameter<float> zeros(const Shape& shape) {
-  Parameter<float> weight(shape);
-  weight.value().assign(std::vector<float>(static_cast<std::size_t>(shape.size())));
-  return weight;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_output_has_the_shape_of_the_tokens_and_a_row) {
-  const auto y = cria::embedding(cria::test::indices({2, 3}, 5), zeros({5, 4}));
+  const auto y = cria::embedding(cria::test::indices({2, 3}, 5), cria::test::zeros({5, 4}));
   BOOST_TEST(y.shape() == Shape({2, 3, 4}));
 }
 
 BOOST_AUTO_TEST_CASE(tokens_must_be_in_the_vocabulary) {
-  const Parameter<float> weight = zeros({5, 4});
+  const Parameter<float> weight = cria::test::zeros({5, 4});
   const auto message = [&](std::int32_t token) {
     return error_message<ShapeError>([&] {
       cria::embedding(Tensor<std::int32_t>::from({3}, {0, 4, token}), weight);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cria/backend/cpu/cpu.hpp"
-#include "cria/core/view.hpp"
+#include "cria/core/parameter.hpp"
 #ifdef CRIA_DEFAULT_BACKEND_CUDA
 #include "cria/backend/cuda/cuda.hpp"
 #endif
@@ -46,6 +46,13 @@ std::size_t peak_bytes(F f) {
 template <class T>
 void write(Vec<T> to, const std::type_identity_t<std::vector<T>>& values) {
   DefaultBackend::copy_from_host(to.data, values.data(), values.size() * sizeof(T));
+}
+
+/// A parameter of zeros.
+inline Parameter<float> zeros(const Shape& shape) {
+  Parameter<float> parameter(shape);
+  parameter.value() = Tensor<float>::zeros(shape);
+  return parameter;
 }
 
 }  // namespace cria::test

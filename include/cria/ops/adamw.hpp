@@ -31,8 +31,10 @@ struct AdamWState {
 
   CRIA_HOST_DEVICE bool is_finite() const { return gradient_norm - gradient_norm == 0; }
 
-  /// Counts a step whose gradients have these squares as their sum, unless that is not finite.
-  CRIA_HOST_DEVICE void begin(const AdamWStep& s, double sum_of_squares) {
+  /// Counts a step unless the sum of its gradients' squares, which comes in parts, is not finite.
+  CRIA_HOST_DEVICE void begin(const AdamWStep& s, Vec<const double> sums) {
+    double sum_of_squares = 0;
+    for (std::int64_t i = 0; i < sums.size; ++i) sum_of_squares += sums[i];
     gradient_norm = std::sqrt(sum_of_squares) / s.loss_scale;
     if (!is_finite()) return;
     ++steps;
@@ -78,7 +80,7 @@ struct AdamWTensor {
 };
 
 /// kernel:
-///   begin(s, sums, state)     state->begin with the sum of `sums`, all in the backend's memory
+///   begin(s, sums, state)     state->begin(s, sums), where sums and state are in the backend's memory
 ///   step(s, tensors, state)   updates the tensors (a span in host memory) unless the norm is not finite
 struct AdamW;
 

@@ -10,9 +10,7 @@ namespace cria {
 template <>
 struct kernel<ops::AdamW, Cpu> {
   static void begin(const ops::AdamWStep& s, Vec<const double> sums, ops::AdamWState* state) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < sums.size; ++i) sum += sums[i];
-    state->begin(s, sum);
+    state->begin(s, sums);
   }
 
   template <class T>

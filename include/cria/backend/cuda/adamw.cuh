@@ -10,12 +10,11 @@ namespace cria {
 
 namespace cuda {
 
-/// One thread, as there is one sum for each type of parameters.
+/// One thread, as there is one sum for each type of parameters. (A template, since a kernel in a header must
+/// be one.)
 template <class State>
 __global__ void begin_adamw_kernel(ops::AdamWStep s, Vec<const double> sums, State* state) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < sums.size; ++i) sum += sums[i];
-  state->begin(s, sum);
+  state->begin(s, sums);
 }
 
 template <int Size, class T, class A>

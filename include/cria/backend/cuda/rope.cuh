@@ -110,11 +110,13 @@ struct kernel<ops::Rope, Cuda> {
   }
 
  private:
-  /// Forwards (direction 1) or backwards (-1).
+  /// Forwards (direction 1) or backwards (-1); nothing if nothing is wanted.
   template <class T, class A>
   static void rotate(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start, float theta, A direction) {
+    const std::int64_t pairs = a.pairs() + b.pairs();
+    if (pairs == 0) return;
     const Heads<const T> x = a.to ? a.from : b.from;
-    const std::int64_t half = x.dim / 2, pairs = a.pairs() + b.pairs();
+    const std::int64_t half = x.dim / 2;
     const auto table = cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, theta);
     const auto run = [&]<int Size>(std::integral_constant<int, Size>) {
       cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, a, b,

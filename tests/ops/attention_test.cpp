@@ -36,6 +36,7 @@ struct Attention {
         heads(1, 33, 33, 3, 3, 5),                              // every head its own
         heads(1, 70, 70, 2, 1, 36),                             // three tiles, a width that fills no register
         heads(2, 3, 40, 2, 1, 6),                               // the last queries of more keys
+        heads(1, 97, 130, 1, 1, 7),                             // blocks of queries, all sizes odd
         heads(1, 33, 70, 2, 2, 4),  heads(1, 1, 33, 2, 1, 36),  // a step of generation
     };
   }

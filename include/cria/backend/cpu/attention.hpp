@@ -188,11 +188,7 @@ struct kernel<ops::Attention, Cpu> {
         std::fill_n(to, wide, F{});
         continue;
       }
-      if constexpr (cpu::numbers_in<F> == 1) {
-        cpu::convert_range(x.at(b, t, h), to, x.dim);
-      } else {
-        cpu::join_rows(x.at(b, t, h), t + 1 < x.length ? x.at(b, t + 1, h) : nullptr, x.dim, to);
-      }
+      cpu::join_rows(x.at(b, t, h), t + 1 < x.length ? x.at(b, t + 1, h) : nullptr, x.dim, to);
       std::fill(to + x.dim, to + wide, F{});
     }
   }

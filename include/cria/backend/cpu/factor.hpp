@@ -72,6 +72,13 @@ void join_neighbours(const T* from, std::int64_t size, A* to) {
   convert_range(from, to, size);
 }
 
+/// to[i] joins upper[i] and lower[i], or 0 where there is no lower row; upper[i] alone if factors are
+/// numbers.
+template <class T, class A>
+void join_rows(const T* upper, const T*, std::int64_t size, A* to) {
+  convert_range(upper, to, size);
+}
+
 /// Rows [rows, width] of sums as factors that join neighbours in a row: in `memory`, or where they are if
 /// factors are numbers.
 template <class A>
@@ -99,7 +106,6 @@ inline void join_neighbours(const bfloat16* from, std::int64_t size, BfloatPair*
   if (size % 2 == 1) to[size / 2].bits = from[size - 1].bits;
 }
 
-/// to[i] joins upper[i] and lower[i], or 0 where there is no lower row.
 inline void join_rows(const bfloat16* upper, const bfloat16* lower, std::int64_t size, BfloatPair* to) {
   if (!lower) {
     for (std::int64_t i = 0; i < size; ++i) to[i].bits = upper[i].bits;

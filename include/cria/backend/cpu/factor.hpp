@@ -2,6 +2,9 @@
 /// What small products multiply: numbers, or pairs of bfloat16 where the processor multiplies two of them and
 /// adds both products at once.
 
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -129,19 +132,19 @@ inline const BfloatPair* rows_as_factors(const float* from, std::int64_t rows, s
 
 inline const BfloatPair* columns_as_factors(const float* from, std::int64_t rows, std::int64_t width,
                                             BfloatPair* memory) {
-  const Lanes<std::uint16_t> order = [] {
-    Lanes<std::uint16_t> lanes{};
-    for (std::uint16_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 16);
+  alignas(64) static constexpr auto order = [] {  // 0, 16, 1, 17, ...
+    std::array<std::uint16_t, 32> lanes{};
+    for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 16);
     return lanes;
   }();
+  const __m512i interleaved = _mm512_load_si512(order.data());
   for (std::int64_t row = 0; row < rows; row += 2) {
     const float* upper = from + row * width;
     for (std::int64_t i = 0; i < width; i += 16) {
       const __m512bh both =
           _mm512_cvtne2ps_pbh(_mm512_loadu_ps(upper + width + i), _mm512_loadu_ps(upper + i));
-      _mm512_storeu_si512(
-          memory + row / 2 * width + i,
-          _mm512_permutexvar_epi16(std::bit_cast<__m512i>(order), std::bit_cast<__m512i>(both)));
+      _mm512_storeu_si512(memory + row / 2 * width + i,
+                          _mm512_permutexvar_epi16(interleaved, std::bit_cast<__m512i>(both)));
     }
   }
   return memory;

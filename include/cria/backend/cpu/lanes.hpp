@@ -58,7 +58,7 @@ namespace detail {
 /// x[0], y[0], x[1], y[1], ... from lane `First` on.
 template <class A, int First, std::size_t... Lane>
 Lanes<A> interleave(Lanes<A> x, Lanes<A> y, std::index_sequence<Lane...>) {
-  return __builtin_shufflevector(x, y, (First + Lane / 2 + Lane % 2 * sizeof...(Lane))...);
+  return Lanes<A>{(Lane % 2 == 0 ? x : y)[First + Lane / 2]...};
 }
 
 /// A square of registers' worth of rows, transposed: the network that shuffles all numbers perfectly as often

@@ -82,7 +82,8 @@ struct kernel<ops::Attention, Cpu> {
       const cpu::Scratch<A> score(block * tile), dscore(block * tile);  // [block, tile]
       const cpu::Scratch<F> factors(joined(block * tile));
       const cpu::Scratch<A> dquery(queries * wide), dkey(dim * keys), dvalue(dim * keys);
-      const cpu::Scratch<A> log_sums(queries), dots(queries), row(2 * wide), rows(keys * wide);
+      const cpu::Scratch<A> log_sums(queries), dots(queries), rows(keys * wide);
+      const cpu::Wide<T> wide_dy(dim), wide_y(dim);
       for (std::int64_t task = begin; task < end; ++task) {
         const std::int64_t b = task / k.heads, kv = task % k.heads;
         load_by_dimension(k, b, kv, 0, keys, key.data());
@@ -97,7 +98,7 @@ struct kernel<ops::Attention, Cpu> {
           load_by_position(dy, b, h, queries, dim, dout_rows.data());
           std::fill_n(dquery.data(), queries * wide, A(0));
           for (std::int64_t i = 0; i < q.length; ++i) {
-            dots.data()[i] = dot(dy.at(b, i, h), y.at(b, i, h), dim, row.data(), row.data() + wide);
+            dots.data()[i] = dot(dy.at(b, i, h), y.at(b, i, h), dim, wide_dy, wide_y);
             log_sums.data()[i] = log_sum[(b * q.heads + h) * q.length + i];
           }
           std::fill(dots.data() + q.length, dots.data() + queries, A(0));
@@ -229,13 +230,13 @@ struct kernel<ops::Attention, Cpu> {
     }
   }
 
-  template <class T, class A>
-  static A dot(const T* a, const T* b, std::int64_t size, A* wide_a, A* wide_b) {
-    cpu::convert_range(a, wide_a, size);
-    cpu::convert_range(b, wide_b, size);
+  template <class T, class A = acc_t<T>>
+  static A dot(const T* a, const T* b, std::int64_t size, const cpu::Wide<T>& wide_a,
+               const cpu::Wide<T>& wide_b) {
+    const A *left = wide_a.read(a, size), *right = wide_b.read(b, size);
     A sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (std::int64_t d = 0; d < size; ++d) sum += wide_a[d] * wide_b[d];
+    for (std::int64_t d = 0; d < size; ++d) sum += left[d] * right[d];
     return sum;
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// Arrays from one dtype to another.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -32,7 +33,11 @@ void convert_portably(const From* from, To* to, std::int64_t size) {
 
 template <class From, class To>
 void convert_range(const From* from, To* to, std::int64_t size) {
-  convert_portably(from, to, size);
+  if constexpr (std::is_same_v<From, To>) {
+    std::copy_n(from, size, to);
+  } else {
+    convert_portably(from, to, size);
+  }
 }
 
 #ifdef __F16C__

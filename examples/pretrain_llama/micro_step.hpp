@@ -12,10 +12,12 @@
 
 namespace pretrain {
 
-/// Adds scale times the gradients of the chunk's mean loss, and returns that.
-template <class T, class B>
+/// Adds scale times the gradients of the chunk's mean loss, and returns that. Dropout draws from `noise`, an
+/// Rng or a tensor that holds one.
+template <class T, class B, class Noise>
 cria::Tensor<cria::acc_t<T>, B> differentiate(const cria::nn::LlamaForCausalLM<T, B>& model,
-                                              const ChunkTokens<B>& tokens, float scale) {
+                                              const ChunkTokens<B>& tokens, const Noise& noise, float scale) {
+  const cria::nn::DropoutStream stream(noise);
   const auto loss = model.loss(tokens.inputs, tokens.targets);
   cria::backward(loss, scale);
   return loss.detach();
@@ -29,8 +31,9 @@ struct MicroStep {
   MicroStep(const Model&, const Batch&, const TrainOptions&) {}
 
   /// Threads may call it at once, each with a replica of its own.
-  auto operator()(const Model& model, const ChunkTokens<B>& tokens, float scale) const {
-    return differentiate(model, tokens, scale);
+  auto operator()(const Model& model, const ChunkTokens<B>& tokens, const cria::Rng& noise,
+                  float scale) const {
+    return differentiate(model, tokens, noise, scale);
   }
   /// Calls step(), which uses up the gradients.
   template <class Step>
@@ -51,21 +54,21 @@ class MicroStep<T, cria::Cuda> {
       : model_(model),
         tokens_{cria::Tensor<std::int32_t, cria::Cuda>::empty({batch.size, batch.length}),
                 cria::Tensor<std::int32_t, cria::Cuda>::empty({batch.size, batch.length})},
-        with_graph_(options.cuda_graph == "on" ||
-                    (options.cuda_graph == "auto" && options.dropout == 0 && !options.profile &&
-                     !cria::cuda::allocator().pass_through() &&
-                     cria::nn::parameter_count(model) < 100'000'000)) {}
+        with_graph_(options.cuda_graph == "on" || (options.cuda_graph == "auto" && !options.profile &&
+                                                   !cria::cuda::allocator().pass_through() &&
+                                                   cria::nn::parameter_count(model) < 100'000'000)) {}
 
   /// Only ever for the one model, as its memory is in the graph.
-  Loss operator()(const Model&, const ChunkTokens<cria::Cuda>& tokens, float scale) {
+  Loss operator()(const Model&, const ChunkTokens<cria::Cuda>& tokens, const cria::Rng& noise, float scale) {
     const bool first = !std::exchange(has_run_, true);  // it makes what is made once
-    if (!with_graph_ || first) return differentiate(model_, tokens, scale);
+    if (!with_graph_ || first) return differentiate(model_, tokens, noise, scale);
     if (!graph_.is_captured() || scale != scale_) {
       scale_ = scale;
-      graph_.capture([&] { loss_ = differentiate(model_, tokens_, scale); });
+      graph_.capture([&] { loss_ = differentiate(model_, tokens_, noise_, scale); });
     }
     copy(tokens.inputs, tokens_.inputs);
     copy(tokens.targets, tokens_.targets);
+    cria::Cuda::fill(noise_.vec().data, 1, noise);
     graph_.replay();
     return loss_.template to<cria::Cuda>();  // the next replay overwrites it
   }
@@ -94,7 +97,9 @@ class MicroStep<T, cria::Cuda> {
   }
 
   Model model_;  // shares the parameters and their gradients
+  // What a replay reads: these, and the parameters.
   ChunkTokens<cria::Cuda> tokens_;
+  cria::Tensor<cria::Rng, cria::Cuda> noise_ = cria::Tensor<cria::Rng, cria::Cuda>::empty({});
   bool with_graph_;
   bool has_run_ = false;
   cria::cuda::Graph graph_;

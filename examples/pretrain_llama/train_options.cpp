@@ -58,8 +58,6 @@ void TrainOptions::resolve() {
           std::string("this program was compiled for: ") + devices());
   one_of("cuda_graph", cuda_graph, {"auto", "on", "off"});
   require(cuda_graph != "on" || device != "cpu", "cuda_graph", cuda_graph, "it needs --device=cuda");
-  require(cuda_graph != "on" || dropout == 0, "cuda_graph", cuda_graph,
-          "it needs --dropout=0, as a graph would drop the same elements every time");
   require(cuda_graph != "on" || !profile, "cuda_graph", cuda_graph,
           "it needs --profile=false, as a graph has no single operations");
   at_least("eval_interval", eval_interval, 1);

@@ -144,11 +144,10 @@ class Run {
     const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
     parallel_.for_each_chunk(batch_.chunks(), [&](Model& model, std::int64_t chunk) {
       const auto timed = it > first_ ? profile_.chunk() : std::nullopt;
-      const cria::nn::DropoutStream stream(
-          noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)));
       const auto scale = static_cast<float>(scaler_.scale() * batch_.weight(chunk) * share);
-      losses_[static_cast<std::size_t>(micro * batch_.chunks() + chunk)] =
-          micro_step_(model, transfer_(batch_, chunk), scale);
+      losses_[static_cast<std::size_t>(micro * batch_.chunks() + chunk)] = micro_step_(
+          model, transfer_(batch_, chunk),
+          noise.split(static_cast<std::uint64_t>(micro)).split(static_cast<std::uint64_t>(chunk)), scale);
     });
   }
 

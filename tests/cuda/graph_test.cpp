@@ -83,6 +83,35 @@ BOOST_FIXTURE_TEST_CASE(gradients_of_replays_add_up_as_those_of_calls_do, Cachin
   BOOST_TEST((layer.weight.grad().to_vector() == sum));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_replay_drops_by_the_stream_that_is_in_memory_then, Caching) {
+  const nn::Dropout layer{0.3f};
+  auto x = ramp(1000, 1).set_requires_grad();
+  Tensor<float> y;
+  const auto run = [&](const auto& rng) {
+    const nn::DropoutStream stream(rng);
+    const auto dropped = layer(layer(x));
+    x.clear_grad();
+    backward(sum(dropped));
+    y = dropped.detach();
+  };
+  const auto outcome = [&] { return std::pair(y.to_vector(), x.grad().to_vector()); };
+  auto rng = Tensor<Rng>::from({}, {Rng(0)});
+  run(Rng(0));
+  const auto dropped_first = y.to_vector();
+  Graph graph;
+  graph.capture([&] { run(rng); });
+  const auto memory = std::pair(y, x.grad());
+  for (const std::uint64_t seed : {1, 2}) {
+    run(Rng(seed));
+    const auto want = outcome();
+    BOOST_TEST((want.first != dropped_first));
+    rng.assign(std::vector{Rng(seed)});
+    graph.replay();
+    BOOST_TEST((memory.first.to_vector() == want.first));
+    BOOST_TEST((memory.second.to_vector() == want.second));
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(memory_of_a_graph_is_used_by_nothing_else, Caching) {
   const auto x = ramp(5000, 1);
   Tensor<float> y;

@@ -20,8 +20,10 @@ void everything() {
   const auto tokens = Tensor<std::int32_t, Cuda>::zeros({8});
   const Parameter<T, Cuda> table({5, 18}), weight({18, 18}), norm({18});
   elementwise(x);
+  const auto rng = Tensor<Rng, Cuda>::full({}, Rng(1));
   auto y = reshape(attention(rope(x, x).first, x, x), {8, 18});
-  y = linear(add_rms_norm(y, dropout(y, 0.5f, Rng(1)), norm).second, weight) + embedding(tokens, table);
+  y = linear(add_rms_norm(y, dropout(y, 0.5f, Noise(rng.vec().data, 1)), norm).second, weight) +
+      embedding(tokens, table);
   y = matmul(y, transpose(y, 0, 1));
   backward(sum(sum(transpose(reshape(y, {2, 4, 8}), 0, 1), 0)));
   backward(cross_entropy(y, tokens) + linear_cross_entropy(embedding(tokens, table), weight, tokens));

@@ -67,6 +67,20 @@ BOOST_AUTO_TEST_CASE(other_streams_drop_others) {
   BOOST_TEST((cria::dropout(x, 0.5f, Rng(1)).to_vector() != cria::dropout(x, 0.5f, Rng(2)).to_vector()));
 }
 
+BOOST_AUTO_TEST_CASE(a_stream_in_memory_is_read_when_it_is_drawn_from) {
+  auto parent = Tensor<Rng>::from({}, {Rng(0)});
+  const Noise noise(parent.vec().data, 6);
+  auto x = Tensor<float>::full({1003}, 1.0f).set_requires_grad();
+  for (const std::uint64_t seed : {4, 9}) {
+    parent.assign(std::vector{Rng(seed)});
+    const auto y = cria::dropout(x, 0.4f, noise);
+    BOOST_TEST((y.to_vector() == cria::dropout(x, 0.4f, Rng(seed).split(6)).to_vector()));
+    x.clear_grad();
+    backward(sum(y));
+    BOOST_TEST((x.grad().to_vector() == y.to_vector()));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   cria::test::check_threads_do_not_matter([] {
     return cria::test::to_values(cria::dropout(Tensor<float>::full({100'003}, 1.0f), 0.3f, Rng(1)));

@@ -31,10 +31,10 @@ CRIA_HOST_DEVICE constexpr std::array<std::uint32_t, 4> philox(std::array<std::u
 /// of them (per iteration, per chunk, per layer) and nothing but the seed has to be saved.
 class Rng {
  public:
-  explicit constexpr Rng(std::uint64_t seed = 0) : key_(seed) {}
+  explicit CRIA_HOST_DEVICE constexpr Rng(std::uint64_t seed = 0) : key_(seed) {}
 
   /// The child stream `index`; does not depend on how much was drawn from this one.
-  constexpr Rng split(std::uint64_t index) const {
+  CRIA_HOST_DEVICE constexpr Rng split(std::uint64_t index) const {
     const auto words = philox({low(index), high(index), 0x73706C69, 0x74}, {low(key_), high(key_)});
     return Rng(words[0] | std::uint64_t{words[1]} << 32);
   }

@@ -10,14 +10,13 @@ namespace cria::nn {
 template <FloatingPoint T, class B, class F>
 Tensor<T, B> recompute(F f, const Tensor<T, B>& x) {
   if (!is_recording()) return f(x);
-  const Rng stream = detail::dropout_stream;
-  const std::uint64_t calls = detail::dropout_calls;
+  const detail::DropoutSource source = detail::dropout_source;
   auto from = inputs(x);
   const auto y = f(x);
   from.wanted = y.requires_grad();
   return record("recompute", y.detach(), std::move(from), [=](const Tensor<T, B>& dy) {
     const cria::detail::Recording recording;
-    const DropoutStream again(stream, calls);
+    const DropoutStream again(source);
     cria::detail::run_backward(f(x.as_leaf()), dy);
   });
 }

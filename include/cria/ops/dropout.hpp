@@ -7,16 +7,35 @@
 
 namespace cria {
 
+/// A stream of random numbers that kernels draw from. It may be a child of one that is in the backend's
+/// memory and is read there by each kernel when it runs: then every replay of a CUDA graph draws from another
+/// one.
+class Noise {
+ public:
+  Noise(const Rng& rng) : rng_(rng) {}
+  /// parent->split(child). `parent` is in the backend's memory, and has the same value in forward and
+  /// backward.
+  Noise(const Rng* parent, std::uint64_t child) : parent_(parent), child_(child) {}
+
+  /// For kernels.
+  CRIA_HOST_DEVICE Rng rng() const { return parent_ ? parent_->split(child_) : rng_; }
+
+ private:
+  Rng rng_;
+  const Rng* parent_ = nullptr;
+  std::uint64_t child_ = 0;
+};
+
 namespace ops {
-/// kernel: forward(x, probability, rng, y); backward(dy, probability, rng, dx). Element i is dropped or kept
-/// by word i % 4 of rng.block(i / 4), so that the mask is drawn again instead of stored.
+/// kernel: forward(x, probability, noise, y); backward(dy, probability, noise, dx). Element i is dropped or
+/// kept by word i % 4 of noise.rng().block(i / 4), so that the mask is drawn again instead of stored.
 struct Dropout;
 }  // namespace ops
 
-/// Each element becomes 0 with `probability`, else x / (1 - probability); which ones, the stream `rng`
-/// decides. Throws ConfigError unless 0 <= probability < 1. Srivastava et al. 2014.
+/// Each element becomes 0 with `probability`, else x / (1 - probability); which ones, `noise` decides, for
+/// example Rng(5). Throws ConfigError unless 0 <= probability < 1. Srivastava et al. 2014.
 template <FloatingPoint T, class B>
-Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Rng& rng) {
+Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Noise& noise) {
   using K = kernel_for<ops::Dropout, B>;
   if (!(probability >= 0.0f && probability < 1.0f)) {
     throw ConfigError("dropout: the probability is " + std::to_string(probability) +
@@ -24,10 +43,11 @@ Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Rng& rng) {
   }
   if (probability == 0.0f) return x;
   auto y = Tensor<T, B>::empty(x.shape());
-  K::forward(x.vec(), probability, rng, y.vec());
-  return record("dropout", y, inputs(x), [probability, rng, x = x.without_values()](const Tensor<T, B>& dy) {
-    K::backward(dy.vec(), probability, rng, x.grad_vec());
-  });
+  K::forward(x.vec(), probability, noise, y.vec());
+  return record("dropout", y, inputs(x),
+                [probability, noise, x = x.without_values()](const Tensor<T, B>& dy) {
+                  K::backward(dy.vec(), probability, noise, x.grad_vec());
+                });
 }
 
 }  // namespace cria

@@ -10,8 +10,9 @@ namespace cuda {
 /// y = x or 0, or y += that. A thread has four elements, for which one block of random words decides.
 template <int Size, class T>
 __global__ void __launch_bounds__(block_size)
-    dropout_kernel(Vec<const T> x, float probability, float kept, Rng rng, T* y, bool accumulate) {
+    dropout_kernel(Vec<const T> x, float probability, float kept, Noise noise, T* y, bool accumulate) {
   using A = acc_t<T>;
+  const Rng rng = noise.rng();
   const std::int64_t blocks = (x.size + 3) / 4;
   for (std::int64_t block = first_item(); block < blocks; block += item_stride()) {
     const auto words = rng.block(static_cast<std::uint64_t>(block));
@@ -42,23 +43,23 @@ __global__ void __launch_bounds__(block_size)
 template <>
 struct kernel<ops::Dropout, Cuda> {
   template <class T>
-  static void forward(Vec<const T> x, float probability, const Rng& rng, Vec<T> y) {
-    apply(x, probability, rng, Gradient<Vec<T>>{y, true});
+  static void forward(Vec<const T> x, float probability, const Noise& noise, Vec<T> y) {
+    apply(x, probability, noise, Gradient<Vec<T>>{y, true});
   }
 
   template <class T>
-  static void backward(Vec<const T> dy, float probability, const Rng& rng, Gradient<Vec<T>> dx) {
-    if (dx) apply(dy, probability, rng, dx);
+  static void backward(Vec<const T> dy, float probability, const Noise& noise, Gradient<Vec<T>> dx) {
+    if (dx) apply(dy, probability, noise, dx);
   }
 
  private:
   template <class T>
-  static void apply(Vec<const T> x, float probability, const Rng& rng, Gradient<Vec<T>> y) {
+  static void apply(Vec<const T> x, float probability, const Noise& noise, Gradient<Vec<T>> y) {
     const bool packs = sizeof(T) <= 4 && cuda::packs_fit<4>(x.data, y.data);
     constexpr int width = sizeof(T) <= 4 ? 4 : 1;
     cuda::launch(packs ? cuda::dropout_kernel<width, T> : cuda::dropout_kernel<1, T>,
                  cuda::grid_for((x.size + 3) / 4), cuda::block_size, 0, x, probability,
-                 1.0f / (1.0f - probability), rng, y.data, !y.fresh);
+                 1.0f / (1.0f - probability), noise, y.data, !y.fresh);
   }
 };
 

@@ -8,9 +8,9 @@ list(FILTER cuda_test_sources EXCLUDE REGEX "/(dtype|math|profile|random|shape|s
 file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)
 list(APPEND cuda_test_sources ${own_cuda_test_sources})
 
-# add_cuda_tests(<executable> <label>): one test for each file, as in tests/CMakeLists.txt.
+# add_cuda_tests(<executable> <label> <source>...): one test for each file, as in tests/CMakeLists.txt.
 function(add_cuda_tests executable label)
-  foreach(source IN LISTS cuda_test_sources)
+  foreach(source IN LISTS ARGN)
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
     string(REPLACE "_test.cpp" "" suite ${path})
     string(REPLACE "/" "." name ${suite})
@@ -20,25 +20,30 @@ function(add_cuda_tests executable label)
   endforeach()
 endfunction()
 
+# add_emulated_cuda_tests(<flavour> <label> <source>...)
+function(add_emulated_cuda_tests flavour label)
+  set(executable cria_cuda_tests_${flavour})
+  add_executable(${executable} cuda/main.cpp ${ARGN})
+  target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(${executable} PRIVATE
+    cuda_emulation_${flavour} cria_warnings cria::io Boost::unit_test_framework)
+  target_compile_definitions(${executable} PRIVATE
+    CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_compile_options(${executable} PRIVATE -O1)
+  add_cuda_tests(${executable} ${label} ${ARGN})
+endfunction()
+
 if(CRIA_CUDA STREQUAL EMULATION)
   add_subdirectory(cuda_emulation)
-  foreach(flavour plain chk)
-    if(NOT TARGET cuda_emulation_${flavour})
-      continue()
-    endif()
-    set(executable cria_cuda_tests_${flavour})
-    add_executable(${executable} cuda/main.cpp ${cuda_test_sources})
-    target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(${executable} PRIVATE
-      cuda_emulation_${flavour} cria_warnings cria::io Boost::unit_test_framework)
-    target_compile_definitions(${executable} PRIVATE
-      CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    target_compile_options(${executable} PRIVATE -O1)
-  endforeach()
-  add_cuda_tests(cria_cuda_tests_plain cuda)
-  if(TARGET cria_cuda_tests_chk)
-    add_cuda_tests(cria_cuda_tests_chk cuda_chk)
+  add_emulated_cuda_tests(plain cuda ${cuda_test_sources})
+  if(TARGET cuda_emulation_chk)
+    add_emulated_cuda_tests(chk cuda_chk ${cuda_test_sources})
   endif()
+  # Those whose kernels index most: the sanitizers see overruns of local and shared arrays, too, but take long to compile.
+  set(asan_test_sources ${cuda_test_sources})
+  list(FILTER asan_test_sources INCLUDE REGEX
+    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|mma))_test")
+  add_emulated_cuda_tests(asan cuda_asan ${asan_test_sources})
 endif()
 
 if(CRIA_CUDA STREQUAL ON)
@@ -49,7 +54,7 @@ if(CRIA_CUDA STREQUAL ON)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_compile_options(cria_cuda_tests PRIVATE --diag-suppress=3189)  # a namespace may be called module
-  add_cuda_tests(cria_cuda_tests cuda)
+  add_cuda_tests(cria_cuda_tests cuda ${cuda_test_sources})
 
   # The training program, of which nvcc compiles a part.
   add_executable(pretrain_llama_cuda_test support/main.cpp pretrain_llama/cuda_test.cpp)

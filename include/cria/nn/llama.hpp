@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "cria/nn/dropout.hpp"
@@ -168,6 +170,8 @@ struct LlamaMLP {
 /// x += attention(norm(x)); x += mlp(norm(x)). x [batch, length, hidden] -> same shape.
 template <FloatingPoint T, class B = DefaultBackend>
 struct LlamaDecoderLayer {
+  using Path = std::pair<Tensor<T, B>, Tensor<T, B>>;  // x and a branch that is still to be added to it
+
   RmsNorm<T, B> input_layernorm;
   LlamaAttention<T, B> self_attn;
   RmsNorm<T, B> post_attention_layernorm;
@@ -183,18 +187,15 @@ struct LlamaDecoderLayer {
         dropout{c.dropout},
         recompute(c.recompute) {}
 
-  Tensor<T, B> operator()(const Tensor<T, B>& x) const {
+  /// A layer's input is x + branch, and so is its output: the norm that comes next adds them, in one pass
+  /// over memory. An undefined branch is none.
+  Path operator()(const Tensor<T, B>& x, const Tensor<T, B>& branch) const {
+    if (recompute != Recompute::layer) return blocks(x, branch);
     const auto layer = [self = *this](const Tensor<T, B>& input) {
-      const auto attended = self.block(Recompute::attention, self.input_layernorm, self.self_attn, input);
-      const auto& norm = self.post_attention_layernorm;
-      if (self.recompute == Recompute::mlp) {
-        const auto h = input + attended;
-        return h + self.block(Recompute::mlp, norm, self.mlp, h);
-      }
-      const auto [h, normed] = add_rms_norm(input, attended, norm.weight, norm.eps);
-      return h + self.after_norm(self.mlp, normed);
+      const auto [h, last] = self.blocks(input, {});
+      return h + last;
     };
-    return recompute == Recompute::layer ? nn::recompute(layer, x) : layer(x);
+    return {nn::recompute(layer, branch.defined() ? x + branch : x), {}};
   }
 
   /// The same for the next positions of one sequence.
@@ -211,21 +212,20 @@ struct LlamaDecoderLayer {
   }
 
  private:
-  /// dropout(inner(norm(x))), which is called `name` among what can be computed again.
-  template <class M>
-  Tensor<T, B> block(Recompute name, const RmsNorm<T, B>& norm, const M& inner, const Tensor<T, B>& x) const {
-    const auto compute = [self = *this, norm, inner](const Tensor<T, B>& input) {
-      return self.after_norm(inner, norm(input));
-    };
-    return recompute == name ? nn::recompute(compute, x) : compute(x);
+  Path blocks(const Tensor<T, B>& x, const Tensor<T, B>& branch) const {
+    const auto [input, normed_input] = input_layernorm(x, branch);
+    const auto attended = block(Recompute::attention, self_attn, normed_input);
+    const auto [h, normed] = post_attention_layernorm(input, attended);
+    return {h, block(Recompute::mlp, mlp, normed)};
   }
 
-  /// dropout(inner(normed))
+  /// dropout(inner(normed)), which is called `name` among what can be computed again.
   template <class M>
-  Tensor<T, B> after_norm(const M& inner, const Tensor<T, B>& normed) const {
-    const auto y = inner(normed);
+  Tensor<T, B> block(Recompute name, const M& inner, const Tensor<T, B>& normed) const {
+    const auto compute = [inner, last = dropout](const Tensor<T, B>& x) { return last(inner(x)); };
+    const auto y = recompute == name ? nn::recompute(compute, normed) : compute(normed);
     if (recompute != Recompute::none) normed.forget();
-    return dropout(y);
+    return y;
   }
 };
 
@@ -243,9 +243,9 @@ struct LlamaModel {
   }
 
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens) const {
-    auto x = dropout(embed_tokens(tokens));
-    for (const auto& layer : layers) x = layer(x);
-    return norm(x);
+    Tensor<T, B> x = dropout(embed_tokens(tokens)), branch;
+    for (const auto& layer : layers) std::tie(x, branch) = layer(x, branch);
+    return norm(x, branch).second;
   }
 
   /// The same for the next tokens [1, length] of one sequence; `caches` has one entry per layer.

@@ -48,14 +48,14 @@ struct kernel<ops::Attention, Cpu> {
                 cpu::columns_as_factors(score.data(), seen, tile, probability_memory.data());
             cpu::small_product<1>(dim, tile, cpu::factors_for<F>(seen), value.data(), dim, probability, tile,
                                   out.data(), tile, false);
-            for (std::int64_t d = 0; d < dim; ++d) {
-#pragma omp simd
-              for (std::int64_t l = 0; l < tile; ++l) out.data()[d * tile + l] /= sum[l];
-            }
             cpu::transpose(dim, tile, out.data(), tile, rows.data(), wide);
             for (std::int64_t l = 0; l < queries; ++l) {
               log_sum[(b * q.heads + h) * q.length + first + l] = maximum[l] + std::log(sum[l]);
-              cpu::convert_range(rows.data() + l * wide, y.at(b, first + l, h), dim);
+              A* row = rows.data() + l * wide;
+              const A inverse = A(1) / sum[l];
+#pragma omp simd
+              for (std::int64_t d = 0; d < dim; ++d) row[d] *= inverse;
+              cpu::convert_range(row, y.at(b, first + l, h), dim);
             }
           }
         }
@@ -149,7 +149,7 @@ struct kernel<ops::Attention, Cpu> {
   static constexpr std::int64_t block = 64;  // queries whose scores for a tile of keys stay in cache
 
   template <class F>
-  static constexpr int joined_tile = static_cast<int>(cpu::factors_for<F>(tile));
+  static constexpr std::int64_t joined_tile = cpu::factors_for<F>(tile);
   template <class A>
   static constexpr A lowest = -std::numeric_limits<A>::infinity();
 

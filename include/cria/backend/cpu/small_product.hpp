@@ -13,7 +13,7 @@ namespace cria::cpu {
 namespace detail {
 
 /// Computes `Height` rows and `Width` registers of columns of c, keeping the sums in registers.
-template <int Height, int Width, int RowStride, class F>
+template <int Height, int Width, std::int64_t RowStride, class F>
 void product_tile(std::int64_t depth, const F* a, std::int64_t a_depth, const F* b, std::int64_t b_depth,
                   sum_t<F>* c, std::int64_t c_row, bool accumulate) {
   using A = sum_t<F>;
@@ -40,7 +40,7 @@ void product_tile(std::int64_t depth, const F* a, std::int64_t a_depth, const F*
   }
 }
 
-template <int Width, int RowStride, class F>
+template <int Width, std::int64_t RowStride, class F>
 void product_columns(std::int64_t rows, std::int64_t depth, const F* a, std::int64_t a_depth, const F* b,
                      std::int64_t b_depth, sum_t<F>* c, std::int64_t c_row, bool accumulate) {
   std::int64_t row = 0;
@@ -64,7 +64,7 @@ void product_columns(std::int64_t rows, std::int64_t depth, const F* a, std::int
 /// b_depth
 /// + j] and c[i, j] = c[i c_row + j]. columns is a multiple of lane_count<F>. Where a factor is two numbers,
 /// k counts pairs.
-template <int RowStride, class F>
+template <std::int64_t RowStride, class F>
 void small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const F* a,
                    std::int64_t a_depth, const F* b, std::int64_t b_depth, sum_t<F>* c, std::int64_t c_row,
                    bool accumulate) {

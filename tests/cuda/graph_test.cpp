@@ -101,7 +101,7 @@ BOOST_FIXTURE_TEST_CASE(a_replay_drops_by_the_stream_that_is_in_memory_then, Cac
   Graph graph;
   graph.capture([&] { run(rng); });
   const auto memory = std::pair(y, x.grad());
-  for (const std::uint64_t seed : {1, 2}) {
+  for (const std::uint64_t seed : {1u, 2u}) {
     run(Rng(seed));
     const auto want = outcome();
     BOOST_TEST((want.first != dropped_first));

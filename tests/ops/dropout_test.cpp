@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(a_stream_in_memory_is_read_when_it_is_drawn_from) {
   auto parent = Tensor<Rng>::from({}, {Rng(0)});
   const Noise noise(parent.vec().data, 6);
   auto x = Tensor<float>::full({1003}, 1.0f).set_requires_grad();
-  for (const std::uint64_t seed : {4, 9}) {
+  for (const std::uint64_t seed : {4u, 9u}) {
     parent.assign(std::vector{Rng(seed)});
     const auto y = cria::dropout(x, 0.4f, noise);
     BOOST_TEST((y.to_vector() == cria::dropout(x, 0.4f, Rng(seed).split(6)).to_vector()));

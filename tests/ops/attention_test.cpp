@@ -1,5 +1,6 @@
 #include "cria/ops/attention.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <tuple>
@@ -127,6 +128,29 @@ BOOST_AUTO_TEST_CASE(memory_does_not_grow_with_the_square_of_the_length) {
   BOOST_TEST(whole > 1024u * 8 * sizeof(float));  // the output is counted
   BOOST_TEST(whole < 1024u * 1024 * sizeof(float) / 4);
   BOOST_TEST(whole < half * 5 / 2);
+}
+
+// Working memory is padded to whole registers; what was in it before must not come in.
+BOOST_AUTO_TEST_CASE(stale_memory_is_not_read) {
+  const Shapes few = Attention::heads(1, 5, 7, 4, 2, 7), many = Attention::heads(1, 40, 40, 4, 2, 7);
+  const auto check = [&]<class T>(T) {
+    const auto op = cria::test::operation<Attention, T>("attention");
+    const auto run = [&](const Shapes& shapes, const std::vector<Values>& values) {
+      const auto result = cria::test::on_threads(1, [&] { return op.run(shapes, values, op.all_wanted()); });
+      Values all = result.output;
+      for (const Values& gradient : result.gradients) all.insert(all.end(), gradient.begin(), gradient.end());
+      return all;
+    };
+    const Values before = run(few, op.values(few));
+    for (const Shapes& shapes : {few, many}) {  // leaves no number in the memory that is used again
+      std::vector<Values> unknown = op.values(shapes);
+      for (Values& each : unknown) std::fill(each.begin(), each.end(), std::nan(""));
+      run(shapes, unknown);
+    }
+    BOOST_TEST(run(few, op.values(few)) == before, boost::test_tools::per_element());
+  };
+  check(float{});
+  check(bfloat16{});
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {

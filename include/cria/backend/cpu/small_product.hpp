@@ -60,10 +60,9 @@ void product_columns(std::int64_t rows, std::int64_t depth, const F* a, std::int
 
 }  // namespace detail
 
-/// c[i, j] (+)= sum over k of a(i, k) b[k, j] with a(i, k) = a[i RowStride + k a_depth], b[k, j] = b[k
-/// b_depth
-/// + j] and c[i, j] = c[i c_row + j]. columns is a multiple of lane_count<F>. Where a factor is two numbers,
-/// k counts pairs.
+/// c[i, j] (+)= sum over k of a(i, k) b[k, j], where a(i, k) = a[i RowStride + k a_depth],
+/// b[k, j] = b[k b_depth + j] and c[i, j] = c[i c_row + j]. columns is a multiple of lane_count<F>. Where a
+/// factor is two numbers, k counts pairs.
 template <std::int64_t RowStride, class F>
 void small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const F* a,
                    std::int64_t a_depth, const F* b, std::int64_t b_depth, sum_t<F>* c, std::int64_t c_row,

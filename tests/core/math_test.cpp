@@ -9,13 +9,12 @@ BOOST_AUTO_TEST_SUITE(math)
 
 namespace {
 
-/// Units in the last place between exp(x) and the exact value.
-double error_in_units(float x) {
-  const double want = std::exp(static_cast<double>(x));
+/// Units in the last place between `got` and the exact value.
+double error_in_units(float got, double want) {
   const auto rounded = static_cast<float>(want);
   const double unit = static_cast<double>(std::nextafter(rounded, std::numeric_limits<float>::infinity())) -
                       static_cast<double>(rounded);
-  return std::abs(static_cast<double>(cria::math::exp(x)) - want) / unit;
+  return std::abs(static_cast<double>(got) - want) / unit;
 }
 
 }  // namespace
@@ -26,12 +25,35 @@ BOOST_AUTO_TEST_CASE(exp_is_within_two_units_in_the_last_place) {
   for (int i = -8733; i <= 8872; ++i) {
     for (int j = 0; j < 50; ++j) {
       const float x = (static_cast<float>(i) + static_cast<float>(j) / 50) / 100;
-      if (x >= -87.33f && x <= 88.72f) worst = std::max(worst, error_in_units(x));
+      if (x >= -87.33f && x <= 88.72f) {
+        worst = std::max(worst, error_in_units(cria::math::exp(x), std::exp(static_cast<double>(x))));
+      }
       if (x >= -87.33f && x <= 88) different += cria::math::exp_up_to_88(x) != cria::math::exp(x);
     }
   }
   BOOST_TEST(worst <= 2.0);
   BOOST_TEST(different == 0);
+}
+
+BOOST_AUTO_TEST_CASE(exp2_is_within_two_units_in_the_last_place) {
+  double worst = 0;
+  for (int i = -125 * 500; i <= 127 * 500; ++i) {
+    const float x = static_cast<float>(i) / 500;
+    worst = std::max(worst, error_in_units(cria::math::exp2_up_to_127(x), std::exp2(static_cast<double>(x))));
+  }
+  BOOST_TEST(worst <= 2.0);
+  BOOST_TEST(cria::math::exp2_up_to_127(1.25) == std::exp2(1.25));
+}
+
+BOOST_AUTO_TEST_CASE(exp2_keeps_the_ends_of_the_range) {
+  BOOST_TEST(cria::math::exp2_up_to_127(0.0f) == 1.0f);
+  BOOST_TEST(cria::math::exp2_up_to_127(-0.0f) == 1.0f);
+  BOOST_TEST(cria::math::exp2_up_to_127(127.0f) == 0x1p127f);
+  BOOST_TEST(cria::math::exp2_up_to_127(-125.0f) == 0x1p-125f);
+  BOOST_TEST(cria::math::exp2_up_to_127(-125.5f) == 0.0f);
+  BOOST_TEST(cria::math::exp2_up_to_127(-1e30f) == 0.0f);
+  BOOST_TEST(cria::math::exp2_up_to_127(-std::numeric_limits<float>::infinity()) == 0.0f);
+  BOOST_TEST(std::isnan(cria::math::exp2_up_to_127(std::numeric_limits<float>::quiet_NaN())));
 }
 
 BOOST_AUTO_TEST_CASE(exp_of_tiny_numbers_is_one_and_a_bit) {

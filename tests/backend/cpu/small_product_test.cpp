@@ -85,20 +85,25 @@ BOOST_AUTO_TEST_CASE(sums_products) {
 }
 
 /// Neighbours in a row: what the first factor of the first operand is made of where it lies row by row.
-BOOST_AUTO_TEST_CASE(joins_neighbours_of_an_odd_row) {
+BOOST_AUTO_TEST_CASE(joins_neighbours_of_odd_parts) {
   using F = cria::cpu::factor_t<bfloat16>;
-  const std::vector<bfloat16> row{bfloat16(1.0f), bfloat16(2.0f), bfloat16(3.0f)};
-  std::vector<F> factors(3);
-  cria::cpu::join_neighbours(row.data(), 3, factors.data());
-  // 1 * 1 + 2 * 2 + 3 * 3, by the diagonal of a product with itself
-  std::vector<F> columns(3 * static_cast<std::size_t>(cria::cpu::lane_count<F>), F{});
-  for (std::size_t k = 0; k < 3; ++k)
-    columns[k * static_cast<std::size_t>(cria::cpu::lane_count<F>)] = factors[k];
-  std::vector<float> sum(static_cast<std::size_t>(cria::cpu::lane_count<F>));
-  cria::cpu::small_product<1>(1, cria::cpu::lane_count<F>, cria::cpu::factors_for<F>(3), factors.data(), 1,
-                              columns.data(), cria::cpu::lane_count<F>, sum.data(), cria::cpu::lane_count<F>,
-                              false);
-  BOOST_TEST(sum[0] == 14.0f);
+  const auto lanes = static_cast<std::size_t>(cria::cpu::lane_count<F>);
+  std::vector<bfloat16> row;
+  for (int i = 1; i <= 6; ++i) row.emplace_back(static_cast<float>(i));
+  const std::int64_t depth = cria::cpu::factors_for<F>(3);
+  std::vector<F> factors(2 * static_cast<std::size_t>(depth));
+  cria::cpu::join_neighbours(row.data(), 2, 3, factors.data());
+  BOOST_TEST((cria::cpu::neighbours_in_place<F>(row.data(), 3) == nullptr));
+  // (1, 2, 3) and (4, 5, 6), each times itself
+  for (std::size_t part = 0; part < 2; ++part) {
+    std::vector<F> columns(3 * lanes, F{});
+    const F* own = factors.data() + static_cast<std::int64_t>(part) * depth;
+    for (std::int64_t k = 0; k < depth; ++k) columns[static_cast<std::size_t>(k) * lanes] = own[k];
+    std::vector<float> sum(lanes);
+    cria::cpu::small_product<1>(1, cria::cpu::lane_count<F>, depth, own, 1, columns.data(),
+                                cria::cpu::lane_count<F>, sum.data(), cria::cpu::lane_count<F>, false);
+    BOOST_TEST(sum[0] == (part == 0 ? 14.0f : 77.0f));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -17,7 +17,7 @@ namespace cria::cpu {
 
 #ifdef __AVX512BF16__
 /// Two bfloat16 that are neighbours in the direction that a product sums over, the first in the lower half.
-struct BfloatPair {
+struct [[gnu::may_alias]] BfloatPair {
   std::uint32_t bits;
 };
 #endif
@@ -69,10 +69,28 @@ Lanes<A> multiply_add(A a, const A* b, Lanes<A> sum) {
   return sum + a * load_lanes(b);
 }
 
-/// A row's numbers as factors that join neighbours.
+/// The same with a lane of a for each lane of b.
+template <class A>
+Lanes<A> multiply_add(Lanes<A> a, const A* b, Lanes<A> sum) {
+  return sum + a * load_lanes(b);
+}
+
+/// Parts of `size` numbers, one after the other, as factors that join neighbours in a part.
 template <class T, class A>
-void join_neighbours(const T* from, std::int64_t size, A* to) {
-  convert_range(from, to, size);
+void join_neighbours(const T* from, std::int64_t parts, std::int64_t size, A* to) {
+  convert_range(from, to, parts * size);
+}
+
+/// The same factors of one part where they lie, or null if its numbers are no factors there.
+template <class F, class T>
+const F* neighbours_in_place([[maybe_unused]] const T* from, [[maybe_unused]] std::int64_t size) {
+  if constexpr (std::is_same_v<F, T>) {
+    return from;
+  } else if constexpr (numbers_in<F> == 2) {
+    return size % 2 == 0 ? reinterpret_cast<const F*>(from) : nullptr;
+  } else {
+    return nullptr;
+  }
 }
 
 /// to[i] joins upper[i] and lower[i], or 0 where there is no lower row; upper[i] alone if factors are
@@ -96,27 +114,29 @@ const A* columns_as_factors(const A* from, std::int64_t, std::int64_t, A*) {
 }
 
 #ifdef __AVX512BF16__
+inline Lanes<float> multiply_add(Lanes<BfloatPair> a, const BfloatPair* b, Lanes<float> sum) {
+  return std::bit_cast<Lanes<float>>(_mm512_dpbf16_ps(std::bit_cast<__m512>(sum), std::bit_cast<__m512bh>(a),
+                                                      std::bit_cast<__m512bh>(_mm512_loadu_si512(b))));
+}
 inline Lanes<float> multiply_add(BfloatPair a, const BfloatPair* b, Lanes<float> sum) {
-  const auto as_bfloats = [](__m512i x) { return std::bit_cast<__m512bh>(x); };
-  return std::bit_cast<Lanes<float>>(_mm512_dpbf16_ps(std::bit_cast<__m512>(sum),
-                                                      as_bfloats(_mm512_set1_epi32(static_cast<int>(a.bits))),
-                                                      as_bfloats(_mm512_loadu_si512(b))));
+  return multiply_add(std::bit_cast<Lanes<BfloatPair>>(_mm512_set1_epi32(static_cast<int>(a.bits))), b, sum);
 }
 
-/// A number without a neighbour is joined with 0.
-inline void join_neighbours(const bfloat16* from, std::int64_t size, BfloatPair* to) {
-  std::memcpy(to, from, static_cast<std::size_t>(size) * sizeof(bfloat16));
-  if (size % 2 == 1) to[size / 2].bits = from[size - 1].bits;
+/// The last number of a part of odd size is joined with 0.
+inline void join_neighbours(const bfloat16* from, std::int64_t parts, std::int64_t size, BfloatPair* to) {
+  for (std::int64_t part = 0; part < parts; ++part, from += size, to += factors_for<BfloatPair>(size)) {
+    std::memcpy(to, from, static_cast<std::size_t>(size) * sizeof(bfloat16));
+    if (size % 2 == 1) to[size / 2].bits = from[size - 1].bits;
+  }
 }
 
 inline void join_rows(const bfloat16* upper, const bfloat16* lower, std::int64_t size, BfloatPair* to) {
-  if (!lower) {
-    for (std::int64_t i = 0; i < size; ++i) to[i].bits = upper[i].bits;
-    return;
-  }
-#pragma omp simd
-  for (std::int64_t i = 0; i < size; ++i) {
-    to[i].bits = upper[i].bits | static_cast<std::uint32_t>(lower[i].bits) << 16;
+  for (std::int64_t i = 0; i < size; i += 16) {
+    const auto here = static_cast<__mmask16>(size - i < 16 ? (1 << (size - i)) - 1 : 0xFFFF);
+    const auto load = [&](const bfloat16* row) {
+      return row ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, row + i)) : _mm512_setzero_si512();
+    };
+    _mm512_mask_storeu_epi32(to + i, here, _mm512_or_si512(load(upper), _mm512_slli_epi32(load(lower), 16)));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// Registers of numbers, by the vector extension that GCC and Clang share.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -82,22 +83,26 @@ void transpose_square(Lanes<A> (&row)[lane_count<A>]) {
 
 }  // namespace detail
 
-/// to[j, i] = from[i, j] for i < rows, j < columns. Rows of both have room for whole registers: `from` is
-/// read up to there, and `to` is written up to there, with anything.
+/// to[j, i] = from[i, j] for i < rows, j < columns. Rows of `to` have room for whole registers and are
+/// written up to there, the last row of `from` being repeated.
 template <class A>
 void transpose(std::int64_t rows, std::int64_t columns, const A* from, std::int64_t from_row, A* to,
                std::int64_t to_row) {
   constexpr std::int64_t size = lane_count<A>;
   for (std::int64_t i = 0; i < rows; i += size) {
-    for (std::int64_t j = 0; j < columns; j += size) {
-      Lanes<A> square[size];
+    const auto row = [&](std::int64_t r) { return from + std::min(i + r, rows - 1) * from_row; };
+    if (columns < size) {
       for (std::int64_t r = 0; r < size; ++r) {
-        square[r] = load_lanes(from + (i + r < rows ? i + r : rows - 1) * from_row + j);
+        for (std::int64_t j = 0; j < columns; ++j) to[j * to_row + i + r] = row(r)[j];
       }
+      continue;
+    }
+    for (std::int64_t next = 0; next < columns; next += size) {
+      const std::int64_t j = std::min(next, columns - size);  // the last square overlaps the one before
+      Lanes<A> square[size];
+      for (std::int64_t r = 0; r < size; ++r) square[r] = load_lanes(row(r) + j);
       detail::transpose_square<A>(square);
-      for (std::int64_t c = 0; c < size && j + c < columns; ++c) {
-        store_lanes<A>(square[c], to + (j + c) * to_row + i);
-      }
+      for (std::int64_t c = 0; c < size; ++c) store_lanes<A>(square[c], to + (j + c) * to_row + i);
     }
   }
 }

@@ -1,11 +1,15 @@
 #include "cria/optim/clip.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "cria/cria.hpp"
 #include "support/llama_golden.hpp"
 #include "support/memory.hpp"
+#include "support/op_case.hpp"
+#include "support/threads.hpp"
 
 BOOST_AUTO_TEST_SUITE(optim)
 BOOST_AUTO_TEST_SUITE(clip)
@@ -20,6 +24,11 @@ struct Two {
     field("first", self.first);
     field("second", self.second);
   }
+};
+
+struct Long {
+  Parameter<float> weight{{20001}};
+  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 };
 
 void set_gradient(Parameter<double>& parameter, const std::vector<double>& values) {
@@ -76,6 +85,16 @@ BOOST_AUTO_TEST_CASE(a_tied_weight_counts_once) {
   backward(model.loss(batch.inputs, batch.targets));
   BOOST_TEST(gradient_norm(model) == golden["gradient_norms_float64"][0].get<double>(),
              boost::test_tools::tolerance(1e-6));
+}
+
+BOOST_AUTO_TEST_CASE(every_element_of_a_long_gradient_counts_once_in_a_fixed_order) {
+  Long model;
+  std::vector<float> values(20001);
+  std::iota(values.begin(), values.end(), 0.0f);
+  test::write(model.weight.grad_vec(), values);
+  BOOST_TEST(gradient_norm(model) == std::sqrt(20000.0 * 20001 * 40001 / 6));  // all sums are exact
+  test::write(model.weight.grad_vec(), test::rounded<float>(test::normals(20001, 1)));
+  test::check_threads_do_not_matter([&] { return test::Values{gradient_norm(model)}; });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -23,17 +23,20 @@ struct kernel<ops::SumOfSquares, Cpu> {
     const cpu::Scratch<double> sums(blocks);
     cpu::parallel_for(blocks, 4, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = begin; b < end; ++b) {
-        double s = 0;
-#pragma omp simd reduction(+ : s)
-        for (std::int64_t i = b * block; i < std::min(x.size, (b + 1) * block); ++i) {
-          s += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-        }
-        sums[b] = s;
+        sums[b] = sum_of_block(x.data + b * block, std::min(block, x.size - b * block));
       }
     });
     double total = 0;
     for (std::int64_t b = 0; b < blocks; ++b) total += sums[b];
     return total;
+  }
+
+  template <class A>
+  static double sum_of_block(const A* x, std::int64_t size) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t i = 0; i < size; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    return sum;
   }
 };
 

@@ -195,6 +195,19 @@ BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(far_from_zero_swiglu_is_linear_or_nothing) {
+  for (const float size : {100.1f, 1234.567f, 1e8f, 1e30f}) {
+    for (const float sign : {1.0f, -1.0f}) {
+      const auto gate = Tensor<float>::full({37}, sign * size).set_requires_grad();
+      const auto up = Tensor<float>::full({37}, 0.75f).set_requires_grad();
+      backward(sum(cria::swiglu(gate, up)));
+      const float slope = sign > 0 ? 1.0f : 0.0f;
+      BOOST_TEST((gate.grad().to_vector() == std::vector<float>(37, slope * 0.75f)));
+      BOOST_TEST((up.grad().to_vector() == std::vector<float>(37, slope * size)));
+    }
+  }
+}
+
 CRIA_TEST_OPERATION(add, Add)
 CRIA_TEST_OPERATION(subtract, Subtract)
 CRIA_TEST_OPERATION(multiply, Multiply)

@@ -16,27 +16,29 @@ CRIA_HOST_DEVICE CRIA_INLINE double exp(double x) {
 
 namespace detail {
 
-/// e^x = mantissa * 2^exponent
+/// Adding it to a float rounds that to an integer n and leaves n + 127, the exponent's bits of 2^n, in the
+/// low bits.
+inline constexpr float rounder = 12582912.0f + 127.0f;  // 1.5 * 2^23 + 127
+
+/// e^x = mantissa * 2^n
 struct Exponential {
   float mantissa;
-  std::uint32_t exponent;
+  std::uint32_t exponent;  // n + 127 in the low bits
 };
 
 CRIA_HOST_DEVICE CRIA_INLINE Exponential exponential(float x) {
-  // x = n log(2) + r with |r| <= log(2) / 2. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low
-  // bits.
-  constexpr float rounder = 12582912.0f;
+  // x = n log(2) + r with |r| <= log(2) / 2.
   const float shifted = x * 1.44269504f + rounder;
   const float n = shifted - rounder;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;  // minimax polynomial of (e^r - 1 - r) / r^2
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  return {p * r * r + r + 1.0f,
-          std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(rounder)};
+  float p = 1.3814583654e-3f;  // 1 + r + r^2 times the minimax polynomial of (e^r - 1 - r) / r^2
+  p = p * r + 8.3687240258e-3f;
+  p = p * r + 4.1668388993e-2f;
+  p = p * r + 1.6666521132e-1f;
+  p = p * r + 4.9999994040e-1f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return {p, std::bit_cast<std::uint32_t>(shifted)};
 }
 
 }  // namespace detail
@@ -48,9 +50,10 @@ CRIA_HOST_DEVICE CRIA_INLINE float exp(float x) {
 #else
   // 2^n in two factors, because n = 128 alone is no float.
   const detail::Exponential e = detail::exponential(x);
-  const std::uint32_t half = static_cast<std::uint32_t>(static_cast<std::int32_t>(e.exponent) >> 1);
+  const std::uint32_t n = e.exponent - std::bit_cast<std::uint32_t>(detail::rounder);
+  const std::uint32_t half = static_cast<std::uint32_t>(static_cast<std::int32_t>(n) >> 1);
   const float scale_1 = std::bit_cast<float>((half + 127u) << 23);
-  const float scale_2 = std::bit_cast<float>((e.exponent - half + 127u) << 23);
+  const float scale_2 = std::bit_cast<float>((n - half + 127u) << 23);
   const float result = e.mantissa * scale_1 * scale_2;
   return x < -87.3365448f ? 0.0f : x > 88.7228394f ? std::bit_cast<float>(0x7F800000u) : result;
 #endif
@@ -67,7 +70,7 @@ CRIA_HOST_DEVICE CRIA_INLINE float exp_up_to_88(float x) {
   return ::expf(x);
 #else
   const detail::Exponential e = detail::exponential(x);
-  const float result = e.mantissa * std::bit_cast<float>((e.exponent + 127u) << 23);
+  const float result = e.mantissa * std::bit_cast<float>(e.exponent << 23);
   return x < -87.3365448f ? 0.0f : result;
 #endif
 }

@@ -70,8 +70,9 @@ struct SwiGlu {
   }
   template <class A>
   CRIA_HOST_DEVICE Pair<A> df(A gate, A up) const {
-    const A s = math::sigmoid(gate);
-    return {up * s * (A(1) + gate * (A(1) - s)), gate * s};
+    const A s = math::sigmoid(gate), silu = gate * s;
+    // s (1 + gate (1 - s)) multiplied out: the compiler would compute 1 - s apart where s is the constant 0.
+    return {up * (s + (silu - silu * s)), silu};
   }
 };
 

@@ -1,7 +1,7 @@
 #pragma once
-/// Loops over elements. Arithmetic is done in acc_t<T>: 16-bit arrays are widened and narrowed in blocks that
-/// stay in cache, so that a loop is the same code for every dtype and the compiler's vector code is as fast
-/// for all.
+/// Loops over elements. Arithmetic is done in acc_t<T>: 16-bit arrays are narrowed, and float16 is widened,
+/// in blocks that stay in cache, so that a loop is the same code for every dtype and the compiler's vector
+/// code is as fast for all.
 
 #include <algorithm>
 #include <tuple>
@@ -53,25 +53,39 @@ class Wide {
   std::conditional_t<is_wide, Nothing, Scratch<A>> memory_;
 };
 
-/// y[i] = f(x[i]...), or y[i] = before[i] + f(x[i]...). Flattened, because a call to f that is not inlined
-/// would keep the loops from being vectorised.
-template <class A, class F, class... X>
-[[gnu::flatten]] void map_block(std::int64_t size, F f, const A* before, A* y, const X*... x) {
+/// Stands in for Wide<T> where the loop widens each element by itself.
+template <class T>
+struct AsItIs {
+  explicit AsItIs(std::int64_t) {}
+  const T* read(const T* from, std::int64_t) const { return from; }
+};
+
+/// What loops over elements read an array of T by. Widening bfloat16 is a shift, which the compiler
+/// vectorises among other arithmetic; widening float16 it does not.
+template <class T>
+using Input = std::conditional_t<std::is_same_v<T, float16>, Wide<T>, AsItIs<T>>;
+
+/// y[i] = f(x[i]...), or y[i] = before[i] + f(x[i]...), where f gets acc_t. Flattened, because a call to f
+/// that is not inlined would keep the loops from being vectorised.
+template <class A, class F, class Before, class... X>
+[[gnu::flatten]] void map_block(std::int64_t size, F f, const Before* before, A* y, const X*... x) {
   if (before) {
 #pragma omp simd
-    for (std::int64_t i = 0; i < size; ++i) y[i] = before[i] + f(x[i]...);
+    for (std::int64_t i = 0; i < size; ++i) {
+      y[i] = static_cast<A>(before[i]) + f(static_cast<acc_t<X>>(x[i])...);
+    }
   } else {
 #pragma omp simd
-    for (std::int64_t i = 0; i < size; ++i) y[i] = f(x[i]...);
+    for (std::int64_t i = 0; i < size; ++i) y[i] = f(static_cast<acc_t<X>>(x[i])...);
   }
 }
 
-template <class A, class F, class X1, class X2>
-[[gnu::flatten]] void map_pair_block(std::int64_t size, F f, A* y1, A* y2, const X1* x1, const X2* x2,
-                                     const A* x3) {
+template <class A, class F, class X>
+[[gnu::flatten]] void map_pair_block(std::int64_t size, F f, A* y1, A* y2, const X* x1, const X* x2,
+                                     const X* x3) {
 #pragma omp simd
   for (std::int64_t i = 0; i < size; ++i) {
-    const auto both = f(x1[i], x2[i], x3[i]);
+    const auto both = f(static_cast<A>(x1[i]), static_cast<A>(x2[i]), static_cast<A>(x3[i]));
     y1[i] = both.a;
     y2[i] = both.b;
   }
@@ -91,16 +105,17 @@ void for_each_block(std::int64_t begin, std::int64_t end, F body) {
 template <class T, class F, class... X>
 void map_range(std::int64_t begin, std::int64_t end, bool accumulate, Vec<T> y, F f, Vec<const X>... x) {
   const std::int64_t room = std::min(map_block_size, end - begin);
-  const Wide<T> before(accumulate ? room : 0), after(room);
-  const std::tuple<Wide<X>...> wide((static_cast<void>(sizeof(X)), room)...);
+  const Wide<T> after(room);
+  const Input<T> before(accumulate ? room : 0);
+  const std::tuple<Input<X>...> inputs((static_cast<void>(sizeof(X)), room)...);
   for_each_block(begin, end, [&](std::int64_t first, std::int64_t size) {
     T* to = y.data + first;
     std::apply(
-        [&](const Wide<X>&... block) {
+        [&](const Input<X>&... block) {
           map_block(size, f, accumulate ? before.read(to, size) : nullptr, after.target(to),
                     block.read(x.data + first, size)...);
         },
-        wide);
+        inputs);
     after.write(to, size);
   });
 }
@@ -128,10 +143,11 @@ template <class T, class F>
 void map_pair(Vec<T> y1, Vec<T> y2, F f, Vec<const T> x1, Vec<const T> x2, Vec<const T> x3) {
   parallel_for_elements(y1.size, elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
     const std::int64_t room = std::min(map_block_size, end - begin);
-    const Wide<T> w1(room), w2(room), w3(room), to1(room), to2(room);
+    const Wide<T> to1(room), to2(room);
+    const Input<T> from1(room), from2(room), from3(room);
     for_each_block(begin, end, [&](std::int64_t i, std::int64_t size) {
-      map_pair_block(size, f, to1.target(y1.data + i), to2.target(y2.data + i), w1.read(x1.data + i, size),
-                     w2.read(x2.data + i, size), w3.read(x3.data + i, size));
+      map_pair_block(size, f, to1.target(y1.data + i), to2.target(y2.data + i), from1.read(x1.data + i, size),
+                     from2.read(x2.data + i, size), from3.read(x3.data + i, size));
       to1.write(y1.data + i, size);
       to2.write(y2.data + i, size);
     });

@@ -31,25 +31,36 @@ struct kernel<ops::Rope, Cpu> {
     const detail::RotationTable<A>& table = cache;  // of this thread, whichever thread the loop below runs on
     const std::int64_t half = x.dim / 2, row = x.heads * x.dim;
     cpu::parallel_for(x.batch * x.length, 64, [=, &table](std::int64_t begin, std::int64_t end) {
-      const cpu::Wide<T> wide_x(row), wide_y(row), before(row);
+      const cpu::Wide<T> wide_x(row), wide_y(row);
+      const cpu::Input<T> before(row);
+      const cpu::Scratch<A> addend(y.fresh ? 0 : row);
       for (std::int64_t i = begin; i < end; ++i) {
         const A* cosine = table.cosine.data() + (start + i % x.length) * half;
         const A* sine = table.sine.data() + (start + i % x.length) * half;
         const A* from = wide_x.read(x.data + i * row, row);
-        const A* old = y.fresh ? nullptr : before.read(y.data + i * row, row);
         A* to = wide_y.target(y.data + i * row);
+        A* rotated = y.fresh ? to : addend.data();
         for (std::int64_t h = 0; h < row; h += x.dim) {
-#pragma omp simd
-          for (std::int64_t d = h; d < h + half; ++d) {
-            const A c = cosine[d - h], s = sine[d - h] * direction, a = from[d], b = from[d + half];
-            const A first = a * c - b * s, second = b * c + a * s;
-            to[d] = old ? old[d] + first : first;
-            to[d + half] = old ? old[d + half] + second : second;
-          }
+          rotate_head(half, cosine, sine, direction, from + h, rotated + h);
+        }
+        if (!y.fresh) {
+          cpu::map_block(
+              row, [](A value) { return value; }, before.read(y.data + i * row, row), to, rotated);
         }
         wide_y.write(y.data + i * row, row);
       }
     });
+  }
+
+  /// A loop this short is fast only if it knows its pointers and makes no choices.
+  template <class A>
+  static void rotate_head(std::int64_t half, const A* cosine, const A* sine, A direction, const A* x, A* y) {
+#pragma omp simd
+    for (std::int64_t d = 0; d < half; ++d) {
+      const A c = cosine[d], s = sine[d] * direction, a = x[d], b = x[d + half];
+      y[d] = a * c - b * s;
+      y[d + half] = b * c + a * s;
+    }
   }
 };
 

@@ -29,28 +29,29 @@ struct kernel<ops::RmsNorm, Cpu> {
       cpu::fill_if_fresh(dweight, dweight.size);
       cpu::parallel_for_elements(cols, 64, [=](std::int64_t begin, std::int64_t end) {
         const std::int64_t size = end - begin;
-        const cpu::Wide<T> wide_x(size), wide_dy(size);
+        const cpu::Input<T> input_x(size), input_dy(size);
         A* sum = dweight.data + begin;
         for (std::int64_t i = 0; i < x.rows; ++i) {
-          const A* xi = wide_x.read(x.row(i) + begin, size);
-          const A* di = wide_dy.read(dy.row(i) + begin, size);
+          const auto* xi = input_x.read(x.row(i) + begin, size);
+          const auto* di = input_dy.read(dy.row(i) + begin, size);
           const A r = inv_rms[i];
 #pragma omp simd
-          for (std::int64_t j = 0; j < size; ++j) sum[j] += di[j] * xi[j] * r;
+          for (std::int64_t j = 0; j < size; ++j) sum[j] += static_cast<A>(di[j]) * static_cast<A>(xi[j]) * r;
         }
       });
     }
     if (dx) {
       cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
-        const cpu::Wide<T> wide_x(cols), wide_weight(cols), wide_dy(cols), before(cols), after(cols);
+        const cpu::Input<T> input_x(cols), input_dy(cols), before(cols);
+        const cpu::Wide<T> wide_weight(cols), after(cols);
         const A* w = wide_weight.read(weight.data, cols);
         for (std::int64_t i = begin; i < end; ++i) {
-          const A* xi = wide_x.read(x.row(i), cols);
-          const A* di = wide_dy.read(dy.row(i), cols);
+          const auto* xi = input_x.read(x.row(i), cols);
+          const auto* di = input_dy.read(dy.row(i), cols);
           const A r = inv_rms[i];
           A dot = 0;
 #pragma omp simd reduction(+ : dot)
-          for (std::int64_t j = 0; j < cols; ++j) dot += di[j] * w[j] * xi[j];
+          for (std::int64_t j = 0; j < cols; ++j) dot += static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
           const A pull = dot * r * r * r / static_cast<A>(cols);
           T* to = dx.row(i);
           cpu::map_block(
@@ -69,26 +70,27 @@ struct kernel<ops::RmsNorm, Cpu> {
                         Rows<T> y, Vec<A> inv_rms) {
     const std::int64_t cols = a.cols;
     cpu::parallel_for(a.rows, 32, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Wide<T> wide_x(cols), wide_added(cols), wide_weight(cols), wide_y(cols);
+      const cpu::Input<T> input_x(cols), input_b(cols);
+      const cpu::Wide<T> wide_weight(cols), wide_y(cols);
       const A* w = wide_weight.read(weight.data, cols);
       for (std::int64_t i = begin; i < end; ++i) {
-        const A* xi = wide_x.read(a.row(i), cols);
+        const auto* xi = input_x.read(a.row(i), cols);
         if (b) {
-          const A* bi = wide_added.read(b.row(i), cols);
+          const auto* bi = input_b.read(b.row(i), cols);
           A* si = wide_y.target(sum.row(i));
 #pragma omp simd
-          for (std::int64_t j = 0; j < cols; ++j) si[j] = xi[j] + bi[j];
+          for (std::int64_t j = 0; j < cols; ++j) si[j] = static_cast<A>(xi[j]) + static_cast<A>(bi[j]);
           wide_y.write(sum.row(i), cols);
-          xi = wide_x.read(sum.row(i), cols);
+          xi = input_x.read(sum.row(i), cols);
         }
         A squares = 0;
 #pragma omp simd reduction(+ : squares)
-        for (std::int64_t j = 0; j < cols; ++j) squares += xi[j] * xi[j];
+        for (std::int64_t j = 0; j < cols; ++j) squares += static_cast<A>(xi[j]) * static_cast<A>(xi[j]);
         const A r = A(1) / std::sqrt(squares / static_cast<A>(cols) + static_cast<A>(eps));
         inv_rms[i] = r;
         A* yi = wide_y.target(y.row(i));
 #pragma omp simd
-        for (std::int64_t j = 0; j < cols; ++j) yi[j] = xi[j] * r * w[j];
+        for (std::int64_t j = 0; j < cols; ++j) yi[j] = static_cast<A>(xi[j]) * r * w[j];
         wide_y.write(y.row(i), cols);
       }
     });

@@ -85,18 +85,16 @@ CRIA_HOST_DEVICE CRIA_INLINE float exp2_up_to_127(float x) {
 #ifdef __CUDA_ARCH__
   return ::exp2f(x);
 #else
-  constexpr float rounder = 12582912.0f;  // as above
-  const float shifted = x + rounder;
-  const float r = x - (shifted - rounder);  // |r| <= 1 / 2
-  float p = 1.5345827382e-4f;               // minimax polynomial of 2^r
+  const float shifted = x + detail::rounder;
+  const float r = x - (shifted - detail::rounder);  // |r| <= 1 / 2
+  float p = 1.5345827382e-4f;                       // minimax polynomial of 2^r
   p = p * r + 1.339993079e-3f;
   p = p * r + 9.618488898e-3f;
   p = p * r + 5.5503287785e-2f;
   p = p * r + 2.4022646891e-1f;
   p = p * r + 6.9314720574e-1f;
   p = p * r + 1.0f;
-  const float result =
-      std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + (std::bit_cast<std::uint32_t>(shifted) << 23));
+  const float result = p * std::bit_cast<float>(std::bit_cast<std::uint32_t>(shifted) << 23);
   return x < -125.0f ? 0.0f : result;
 #endif
 }

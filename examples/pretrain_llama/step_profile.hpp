@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/profile.hpp"
 
 namespace pretrain {
@@ -17,8 +18,10 @@ class StepProfile {
   StepProfile(bool enabled, std::int64_t threads) : enabled_(enabled), threads_(threads) {}
 
   /// While the result lives, this thread's operations count as work on a chunk, of which each thread does its
-  /// share.
-  std::optional<cria::ProfileScope> chunk() { return scope(chunks_); }
+  /// share: on chunks of its own, or within operations.
+  std::optional<cria::ProfileScope> chunk() {
+    return scope(cria::cpu::available_threads() == 1 ? chunks_ : iteration_);
+  }
   /// The same for what an iteration does once, beside its chunks.
   std::optional<cria::ProfileScope> iteration() { return scope(iteration_); }
 
@@ -27,15 +30,20 @@ class StepProfile {
     if (!enabled_ || iterations == 0) return;
     struct Row {
       std::string operation;
-      double forward, backward;
+      double forward = 0, backward = 0;
     };
     std::vector<Row> rows;
     const double all = static_cast<double>(iterations), shared = all * static_cast<double>(threads_);
     double rest = seconds / all * 1e3;
     const auto append = [&](const cria::Profile& profile, double divisor) {
       for (const auto& [operation, times] : profile.times()) {
-        rows.push_back({operation, times.forward / divisor * 1e3, times.backward / divisor * 1e3});
-        rest -= rows.back().forward + rows.back().backward;
+        auto row = std::find_if(rows.begin(), rows.end(),
+                                [&name = operation](const Row& r) { return r.operation == name; });
+        if (row == rows.end()) row = rows.insert(rows.end(), {operation});
+        const double forward = times.forward / divisor * 1e3, backward = times.backward / divisor * 1e3;
+        row->forward += forward;
+        row->backward += backward;
+        rest -= forward + backward;
       }
     };
     append(chunks_, shared);

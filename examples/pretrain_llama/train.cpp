@@ -8,11 +8,13 @@ namespace pretrain {
 MemoryPlan memory_of(const TrainOptions& options) {
   const bool widened = options.dtype == "float16" ||
                        (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
+  const std::int64_t sequences = Batch::chunk_size_of(options);
+  const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
   return planned_memory(options.model(), {.element_size = options.dtype == "float32" ? 4 : 2,
                                           .widened = widened,
                                           .length = options.max_seq_len,
-                                          .sequences = Batch::chunk_size_of(options),
-                                          .threads = options.threads});
+                                          .sequences = sequences,
+                                          .threads = chunks < options.threads ? 1 : options.threads});
 }
 
 void train(TrainOptions options) {

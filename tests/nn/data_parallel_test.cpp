@@ -5,6 +5,7 @@
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
 #include "support/llama_golden.hpp"
+#include "support/threads.hpp"
 
 BOOST_AUTO_TEST_SUITE(nn)
 BOOST_AUTO_TEST_SUITE(data_parallel)
@@ -51,6 +52,24 @@ BOOST_AUTO_TEST_CASE(threads_change_nothing_but_the_order_of_sums) {
 BOOST_AUTO_TEST_CASE(the_same_threads_give_the_same_bits) {
   BOOST_TEST((chunks_on<float>(2) == chunks_on<float>(2)));
   BOOST_TEST((chunks_on<bfloat16>(2) == chunks_on<bfloat16>(2)));
+}
+
+BOOST_AUTO_TEST_CASE(chunks_that_threads_cannot_share_evenly_get_all_threads_one_by_one) {
+  const auto threads_of_chunks = [](std::int64_t chunks) {
+    auto model = cria::nn::Linear<float>(2, 2);
+    cria::nn::DataParallel parallel(model, 2);
+    return test::on_threads(2, [&] {
+      std::vector<int> threads(static_cast<std::size_t>(chunks));  // that a kernel of the chunk would get
+      parallel.for_each_chunk(chunks, [&](auto&, std::int64_t chunk) {
+        threads[static_cast<std::size_t>(chunk)] += cpu::available_threads();
+      });
+      return threads;
+    });
+  };
+  const std::vector<int> one{2}, four{1, 1, 1, 1}, five{1, 1, 1, 1, 2};
+  BOOST_TEST(threads_of_chunks(1) == one, boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(4) == four, boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(5) == five, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {

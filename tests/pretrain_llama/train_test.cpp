@@ -64,12 +64,15 @@ BOOST_AUTO_TEST_CASE(the_same_seed_and_threads_give_the_same_losses) {
 
 BOOST_AUTO_TEST_CASE(a_profile_names_what_the_time_went_into) {
   const TemporaryDirectory folder;
-  const auto outcome = test::run(small_training(small_data().data_dir(), folder / "out", {"--profile=true"}));
+  // Three sequences: one for each thread, and one that both work on.
+  const auto outcome = test::run(small_training(small_data().data_dir(), folder / "out",
+                                                {"--profile=true", "--threads=2", "--batch_size=3"}));
   BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
   const std::size_t table = outcome.output.find("ms per iteration");
   BOOST_TEST_REQUIRE(table != std::string::npos);
   for (const char* row : {"\nlinear ", "\nattention ", "\nrms_norm ", "\nadamw ", "\nrest"}) {
     BOOST_TEST(outcome.output.find(row, table) != std::string::npos, row);
+    BOOST_TEST(outcome.output.find(row, table) == outcome.output.rfind(row), row);  // and once
   }
 }
 

@@ -1,5 +1,7 @@
 #include "train.hpp"
 
+#include <algorithm>
+
 #include "train_cuda.hpp"
 #include "training_run.hpp"
 
@@ -9,12 +11,13 @@ MemoryPlan memory_of(const TrainOptions& options) {
   const bool widened = options.dtype == "float16" ||
                        (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
   const std::int64_t sequences = Batch::chunk_size_of(options);
-  const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
+  const std::int64_t chunks =
+      cria::nn::chunks_on_threads((options.batch_size + sequences - 1) / sequences, options.threads);
   return planned_memory(options.model(), {.element_size = options.dtype == "float32" ? 4 : 2,
                                           .widened = widened,
                                           .length = options.max_seq_len,
                                           .sequences = sequences,
-                                          .threads = chunks < options.threads ? 1 : options.threads});
+                                          .threads = std::clamp<std::int64_t>(chunks, 1, options.threads)});
 }
 
 void train(TrainOptions options) {

@@ -54,11 +54,11 @@ BOOST_AUTO_TEST_CASE(the_same_threads_give_the_same_bits) {
   BOOST_TEST((chunks_on<bfloat16>(2) == chunks_on<bfloat16>(2)));
 }
 
-BOOST_AUTO_TEST_CASE(chunks_that_threads_cannot_share_evenly_get_all_threads_one_by_one) {
-  const auto threads_of_chunks = [](std::int64_t chunks) {
+BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) {
+  const auto threads_of_chunks = [](std::int64_t chunks, int all) {
     auto model = cria::nn::Linear<float>(2, 2);
-    cria::nn::DataParallel parallel(model, 2);
-    return test::on_threads(2, [&] {
+    cria::nn::DataParallel parallel(model, all);
+    return test::on_threads(all, [&] {
       std::vector<int> threads(static_cast<std::size_t>(chunks));  // that a kernel of the chunk would get
       parallel.for_each_chunk(chunks, [&](auto&, std::int64_t chunk) {
         threads[static_cast<std::size_t>(chunk)] += cpu::available_threads();
@@ -66,10 +66,13 @@ BOOST_AUTO_TEST_CASE(chunks_that_threads_cannot_share_evenly_get_all_threads_one
       return threads;
     });
   };
-  const std::vector<int> one{2}, four{1, 1, 1, 1}, five{1, 1, 1, 1, 2};
-  BOOST_TEST(threads_of_chunks(1) == one, boost::test_tools::per_element());
-  BOOST_TEST(threads_of_chunks(4) == four, boost::test_tools::per_element());
-  BOOST_TEST(threads_of_chunks(5) == five, boost::test_tools::per_element());
+  using Threads = std::vector<int>;
+  BOOST_TEST(threads_of_chunks(1, 2) == (Threads{2}), boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(4, 2) == (Threads{1, 1, 1, 1}), boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(5, 2) == (Threads{1, 1, 1, 1, 2}), boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(2, 4) == (Threads{4, 4}), boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(3, 4) == (Threads{1, 1, 1}), boost::test_tools::per_element());
+  BOOST_TEST(threads_of_chunks(3, 1) == (Threads{1, 1, 1}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {

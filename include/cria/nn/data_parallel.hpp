@@ -18,10 +18,17 @@ inline std::int64_t sequences_of_a_chunk(std::int64_t batch, std::int64_t length
   return std::clamp<std::int64_t>(1024 / length, 1, std::max<std::int64_t>(batch / threads, 1));
 }
 
+/// How many of `chunks` chunks threads compute on their own, each with kernels of one thread: all of them, or
+/// as many as they share evenly if the rest would leave half of the threads idle or more.
+inline std::int64_t chunks_on_threads(std::int64_t chunks, std::int64_t threads) {
+  const std::int64_t rest = chunks % threads;
+  return 2 * rest <= threads ? chunks - rest : chunks;
+}
+
 /// Trains one model on several threads: each runs forward and backward on its own chunks of the batch, with
 /// kernels of one thread, and adds into the gradients of its own replica. There is one barrier a step,
-/// working sets stay in cache, and memory does not depend on the batch size. Chunks that are too few for all
-/// threads, like a batch of one sequence, are left to kernels of several threads. The model must outlive this
+/// working sets stay in cache, and memory does not depend on the batch size. Chunks that are too few for the
+/// threads, like a batch of one sequence, are left to kernels of all threads. The model must outlive this
 /// object.
 template <class M>
 class DataParallel {
@@ -40,17 +47,20 @@ class DataParallel {
 
   int threads() const { return static_cast<int>(replicas_.size()) + 1; }
 
-  /// Calls work(model, chunk) for every chunk: on all threads at once for as many chunks as they share
-  /// evenly, then for what is left one by one on the calling thread. Which thread gets which chunk depends on
-  /// the number of threads alone. The first exception that `work` throws is thrown again here.
+  /// Calls work(model, chunk) for every chunk: for chunks_on_threads() of them on all threads at once, then
+  /// for the rest one by one on the calling thread. Which thread gets which chunk depends on the number of
+  /// threads alone. The first exception that `work` throws is thrown again here.
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
-    const std::int64_t each = chunks / threads();  // chunks that every thread gets
+    const std::int64_t shared = chunks_on_threads(chunks, threads());
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads()));
     cpu::run_on_threads(threads(), [&](int thread) {
       try {
         M& own = thread == 0 ? model_ : replicas_[static_cast<std::size_t>(thread - 1)];
-        for (std::int64_t chunk = each * thread; chunk < each * (thread + 1); ++chunk) work(own, chunk);
+        for (std::int64_t chunk = shared * thread / threads(); chunk < shared * (thread + 1) / threads();
+             ++chunk) {
+          work(own, chunk);
+        }
       } catch (...) {
         errors[static_cast<std::size_t>(thread)] = std::current_exception();
       }
@@ -58,7 +68,7 @@ class DataParallel {
     for (const auto& error : errors) {
       if (error) std::rethrow_exception(error);
     }
-    for (std::int64_t chunk = each * threads(); chunk < chunks; ++chunk) work(model_, chunk);
+    for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
   }
 
   /// The same for a function that gives a number: returns their sum, in the order of the chunks.

@@ -22,6 +22,10 @@ struct Batch {
     return cria::nn::sequences_of_a_chunk(options.batch_size, options.max_seq_len, options.threads);
   }
 
+  static std::int64_t chunks_of(std::int64_t size, std::int64_t chunk_size) {
+    return (size + chunk_size - 1) / chunk_size;
+  }
+
   explicit Batch(const TrainOptions& options)
       : size(options.batch_size),
         length(options.max_seq_len),
@@ -31,7 +35,7 @@ struct Batch {
 
   void fetch(cria::io::TokenStream& stream) { stream.next(size, inputs, targets); }
 
-  std::int64_t chunks() const { return (size + chunk_size - 1) / chunk_size; }
+  std::int64_t chunks() const { return chunks_of(size, chunk_size); }
   std::int64_t sequences(std::int64_t chunk) const { return std::min(chunk_size, size - chunk * chunk_size); }
   /// The chunk's share of the batch's mean loss.
   double weight(std::int64_t chunk) const {

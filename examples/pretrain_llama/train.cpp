@@ -12,7 +12,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
                        (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
   const std::int64_t sequences = Batch::chunk_size_of(options);
   const std::int64_t chunks =
-      cria::nn::chunks_on_threads((options.batch_size + sequences - 1) / sequences, options.threads);
+      cria::nn::chunks_on_threads(Batch::chunks_of(options.batch_size, sequences), options.threads);
   return planned_memory(options.model(), {.element_size = options.dtype == "float32" ? 4 : 2,
                                           .widened = widened,
                                           .length = options.max_seq_len,

@@ -71,7 +71,7 @@ void save_checkpoint(const std::filesystem::path& folder, const M& model, const 
 }
 
 /// A checkpoint that was found and whose files are what its manifest says.
-struct FoundCheckpoint {
+struct FoundCheckpoint {  // NOLINT(bugprone-exception-escape): nlohmann's destructor may allocate
   std::filesystem::path folder;
   nlohmann::ordered_json state;
 };

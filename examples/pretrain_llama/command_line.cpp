@@ -65,8 +65,8 @@ std::vector<std::string> stored_arguments(const std::string& out_dir) {
   std::vector<std::string> arguments;
   for (const auto& [name, value] : state["options"].items()) {
     if (name == "init_from" || name == "out_dir" || name == "eval_only") continue;
-    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-    arguments.push_back("--" + name + "=" + text);
+    arguments.push_back("--" + name + "=");
+    arguments.back() += value.is_string() ? value.get<std::string>() : value.dump();
   }
   return arguments;
 }

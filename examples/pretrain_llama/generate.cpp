@@ -25,9 +25,10 @@ std::int32_t sample(const std::vector<double>& logits, const GenerateOptions& op
   if (options.temperature == 0) return *std::min_element(ids.begin(), ids.end(), likelier);
   std::sort(ids.begin(), ids.end(), likelier);
   if (options.top_k > 0) ids.resize(std::min(ids.size(), static_cast<std::size_t>(options.top_k)));
-  std::vector<double> weights;
-  for (const std::int32_t id : ids)
-    weights.push_back(std::exp((logit(id) - logit(ids[0])) / options.temperature));
+  std::vector<double> weights(ids.size());
+  std::transform(ids.begin(), ids.end(), weights.begin(), [&](std::int32_t id) {
+    return std::exp((logit(id) - logit(ids[0])) / options.temperature);
+  });
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   double kept = 0;
   std::size_t count = 0;
@@ -63,8 +64,9 @@ void generate_from(const GenerateOptions& options, const std::filesystem::path& 
       const std::span<const std::int32_t> next = std::span(text).subspan(begin + seen);
       const auto scores = model.next_logits(Tokens::from({1, std::ssize(next)}, next), caches).to_vector();
       seen += next.size();
-      std::vector<double> logits;
-      for (const T score : scores) logits.push_back(static_cast<double>(static_cast<float>(score)));
+      std::vector<double> logits(scores.size());
+      std::transform(scores.begin(), scores.end(), logits.begin(),
+                     [](T score) { return static_cast<double>(static_cast<float>(score)); });
       const std::int32_t id = sample(logits, options, rng);
       if (id == tokenizer.bos() || id == tokenizer.eos()) break;
       text.push_back(id);

@@ -261,9 +261,9 @@ class Run {
                 static_cast<long long>(decayed.tensors), static_cast<long long>(decayed.values));
     std::printf("num non-decayed parameter tensors: %lld, with %lld parameters\n",
                 static_cast<long long>(rest.tensors), static_cast<long long>(rest.values));
-    std::printf("tokens per iteration: %lld\n",
-                static_cast<long long>(options_.batch_size * options_.gradient_accumulation_steps *
-                                       options_.max_seq_len));
+    const std::int64_t tokens =
+        options_.batch_size * options_.gradient_accumulation_steps * options_.max_seq_len;
+    std::printf("tokens per iteration: %lld\n", static_cast<long long>(tokens));
     std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
                 static_cast<long long>(options_.threads), products_by<T, B>().c_str());
     if (!options_.eval_only) {

@@ -32,4 +32,4 @@ endif()
 
 add_test(NAME headers.compile_alone COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR}
   --target cria_cpu_verify_interface_header_sets cria_io_verify_interface_header_sets)
-set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900)
+set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900 RUN_SERIAL ON)

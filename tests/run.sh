@@ -11,7 +11,7 @@ cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COM
   cmake --build "$build" || { echo "the build failed"; echo "0 passed, 1 failed"; exit 1; }
 
 log=$build/tests.log
-ctest --test-dir "$build" --output-on-failure --no-tests=error -j1 | tee "$log"
+ctest --test-dir "$build" --output-on-failure --no-tests=error -j"$(nproc)" | tee "$log"
 ctest_status=${PIPESTATUS[0]}
 failed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*(\*\*\*(Failed|Exception|Timeout|Not Run))' "$log" || true)
 skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped' "$log" || true)

@@ -31,6 +31,7 @@ if(CUDA_EMULATION_TOOLKIT)
   target_compile_options(cuda_emulation_conformance PRIVATE -include cuda_runtime_api.h -O0 -w)
   add_test(NAME cuda_emulation.conformance COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR}
                                                    --target cuda_emulation_conformance)
+  set_tests_properties(cuda_emulation.conformance PROPERTIES RUN_SERIAL ON)
 else()
   add_test(NAME cuda_emulation.conformance COMMAND ${CMAKE_COMMAND} -E echo "skipped: there is no CUDA toolkit here")
   set_tests_properties(cuda_emulation.conformance PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: there is no")

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <new>
 #include <numeric>
 
 #include "checkpoint.hpp"
@@ -111,6 +112,9 @@ class CommandLine {
       const auto parsed = app_.get_subcommands();
       std::cout << (parsed.empty() ? &app_ : parsed.front())->help();
       return 0;
+    } catch (const std::bad_alloc&) {
+      std::fprintf(stderr, "error: the machine has too little memory left for this\n");
+      return 1;
     } catch (const std::exception& error) {
       std::fprintf(stderr, "error: %s\n", error.what());
       return 1;

@@ -18,10 +18,20 @@ std::string megabytes(std::int64_t bytes) {
   return text;
 }
 
-std::int64_t parameters(const cria::nn::LlamaConfig& c) {
-  const std::int64_t d = c.hidden_size, kv = c.num_key_value_heads * c.head_dim();
-  const std::int64_t layer = 2 * d * d + 2 * d * kv + 3 * d * c.intermediate_size + 2 * d;
-  return (c.tie_word_embeddings ? 1 : 2) * c.vocab_size * d + c.num_hidden_layers * layer + d;
+double as_number(std::int64_t size) {
+  return static_cast<double>(size);
+}
+
+double parameters(const cria::nn::LlamaConfig& c) {
+  const double d = as_number(c.hidden_size), kv = as_number(c.num_key_value_heads * c.head_dim());
+  const double layer = 2 * d * d + 2 * d * kv + 3 * d * as_number(c.intermediate_size) + 2 * d;
+  return (c.tie_word_embeddings ? 1 : 2) * as_number(c.vocab_size) * d +
+         as_number(c.num_hidden_layers) * layer + d;
+}
+
+/// Bytes that stay a number in sums, whatever the sizes that they are computed of.
+std::int64_t bytes(double number) {
+  return static_cast<std::int64_t>(std::min(number, 1e18));
 }
 
 }  // namespace
@@ -45,44 +55,46 @@ std::string MemoryPlan::table() const {
 }
 
 MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) {
-  constexpr std::int64_t wide = sizeof(float);
-  const std::int64_t count = parameters(c), rows = use.sequences * use.length;
-  const std::int64_t element_size = use.element_size, threads = use.threads;
+  constexpr double wide = sizeof(float);
+  const double count = parameters(c), rows = as_number(use.sequences * use.length);
+  const double element_size = as_number(use.element_size), threads = as_number(use.threads);
   const bool narrow = element_size < wide;
-  const std::int64_t d = c.hidden_size, h = c.intermediate_size, kv = c.num_key_value_heads * c.head_dim();
+  const double d = as_number(c.hidden_size), h = as_number(c.intermediate_size),
+               kv = as_number(c.num_key_value_heads * c.head_dim()), vocabulary = as_number(c.vocab_size);
   MemoryPlan plan;
-  plan.weights = count * element_size;
-  plan.master_weights = narrow ? count * wide : 0;
-  plan.moments = 2 * count * wide;
-  plan.gradients = threads * count * wide;
+  plan.weights = bytes(count * element_size);
+  plan.master_weights = bytes(narrow ? count * wide : 0);
+  plan.moments = bytes(2 * count * wide);
+  plan.gradients = bytes(threads * count * wide);
 
   // What a layer keeps of each position, in elements. `all` is what it holds when it is computed again.
   using cria::nn::Recompute;
-  const std::int64_t attention = 2 * d + 2 * kv,
-                     mlp = 2 * h;        // q and the heads' outputs, k and v; gate and up
-  const std::int64_t cheap = 2 * d + h;  // outputs of the norms; the gated product
-  const std::int64_t all = 2 * d + attention + mlp + (c.recompute == Recompute::none ? cheap : 0);
-  const std::int64_t kept = c.recompute == Recompute::layer       ? d
-                            : c.recompute == Recompute::attention ? all - attention
-                            : c.recompute == Recompute::mlp       ? all - mlp
-                                                                  : all;
+  const double attention = 2 * d + 2 * kv,
+               mlp = 2 * h;        // q and the heads' outputs, k and v; gate and up
+  const double cheap = 2 * d + h;  // outputs of the norms; the gated product
+  const double all = 2 * d + attention + mlp + (c.recompute == Recompute::none ? cheap : 0);
+  const double kept = c.recompute == Recompute::layer       ? d
+                      : c.recompute == Recompute::attention ? all - attention
+                      : c.recompute == Recompute::mlp       ? all - mlp
+                                                            : all;
   // Two reciprocals of norms and a logarithm per head are float.
-  const std::int64_t layer = rows * (kept * element_size + (2 + c.num_attention_heads) * wide);
-  const std::int64_t last = rows * 2 * d * element_size;  // the last norm's input and output
-  plan.activations = threads * (c.num_hidden_layers * layer + last);
+  const double layer = rows * (kept * element_size + (2 + as_number(c.num_attention_heads)) * wide);
+  const double last = rows * 2 * d * element_size;  // the last norm's input and output
+  plan.activations = bytes(threads * (as_number(c.num_hidden_layers) * layer + last));
 
-  const std::int64_t head_rows = std::min<std::int64_t>(rows, 256);
-  const std::int64_t head = head_rows * c.vocab_size * (wide + (narrow ? element_size : 0)) +
-                            rows * d * wide + c.vocab_size * d * wide;
+  const double head_rows = std::min(rows, 256.0);
+  const double head =
+      head_rows * vocabulary * (wide + (narrow ? element_size : 0)) + rows * d * wide + vocabulary * d * wide;
   // Of one layer: what is computed again, and gradients.
-  const std::int64_t layer_gradients =
+  const double layer_gradients =
       rows * ((c.recompute == Recompute::none ? 0 : d + h) + all - kept + 3 * h + 4 * d) * element_size;
   // Blocks of each size are kept, so the widened operands of all kinds of products count.
-  const std::int64_t widened =
-      (rows * (d + h + kv) + d * (h + d + kv) + (head_rows + c.vocab_size) * d) * wide;
-  plan.workspace = threads * (head + layer_gradients + (use.widened ? widened : 0));
+  const double widened = (rows * (d + h + kv) + d * (h + d + kv) + (head_rows + vocabulary) * d) * wide;
+  plan.workspace = bytes(threads * (head + layer_gradients + (use.widened ? widened : 0)));
 
-  plan.program = 20'000'000;
+  // A token and the one after it, as integers of 32 bits.
+  const double tokens = as_number(use.batch) * as_number(use.length) * 2 * sizeof(std::int32_t);
+  plan.program = bytes(20e6 + tokens);
   return plan;
 }
 
@@ -105,7 +117,7 @@ void check_memory(const MemoryPlan& plan) {
   throw cria::ConfigError(
       "training would take " + megabytes(plan.total()) + " of memory and the machine has " +
       megabytes(available) +
-      " left; a smaller --dim, --n_layers or --max_seq_len, or fewer --threads need less");
+      " left; a smaller --dim, --n_layers, --max_seq_len or --batch_size, or fewer --threads need less");
 }
 
 }  // namespace pretrain

@@ -16,7 +16,7 @@ struct MemoryPlan {
   std::int64_t gradients = 0;    // float, of every thread
   std::int64_t activations = 0;  // what a chunk's forward pass keeps for its backward pass, of every thread
   std::int64_t workspace = 0;    // gradients of activations, logits, and what kernels work in
-  std::int64_t program = 0;      // code and libraries
+  std::int64_t program = 0;      // code, libraries, and the tokens of a micro-batch
 
   std::int64_t tensors() const {
     return weights + master_weights + moments + gradients + activations + workspace;
@@ -27,12 +27,13 @@ struct MemoryPlan {
   std::string table() const;
 };
 
-/// How a run computes, as far as its memory depends on it. The batch size is not among it.
+/// How a run computes, as far as its memory depends on it.
 struct MemoryUse {
   std::int64_t element_size;  // bytes
   bool widened;               // whether matrices are widened to float for a product
   std::int64_t length;        // positions of a sequence
   std::int64_t sequences;     // of a chunk
+  std::int64_t batch;         // sequences of a micro-batch, of which there are no more than their tokens
   std::int64_t threads;       // that work on chunks of their own
 };
 

@@ -1,17 +1,24 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <csignal>
+#include <string_view>
 
 namespace pretrain {
 
-/// While one of these lives, the first SIGINT or SIGTERM only sets a flag, so that the loop can finish its
-/// iteration and save; a second one ends the program as usual.
+/// While one of these lives, the first SIGINT or SIGTERM only sets a flag, and says so on a terminal: the
+/// loop can finish its iteration and save. A second one ends the program as usual.
 class StopSignal {
  public:
   StopSignal() {
     flag() = 0;
     struct sigaction action {};
-    action.sa_handler = [](int) { flag() = 1; };
+    action.sa_handler = [](int) {
+      flag() = 1;
+      constexpr std::string_view text = "\nstopping after this iteration; once more stops at once\n";
+      if (isatty(STDERR_FILENO) == 1 && write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+    };
     action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
     sigaction(SIGINT, &action, &interrupt_);
     sigaction(SIGTERM, &action, &terminate_);

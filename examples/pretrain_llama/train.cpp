@@ -17,6 +17,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
                                           .widened = widened,
                                           .length = options.max_seq_len,
                                           .sequences = sequences,
+                                          .batch = options.batch_size,
                                           .threads = std::clamp<std::int64_t>(chunks, 1, options.threads)});
 }
 

@@ -26,7 +26,15 @@ void require(bool allowed, const char* name, const V& value, const std::string& 
 }
 
 void at_least(const char* name, std::int64_t value, std::int64_t least) {
-  require(value >= least, name, value, "it must be at least " + std::to_string(least));
+  require(value >= least, name, value, "it must be at least " + text(least));
+}
+
+/// Whatever is larger than any model's; what sizes are multiplied to then has no overflow.
+constexpr std::int64_t largest_size = 1'000'000;
+
+void size(const char* name, std::int64_t value, std::int64_t least) {
+  at_least(name, value, least);
+  require(value <= largest_size, name, value, "it must be at most " + text(largest_size));
 }
 
 void within(const char* name, double value, double low, double high) {
@@ -63,18 +71,21 @@ void TrainOptions::resolve() {
   at_least("eval_interval", eval_interval, 1);
   at_least("log_interval", log_interval, 1);
   at_least("eval_iters", eval_iters, 1);
-  at_least("batch_size", batch_size, 1);
-  at_least("max_seq_len", max_seq_len, 1);
+  size("batch_size", batch_size, 1);
+  size("max_seq_len", max_seq_len, 1);
   at_least("vocab_size", vocab_size, 1);
   require(vocab_size <= cria::io::max_vocab_size, "vocab_size", vocab_size,
           "tokens are stored in 16 bits, so it must be at most " + text(cria::io::max_vocab_size));
-  at_least("dim", dim, 1);
-  at_least("n_layers", n_layers, 1);
+  size("dim", dim, 1);
+  size("n_layers", n_layers, 1);
   at_least("n_heads", n_heads, 1);
   at_least("n_group", n_group, 1);
   at_least("n_kv_heads", n_kv_heads, 0);
-  at_least("multiple_of", multiple_of, 1);
-  at_least("gradient_accumulation_steps", gradient_accumulation_steps, 1);
+  size("multiple_of", multiple_of, 1);
+  size("gradient_accumulation_steps", gradient_accumulation_steps, 1);
+  require(batch_size <= largest_size / gradient_accumulation_steps, "batch_size", batch_size,
+          "times --gradient_accumulation_steps = " + text(gradient_accumulation_steps) +
+              " it must be at most " + text(largest_size) + " sequences an iteration");
   at_least("max_iters", max_iters, 0);
   at_least("warmup_iters", warmup_iters, 0);
   at_least("lr_decay_iters", lr_decay_iters, 0);

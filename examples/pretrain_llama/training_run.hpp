@@ -33,15 +33,17 @@ inline double seconds_since(Clock::time_point start) {
 /// What the run will take. (Where it is defined, the CPU's products are those that the CPU trains with.)
 MemoryPlan memory_of(const TrainOptions& options);
 
-/// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout.
+/// Mean loss of the first `batches` batches of a fixed order of `shards`, without gradients and dropout. No
+/// value if it was to stop before the last of them.
 template <class T, class B>
-double estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& parallel,
-                     const Corpus::Shards& shards, Batch& batch, TokenTransfer<B>& transfer,
-                     std::int64_t batches, const char* label) {
+std::optional<double> estimate_loss(cria::nn::DataParallel<cria::nn::LlamaForCausalLM<T, B>>& parallel,
+                                    const Corpus::Shards& shards, Batch& batch, TokenTransfer<B>& transfer,
+                                    std::int64_t batches, const StopSignal& stop, const char* label) {
   cria::io::TokenStream stream(shards, batch.length, cria::Rng(42));
   Progress progress(label, batches);
   double sum = 0;
   for (std::int64_t i = 0; i < batches; ++i) {
+    if (stop.requested()) return {};
     batch.fetch(stream);
     sum += parallel.run(batch.chunks(), [&](const auto& model, std::int64_t chunk) {
       const cria::NoGrad guard;
@@ -103,7 +105,8 @@ class Run {
       const double lr = options_.decay_lr ? schedule(it) : options_.learning_rate;
       optimizer_.set_learning_rate(lr);
 
-      if (it % options_.eval_interval == 0) evaluate();
+      if (it % options_.eval_interval == 0) evaluate(stop);
+      if (stop.requested()) return save_and_say_how_to_go_on();
       if (options_.eval_only) break;
 
       const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
@@ -123,14 +126,6 @@ class Run {
       const double seconds = seconds_since(start);
       ++state_.iteration;
       log(it, it - first_, loss, lr, seconds, norm, loss_scale);
-      if (stop.requested()) {
-        save("ckpt");
-        std::printf(
-            "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume "
-            "--out_dir=%s\n",
-            static_cast<long long>(it), options_.out_dir.c_str());
-        return;
-      }
       if (state_.iteration > options_.max_iters) break;
     }
     if (!options_.eval_only) save("ckpt");
@@ -166,12 +161,15 @@ class Run {
     return sum;
   }
 
-  void evaluate() {
+  /// Leaves no trace if it was stopped: a run that goes on evaluates first.
+  void evaluate(const StopSignal& stop) {
     const std::int64_t it = state_.iteration;
-    const double train_loss = estimate_loss(parallel_, corpus_.training, batch_, transfer_,
-                                            options_.eval_iters, "evaluating train");
-    const double val_loss = estimate_loss(parallel_, corpus_.validation, batch_, transfer_,
-                                          options_.eval_iters, "evaluating val");
+    const auto of_training = estimate_loss(parallel_, corpus_.training, batch_, transfer_,
+                                           options_.eval_iters, stop, "evaluating train");
+    const auto of_validation = estimate_loss(parallel_, corpus_.validation, batch_, transfer_,
+                                             options_.eval_iters, stop, "evaluating val");
+    if (!of_training || !of_validation) return;
+    const double train_loss = *of_training, val_loss = *of_validation;
     std::printf("step %lld: train loss %.4f, val loss %.4f\n", static_cast<long long>(it), train_loss,
                 val_loss);
     const auto bits = bits_per_byte(val_loss);
@@ -245,6 +243,18 @@ class Run {
   std::optional<double> bits_per_byte(double nats_per_token) const {
     if (!corpus_.validation_bytes_per_token) return {};
     return nats_per_token / std::numbers::ln2 / *corpus_.validation_bytes_per_token;
+  }
+
+  void save_and_say_how_to_go_on() {
+    const auto next = static_cast<long long>(state_.iteration);
+    if (state_.iteration == first_) {
+      std::printf("stopped before iteration %lld; nothing was trained\n", next);
+      return;
+    }
+    save("ckpt");
+    std::printf(
+        "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume --out_dir=%s\n",
+        next - 1, options_.out_dir.c_str());
   }
 
   void save(const char* name) {

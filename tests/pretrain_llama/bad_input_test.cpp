@@ -126,6 +126,11 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   BOOST_TEST(train_sentence({"--beta1=1.5"}) == "--beta1 is 1.5; it must be in [0.0, 1.0)");
   BOOST_TEST(train_sentence({"--batch_size=0"}) == "--batch_size is 0; it must be at least 1");
   BOOST_TEST(says(train_sentence({"--batch_size=many"}), "--batch_size"));
+  BOOST_TEST(train_sentence({"--batch_size=99999999999"}) ==
+             "--batch_size is 99999999999; it must be at most 1000000");
+  BOOST_TEST(train_sentence({"--batch_size=1000", "--gradient_accumulation_steps=1001"}) ==
+             "--batch_size is 1000; times --gradient_accumulation_steps = 1001 it must be at most 1000000 "
+             "sequences an iteration");
   BOOST_TEST(says(train_sentence({"--eval_only"}), "--eval_only"));
   BOOST_TEST(train_sentence({"--dim=6"}) ==
              "--dim is 6; divided by --n_heads = 2 it must be even, because rotary embeddings turn pairs");

@@ -58,6 +58,7 @@ void check_plan(nn::Recompute recompute) {
                                                    .widened = !cpu::multiplies_as_is<T>(),
                                                    .length = 128,
                                                    .sequences = 4,
+                                                   .batch = 4,
                                                    .threads = threads});
     const auto planned = static_cast<double>(plan.tensors());
     for (const std::int64_t batch : {8, 32}) {
@@ -86,11 +87,32 @@ BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
   c.hidden_size = 1 << 16;
   c.num_hidden_layers = 1000;
   const auto plan = pretrain::planned_memory(
-      c, {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .threads = 2});
+      c, {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .threads = 2});
   const std::string said = test::error_message<ConfigError>([&] { pretrain::check_memory(plan); });
   BOOST_TEST(said.starts_with("training would take "), said);
   BOOST_TEST(said.find(" MB of memory and the machine has ") != std::string::npos, said);
   BOOST_TEST(pretrain::available_memory() > 0);
+}
+
+BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
+  nn::LlamaConfig c;
+  c.hidden_size = c.intermediate_size = c.num_hidden_layers = c.num_attention_heads = 1'000'000;
+  const pretrain::MemoryUse use{.element_size = 2,
+                                .widened = true,
+                                .length = 1'000'000,
+                                .sequences = 1'000'000,
+                                .batch = 1'000'000,
+                                .threads = 1024};
+  BOOST_TEST(pretrain::planned_memory(c, use).total() > std::int64_t{1} << 60);
+}
+
+BOOST_AUTO_TEST_CASE(the_tokens_of_a_batch_count) {
+  const nn::LlamaConfig c;
+  pretrain::MemoryUse use{
+      .element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .threads = 2};
+  const std::int64_t before = pretrain::planned_memory(c, use).total();
+  use.batch += 1000;
+  BOOST_TEST(pretrain::planned_memory(c, use).total() - before == 1000 * 256 * 8);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

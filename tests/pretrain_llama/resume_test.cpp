@@ -115,6 +115,31 @@ BOOST_AUTO_TEST_CASE(a_termination_signal_saves_and_says_how_to_go_on) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_termination_signal_ends_an_evaluation_that_then_leaves_no_trace) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", stopped = folder / "stopped";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
+  BOOST_TEST_REQUIRE(
+      test::run(small_training(small_data().data_dir(), stopped, {"--max_iters=20", "--lr_decay_iters=60"}))
+          .exit_code == 0);
+  const std::string before = contents(stopped + "/ckpt/manifest.json");
+  Process process({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + stopped, "--max_iters=60",
+                   "--eval_interval=1", "--eval_iters=1000000000"});
+  while (process.is_running() && process.output().find("resuming at iteration 21") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.kill(SIGTERM);
+  const auto ended = process.wait();
+  BOOST_TEST(ended.exit_code == 0);
+  BOOST_TEST(ended.errors == "");
+  BOOST_TEST(ended.output.ends_with("\nstopped before iteration 21; nothing was trained\n"), ended.output);
+  BOOST_TEST(contents(stopped + "/ckpt/manifest.json") == before);
+  BOOST_TEST_REQUIRE(
+      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + stopped, "--max_iters=60"})
+          .exit_code == 0);
+  check_equal_runs(stopped, whole);
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays) {
   const test::TemporaryDirectory folder;
   const std::string whole = folder / "whole", full = folder / "full";

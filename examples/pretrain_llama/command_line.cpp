@@ -32,25 +32,31 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-/// Refuses an argument that `command` does not know, naming the option that is spelled most alike.
-[[noreturn]] void refuse_unknown(const CLI::App& command, const std::string& argument) {
+/// Refuses an argument that `command` does not know, naming the option that is spelled most alike. `where`
+/// begins the sentence.
+[[noreturn]] void refuse_unknown(const CLI::App& command, const std::string& argument,
+                                 const std::string& where = "") {
   const std::string name = argument.substr(0, argument.find('='));
   std::string nearest;
   for (const CLI::Option* option : command.get_options()) {
     const std::string known = option->get_name();
     if (nearest.empty() || edit_distance(name, known) < edit_distance(name, nearest)) nearest = known;
   }
-  throw cria::ConfigError("unknown option " + name + " of `" + command.get_name() + "`; did you mean " +
-                          nearest + "? All options: pretrain_llama " + command.get_name() + " --help");
+  throw cria::ConfigError(where + "unknown option " + name + " of `" + command.get_name() +
+                          "`; did you mean " + nearest + "? All options: pretrain_llama " +
+                          command.get_name() + " --help");
 }
 
-/// The options in a TOML file, as arguments.
-std::vector<std::string> config_arguments(const std::string& path) {
+/// The options of `command` in a TOML file, as arguments.
+std::vector<std::string> config_arguments(const std::string& path, const CLI::App& command) {
   if (!std::filesystem::is_regular_file(path))
     throw cria::FileError(path, "is not a file; --config names a TOML file");
   std::vector<std::string> arguments;
   for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {
     if (item.name == "++" || item.name == "--") continue;  // begin and end of a section
+    if (!command.get_option_no_throw("--" + item.name)) {
+      refuse_unknown(command, "--" + item.name, path + ": ");
+    }
     for (const std::string& value : item.inputs) arguments.push_back("--" + item.name + "=" + value);
   }
   return arguments;
@@ -127,7 +133,8 @@ class CommandLine {
     PrepareOptions& o = prepare_options_;
     prepare_->add_option("--input", o.input,
                          "text files, folders, TinyStories JSON shards, JSONL; none: the embedded corpus");
-    add(prepare_, "vocab_size", o.vocab_size, "tokens in the vocabulary, at most 65536");
+    add(prepare_, "vocab_size", o.vocab_size,
+        "tokens in the vocabulary, at most 65536; 0: 4096, of the embedded corpus 1024");
     add(prepare_, "data_dir", o.data_dir, "folder for the data");
     add(prepare_, "stories", o.stories, "stories of the embedded corpus");
     add(prepare_, "seed", o.seed, "of the embedded corpus");
@@ -168,7 +175,10 @@ class CommandLine {
   std::vector<std::string> with_defaults(std::vector<std::string> arguments) const {
     if (arguments.empty()) return arguments;
     const std::string config = last_value(arguments, "config", "");
-    if (!config.empty()) insert(arguments, config_arguments(config));
+    for (const CLI::App* command : {prepare_, train_, generate_}) {
+      if (config.empty() || command->get_name() != arguments.front()) continue;
+      insert(arguments, config_arguments(config, *command));
+    }
     if (arguments.front() == "train" && last_value(arguments, "init_from", "") == "resume") {
       insert(arguments, stored_arguments(last_value(arguments, "out_dir", train_options_.out_dir)));
     }
@@ -206,6 +216,9 @@ class CommandLine {
       throw cria::ConfigError(std::string(error.what()) + "; allowed subcommands: prepare, train, generate");
     } catch (const CLI::CallForHelp&) {
       throw;
+    } catch (const CLI::ConversionError& error) {
+      throw cria::ConfigError(std::string(error.what()) +
+                              "; allowed: a number, or for a switch true or false");
     } catch (const CLI::ParseError& error) {
       throw cria::ConfigError(error.what());
     }

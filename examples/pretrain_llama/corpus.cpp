@@ -25,8 +25,10 @@ std::string fingerprint(const Corpus::Shards& shards) {
 
 Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size) {
   if (!std::filesystem::is_directory(data_dir)) {
-    throw cria::FileError(data_dir.string(), "is not a folder; `pretrain_llama prepare --data_dir=" +
-                                                 data_dir.string() + "` makes one");
+    throw cria::FileError(data_dir.string(),
+                          "is not a folder; `pretrain_llama prepare --data_dir=" + data_dir.string() +
+                              " --vocab_size=" + std::to_string(vocab_size) +
+                              "` makes one of the text files that --input names");
   }
   const auto tokenizer_path = data_dir / "tokenizer.model";
   tokenizer_model = cria::io::read_file(tokenizer_path);

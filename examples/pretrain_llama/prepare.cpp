@@ -411,9 +411,12 @@ void prepare(const PrepareOptions& options, std::ostream& out) {
   const Corpus corpus(options);
   const SplitRules rules(corpus, options.max_seq_len);
   const Path data_dir = options.data_dir;
-  ShardFolder shards(data_dir / ("tok" + std::to_string(options.vocab_size)));
+  // The grammar's words make no more than some 3,300 pieces.
+  const std::int64_t by_default = corpus.is_embedded() ? 1024 : 4096;
+  const std::int64_t vocab_size = options.vocab_size == 0 ? by_default : options.vocab_size;
+  ShardFolder shards(data_dir / ("tok" + std::to_string(vocab_size)));
 
-  const Tokenizer tokenizer = train_tokenizer(corpus, options.vocab_size, out);
+  const Tokenizer tokenizer = train_tokenizer(corpus, vocab_size, out);
   const Splits splits = write_shards(corpus, rules, tokenizer, shards);
   check_sizes(corpus, rules, splits, options.max_seq_len);
 

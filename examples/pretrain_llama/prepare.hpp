@@ -10,7 +10,7 @@ namespace pretrain {
 
 struct PrepareOptions {
   std::vector<std::string> input;  ///< text files and folders; none: the embedded corpus
-  std::int64_t vocab_size = 4096;  ///< pieces of the tokenizer, at most 65536
+  std::int64_t vocab_size = 0;     ///< pieces of the tokenizer, at most 65536; 0: 4096, embedded corpus: 1024
   std::string data_dir = "data";   ///< where the data goes
   std::int64_t stories = 100000;   ///< stories of the embedded corpus
   std::uint64_t seed = 1337;       ///< of the embedded corpus

@@ -244,6 +244,16 @@ BOOST_FIXTURE_TEST_CASE(what_an_earlier_run_left_is_removed_and_the_rest_is_kept
   BOOST_TEST((state() == expected));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_vocabulary_by_default_suits_the_embedded_corpus_or_a_text, Fixture) {
+  options.vocab_size = 0;
+  options.stories = 3000;
+  options.max_seq_len = 16;
+  run();
+  BOOST_TEST(corpus()["vocab_size"] == 1024);
+  write_input("text.txt", letters(60));
+  BOOST_TEST(error<ConfigError>().starts_with("vocab_size is 4096; the text is too small"));
+}
+
 BOOST_FIXTURE_TEST_CASE(the_embedded_corpus_is_the_same_for_the_same_seed, Fixture) {
   options.vocab_size = 400;
   options.stories = 300;

@@ -81,7 +81,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("eval_interval", options.eval_interval, "iterations between evaluations");
   visit("log_interval", options.log_interval, "iterations between printed lines");
   visit("eval_iters", options.eval_iters, "batches of each split in an evaluation");
-  visit("eval_only", options.eval_only, "stop after the first evaluation");
+  visit("eval_only", options.eval_only, "evaluate once and stop, without training");
   visit("always_save_checkpoint", options.always_save_checkpoint, "save at every evaluation, better or not");
   visit("init_from", options.init_from,
         "scratch, or resume: go on from out_dir, with the options stored there");

@@ -95,6 +95,12 @@ class Run {
   }
 
   void train() {
+    if (state_.iteration > options_.max_iters && !options_.eval_only) {
+      std::printf("nothing to train: the run in %s has done iteration %lld, and --max_iters is %lld\n",
+                  options_.out_dir.c_str(), static_cast<long long>(state_.iteration - 1),
+                  static_cast<long long>(options_.max_iters));
+      return;
+    }
     const cria::WarmupCosine schedule{options_.learning_rate, options_.min_lr, options_.warmup_iters,
                                       options_.lr_decay_iters};
     describe();
@@ -105,7 +111,7 @@ class Run {
       const double lr = options_.decay_lr ? schedule(it) : options_.learning_rate;
       optimizer_.set_learning_rate(lr);
 
-      if (it % options_.eval_interval == 0) evaluate(stop);
+      if (it % options_.eval_interval == 0 || options_.eval_only) evaluate(stop);
       if (stop.requested()) return save_and_say_how_to_go_on();
       if (options_.eval_only) break;
 
@@ -291,8 +297,12 @@ class Run {
   }
 
   void summarize() const {
-    std::printf("done: iterations %lld to %lld", static_cast<long long>(first_),
-                static_cast<long long>(state_.iteration - 1));
+    const auto first = static_cast<long long>(first_), next = static_cast<long long>(state_.iteration);
+    if (next > first) {
+      std::printf("done: iterations %lld to %lld", first, next - 1);
+    } else {
+      std::printf("done: evaluated before iteration %lld", next);
+    }
     if (trained_seconds_ > 0) {
       std::printf(", %.0f tokens/s, %.1f%% of the matrix products' speed", trained_tokens_ / trained_seconds_,
                   100 * speed_of_light_share(trained_tokens_, trained_seconds_));

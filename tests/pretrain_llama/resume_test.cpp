@@ -140,6 +140,23 @@ BOOST_AUTO_TEST_CASE(a_termination_signal_ends_an_evaluation_that_then_leaves_no
   check_equal_runs(stopped, whole);
 }
 
+BOOST_AUTO_TEST_CASE(a_run_that_is_done_is_not_trained_on) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "out";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), out, {"--max_iters=6"})).exit_code ==
+                     0);
+  const std::string manifest = contents(out + "/ckpt/manifest.json"),
+                    lines = contents(out + "/metrics.jsonl");
+  for (const char* last : {"--max_iters=6", "--max_iters=3"}) {
+    const auto ended = test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + out, last});
+    BOOST_TEST(ended.exit_code == 0, ended.errors);
+    BOOST_TEST(ended.output == "nothing to train: the run in " + out + " has done iteration 6, and " +
+                                   std::string(last).replace(11, 1, " is ") + "\n");
+    BOOST_TEST(contents(out + "/ckpt/manifest.json") == manifest);
+    BOOST_TEST(contents(out + "/metrics.jsonl") == lines);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays) {
   const test::TemporaryDirectory folder;
   const std::string whole = folder / "whole", full = folder / "full";

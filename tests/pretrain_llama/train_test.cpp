@@ -88,14 +88,27 @@ BOOST_AUTO_TEST_CASE(the_loss_is_the_mean_over_the_micro_batches) {
   BOOST_TEST(two[5].get<double>() == one[5].get<double>(), boost::test_tools::tolerance(1e-4));
 }
 
-BOOST_AUTO_TEST_CASE(eval_only_stops_after_the_first_evaluation) {
+BOOST_AUTO_TEST_CASE(eval_only_evaluates_and_trains_nothing) {
   const TemporaryDirectory folder;
   const auto outcome =
       test::run(small_training(small_data().data_dir(), folder / "out", {"--eval_only=true"}));
   BOOST_TEST(outcome.exit_code == 0);
   BOOST_TEST(outcome.output.find("step 0: train loss") != std::string::npos);
+  BOOST_TEST(outcome.output.find("\ndone: evaluated before iteration 0\n") != std::string::npos);
   BOOST_TEST(outcome.output.find("0 | loss") == std::string::npos);
   BOOST_TEST(!std::filesystem::exists(folder / "out/ckpt"));
+}
+
+BOOST_AUTO_TEST_CASE(eval_only_evaluates_a_checkpoint_at_any_iteration) {
+  const TemporaryDirectory folder;
+  const std::string out = folder / "out";
+  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), out, {"--max_iters=6"})).exit_code ==
+                     0);
+  const auto outcome =
+      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + out, "--eval_only=true"});
+  BOOST_TEST(outcome.exit_code == 0, outcome.errors);
+  BOOST_TEST(outcome.output.find("\nstep 7: train loss") != std::string::npos, outcome.output);
+  BOOST_TEST(outcome.output.find("7 | loss") == std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_float16_run_logs_its_loss_scale) {

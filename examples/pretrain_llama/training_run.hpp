@@ -115,12 +115,13 @@ class Run {
       if (stop.requested()) return save_and_say_how_to_go_on();
       if (options_.eval_only) break;
 
-      const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
       const auto start = Clock::now();
       for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
         batch_.fetch(stream_);
         forward_backward(it, micro);
       }
+      // Not from the start: waiting for the other threads' chunks would count to the first operation here.
+      const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
       parallel_.reduce_gradients();
       const double loss_scale = scaler_.scale();
       micro_step_.update(

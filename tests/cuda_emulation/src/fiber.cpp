@@ -7,8 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "address_sanitizer.hpp"
+
 #if defined(CUDA_EMULATION_ASAN)
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -82,6 +83,7 @@ Fiber* new_fiber(std::size_t stack_size, std::size_t colour) {
 }
 
 void delete_fiber(Fiber* fiber) {
+  ASAN_UNPOISON_MEMORY_REGION(fiber->stack, fiber->mapped_size - kPage);
   munmap(fiber->stack - kPage, fiber->mapped_size);
 #if !defined(__x86_64__)
   delete static_cast<ucontext_t*>(fiber->context);
@@ -90,9 +92,7 @@ void delete_fiber(Fiber* fiber) {
 }
 
 void reset_fiber(Fiber& fiber, void (*entry)()) {
-#if defined(CUDA_EMULATION_ASAN)
   ASAN_UNPOISON_MEMORY_REGION(fiber.stack, fiber.stack_size);
-#endif
 #if defined(__x86_64__)
   auto** top = reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(fiber.stack + fiber.stack_size) &
                                         ~std::uintptr_t{15});

@@ -6,17 +6,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "address_sanitizer.hpp"
 #include "fault.hpp"
 #include "observer.hpp"
 #include "report.hpp"
 #include "settings.hpp"
-
-#if defined(CUDA_EMULATION_ASAN)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
-#endif
 
 namespace cuda_emulation {
 namespace {

@@ -8,17 +8,11 @@
 #include <cstring>
 #include <numeric>
 
+#include "address_sanitizer.hpp"
 #include "cuda_emulation/builtins.hpp"
 #include "observer.hpp"
 #include "report.hpp"
 #include "settings.hpp"
-
-#if defined(CUDA_EMULATION_ASAN)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(memory, size) ((void)(memory), (void)(size))
-#endif
 
 constinit thread_local uint3 threadIdx{};
 constinit thread_local uint3 blockIdx{};
@@ -64,6 +58,7 @@ Scheduler::Scheduler() : host_(host_fiber()) {
 
 Scheduler::~Scheduler() {
   for (Fiber* fiber : fibers_) delete_fiber(fiber);
+  ASAN_UNPOISON_MEMORY_REGION(shared_memory_, kSharedMemory);
   munmap(shared_memory_, kSharedMemory);
 }
 

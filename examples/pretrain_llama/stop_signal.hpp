@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <string_view>
 
@@ -15,9 +16,13 @@ class StopSignal {
     flag() = 0;
     struct sigaction action {};
     action.sa_handler = [](int) {
+      const int before = errno;  // of what was interrupted
       flag() = 1;
       constexpr std::string_view text = "\nstopping after this iteration; once more stops at once\n";
-      if (isatty(STDERR_FILENO) == 1 && write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+      if (isatty(STDERR_FILENO) == 1) {
+        [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+      }
+      errno = before;
     };
     action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
     sigaction(SIGINT, &action, &interrupt_);

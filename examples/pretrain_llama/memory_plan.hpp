@@ -33,7 +33,7 @@ struct MemoryUse {
   bool widened;               // whether matrices are widened to float for a product
   std::int64_t length;        // positions of a sequence
   std::int64_t sequences;     // of a chunk
-  std::int64_t batch;         // sequences of a micro-batch, of which there are no more than their tokens
+  std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
   std::int64_t threads;       // that work on chunks of their own
 };
 

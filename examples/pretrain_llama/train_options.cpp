@@ -32,8 +32,8 @@ void at_least(const char* name, std::int64_t value, std::int64_t least) {
 /// Whatever is larger than any model's; what sizes are multiplied to then has no overflow.
 constexpr std::int64_t largest_size = 1'000'000;
 
-void size(const char* name, std::int64_t value, std::int64_t least) {
-  at_least(name, value, least);
+void size(const char* name, std::int64_t value) {
+  at_least(name, value, 1);
   require(value <= largest_size, name, value, "it must be at most " + text(largest_size));
 }
 
@@ -71,18 +71,18 @@ void TrainOptions::resolve() {
   at_least("eval_interval", eval_interval, 1);
   at_least("log_interval", log_interval, 1);
   at_least("eval_iters", eval_iters, 1);
-  size("batch_size", batch_size, 1);
-  size("max_seq_len", max_seq_len, 1);
+  size("batch_size", batch_size);
+  size("max_seq_len", max_seq_len);
   at_least("vocab_size", vocab_size, 1);
   require(vocab_size <= cria::io::max_vocab_size, "vocab_size", vocab_size,
           "tokens are stored in 16 bits, so it must be at most " + text(cria::io::max_vocab_size));
-  size("dim", dim, 1);
-  size("n_layers", n_layers, 1);
+  size("dim", dim);
+  size("n_layers", n_layers);
   at_least("n_heads", n_heads, 1);
   at_least("n_group", n_group, 1);
   at_least("n_kv_heads", n_kv_heads, 0);
-  size("multiple_of", multiple_of, 1);
-  size("gradient_accumulation_steps", gradient_accumulation_steps, 1);
+  size("multiple_of", multiple_of);
+  size("gradient_accumulation_steps", gradient_accumulation_steps);
   require(batch_size <= largest_size / gradient_accumulation_steps, "batch_size", batch_size,
           "times --gradient_accumulation_steps = " + text(gradient_accumulation_steps) +
               " it must be at most " + text(largest_size) + " sequences an iteration");

@@ -207,8 +207,7 @@ class Run {
 
   void log(std::int64_t it, std::int64_t local, double loss, double lr, double seconds, double norm,
            double loss_scale) {
-    const double tokens = static_cast<double>(options_.batch_size * options_.gradient_accumulation_steps *
-                                              options_.max_seq_len);
+    const auto tokens = static_cast<double>(tokens_per_iteration());
     if (local >= 5) {
       const double mfu = flops_per_token() * tokens / seconds / peak_flops_;
       running_mfu_ = running_mfu_ < 0 ? mfu : 0.9 * running_mfu_ + 0.1 * mfu;
@@ -232,6 +231,10 @@ class Run {
          {"tokens_per_s", tokens / seconds},
          {"grad_norm", norm},
          {"loss_scale", loss_scale}});
+  }
+
+  std::int64_t tokens_per_iteration() const {
+    return options_.batch_size * options_.gradient_accumulation_steps * options_.max_seq_len;
   }
 
   /// 6 per parameter and token, and attention's products: the usual estimate, Chowdhery et al. 2022, appendix
@@ -278,9 +281,7 @@ class Run {
                 static_cast<long long>(decayed.tensors), static_cast<long long>(decayed.values));
     std::printf("num non-decayed parameter tensors: %lld, with %lld parameters\n",
                 static_cast<long long>(rest.tensors), static_cast<long long>(rest.values));
-    const std::int64_t tokens =
-        options_.batch_size * options_.gradient_accumulation_steps * options_.max_seq_len;
-    std::printf("tokens per iteration: %lld\n", static_cast<long long>(tokens));
+    std::printf("tokens per iteration: %lld\n", static_cast<long long>(tokens_per_iteration()));
     std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
                 static_cast<long long>(options_.threads), products_by<T, B>().c_str());
     if (!options_.eval_only) {

@@ -127,8 +127,9 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
              "--vocab_size is 70000; tokens are stored in 16 bits, so it must be at most 65536");
   BOOST_TEST(train_sentence({"--beta1=1.5"}) == "--beta1 is 1.5; it must be in [0.0, 1.0)");
   BOOST_TEST(train_sentence({"--batch_size=0"}) == "--batch_size is 0; it must be at least 1");
-  BOOST_TEST(says(train_sentence({"--batch_size=many"}), "--batch_size = "));
-  BOOST_TEST(says(train_sentence({"--batch_size=many"}), "many; allowed: a number, or for a switch true or"));
+  const std::string many = train_sentence({"--batch_size=many"});
+  BOOST_TEST(says(many, "--batch_size = "));
+  BOOST_TEST(says(many, "many; allowed: a number, or for a switch true or false"));
   BOOST_TEST(train_sentence({"--batch_size=99999999999"}) ==
              "--batch_size is 99999999999; it must be at most 1000000");
   BOOST_TEST(train_sentence({"--batch_size=1000", "--gradient_accumulation_steps=1001"}) ==
@@ -147,12 +148,11 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
 BOOST_AUTO_TEST_CASE(data_that_does_not_fit_is_refused) {
   BOOST_TEST(
       says(train_sentence({"--max_seq_len=5000"}), "one window of 5000 positions needs at least 10000"));
+  BOOST_TEST(says(train_sentence({"--vocab_size=301"}), "has 300 pieces; --vocab_size=301 must be the same"));
   BOOST_TEST(
       train_sentence({"--data_dir=/nowhere"}) ==
       "/nowhere: is not a folder; `pretrain_llama prepare --data_dir=/nowhere --vocab_size=300` makes one "
       "of the text files that --input names");
-  BOOST_TEST(says(train_sentence({"--vocab_size=301"}), "has 300 pieces; --vocab_size=301 must be the same"));
-  BOOST_TEST(says(train_sentence({"--data_dir=/nowhere"}), "/nowhere: is not a folder"));
 }
 
 BOOST_AUTO_TEST_CASE(damaged_shards_are_refused) {

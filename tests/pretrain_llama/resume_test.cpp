@@ -42,6 +42,35 @@ void check_equal_runs(const std::string& got, const std::string& want) {
   BOOST_TEST((metrics(got) == metrics(want)), "metrics differ");
 }
 
+/// A run of all 60 iterations, and one with the same schedule that ended after 20.
+struct WholeAndPart {
+  WholeAndPart() {
+    BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
+    BOOST_TEST_REQUIRE(
+        test::run(small_training(small_data().data_dir(), part, {"--max_iters=20", "--lr_decay_iters=60"}))
+            .exit_code == 0);
+    manifest = contents(part + "/ckpt/manifest.json");
+  }
+
+  /// How the part goes on to the end.
+  std::vector<std::string> going_on(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments{PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + part,
+                                       "--max_iters=60"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  void check_that_the_part_is_untouched_and_ends_like_the_whole() const {
+    BOOST_TEST(contents(part + "/ckpt/manifest.json") == manifest);
+    BOOST_TEST_REQUIRE(test::run(going_on()).exit_code == 0);
+    check_equal_runs(part, whole);
+  }
+
+  test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", part = folder / "part";
+  std::string manifest;  // of the part's checkpoint
+};
+
 bool has_checkpoint(const std::string& out_dir) {
   for (const char* name : {"/ckpt", "/ckpt.new", "/ckpt.previous"}) {
     if (std::filesystem::exists(out_dir + name + "/manifest.json")) return true;
@@ -115,16 +144,8 @@ BOOST_AUTO_TEST_CASE(a_termination_signal_saves_and_says_how_to_go_on) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_termination_signal_ends_an_evaluation_that_then_leaves_no_trace) {
-  const test::TemporaryDirectory folder;
-  const std::string whole = folder / "whole", stopped = folder / "stopped";
-  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
-  BOOST_TEST_REQUIRE(
-      test::run(small_training(small_data().data_dir(), stopped, {"--max_iters=20", "--lr_decay_iters=60"}))
-          .exit_code == 0);
-  const std::string before = contents(stopped + "/ckpt/manifest.json");
-  Process process({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + stopped, "--max_iters=60",
-                   "--eval_interval=1", "--eval_iters=1000000000"});
+BOOST_FIXTURE_TEST_CASE(a_termination_signal_ends_an_evaluation_that_then_leaves_no_trace, WholeAndPart) {
+  Process process(going_on({"--eval_interval=1", "--eval_iters=1000000000"}));
   while (process.is_running() && process.output().find("resuming at iteration 21") == std::string::npos) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -133,11 +154,7 @@ BOOST_AUTO_TEST_CASE(a_termination_signal_ends_an_evaluation_that_then_leaves_no
   BOOST_TEST(ended.exit_code == 0);
   BOOST_TEST(ended.errors == "");
   BOOST_TEST(ended.output.ends_with("\nstopped before iteration 21; nothing was trained\n"), ended.output);
-  BOOST_TEST(contents(stopped + "/ckpt/manifest.json") == before);
-  BOOST_TEST_REQUIRE(
-      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + stopped, "--max_iters=60"})
-          .exit_code == 0);
-  check_equal_runs(stopped, whole);
+  check_that_the_part_is_untouched_and_ends_like_the_whole();
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_is_done_is_not_trained_on) {
@@ -157,24 +174,12 @@ BOOST_AUTO_TEST_CASE(a_run_that_is_done_is_not_trained_on) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays) {
-  const test::TemporaryDirectory folder;
-  const std::string whole = folder / "whole", full = folder / "full";
-  BOOST_TEST_REQUIRE(test::run(small_training(small_data().data_dir(), whole)).exit_code == 0);
-  BOOST_TEST_REQUIRE(
-      test::run(small_training(small_data().data_dir(), full, {"--max_iters=20", "--lr_decay_iters=60"}))
-          .exit_code == 0);
-  const std::string before = contents(full + "/ckpt/manifest.json");
-  const auto ended =
-      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + full, "--max_iters=60"},
-                /*file_limit=*/20000);
+BOOST_FIXTURE_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays, WholeAndPart) {
+  const auto ended = test::run(going_on(), /*file_limit=*/20000);
   BOOST_TEST(ended.exit_code == 1);
   BOOST_TEST(ended.errors.find("cannot be written: File too large") != std::string::npos, ended.errors);
   BOOST_TEST(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
-  BOOST_TEST(contents(full + "/ckpt/manifest.json") == before);
-  BOOST_TEST(test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + full, "--max_iters=60"})
-                 .exit_code == 0);
-  check_equal_runs(full, whole);
+  check_that_the_part_is_untouched_and_ends_like_the_whole();
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_ends_between_saving_its_two_checkpoints_still_gets_the_best) {

@@ -15,6 +15,20 @@
 #define CRIA_HOST_DEVICE
 #endif
 
+/// Before a loop whose steps do not depend on each other, or on nothing but a sum that they add to: the
+/// compiler may vectorise it. CRIA_OPENMP_SIMD says that -fopenmp-simd is on, which no compiler tells.
+#define CRIA_PRAGMA(text) _Pragma(#text)
+#if defined(_OPENMP) || defined(CRIA_OPENMP_SIMD)
+#define CRIA_SIMD CRIA_PRAGMA(omp simd)
+#define CRIA_SIMD_SUM(sum) CRIA_PRAGMA(omp simd reduction(+ : sum))
+#elif defined(__clang__)
+#define CRIA_SIMD CRIA_PRAGMA(clang loop vectorize(assume_safety))
+#define CRIA_SIMD_SUM(sum) CRIA_PRAGMA(clang loop vectorize(enable))
+#else
+#define CRIA_SIMD CRIA_PRAGMA(GCC ivdep)
+#define CRIA_SIMD_SUM(sum)
+#endif
+
 /// For small functions inside loops that must be vectorised.
 #define CRIA_INLINE [[gnu::always_inline]] inline
 

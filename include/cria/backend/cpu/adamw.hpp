@@ -31,7 +31,7 @@ struct kernel<ops::AdamW, Cpu> {
         return tensor.master;
       }();
       cpu::for_each_block(begin, end, [&](std::int64_t start, std::int64_t count) {
-#pragma omp simd
+        CRIA_SIMD
         for (std::int64_t i = start; i < start + count; ++i) {
           factors.update(tensor.gradient[i], exact[i], tensor.first[i], tensor.second[i]);
         }

@@ -270,13 +270,13 @@ struct kernel<ops::Attention, Cpu> {
     std::fill_n(sum, tile, A(0));
     for (std::int64_t j = 0; j < rows; ++j) {
       const A* s = score + j * tile;
-#pragma omp simd
+      CRIA_SIMD
       for (std::int64_t l = 0; l < tile; ++l) maximum[l] = maximum[l] > s[l] ? maximum[l] : s[l];
     }
     for (std::int64_t l = 0; l < tile; ++l) maximum[l] *= scale;
     for (std::int64_t j = 0; j < rows; ++j) {
       A* s = score + j * tile;
-#pragma omp simd
+      CRIA_SIMD
       for (std::int64_t l = 0; l < tile; ++l) {
         s[l] = math::exp2_up_to_127(s[l] * scale - maximum[l]);
         sum[l] += s[l];
@@ -292,7 +292,7 @@ struct kernel<ops::Attention, Cpu> {
     for (std::int64_t i = 0; i < rows; ++i) {
       A *s = score + i * tile, *ds = dscore + i * tile;
       const A log_sum_2 = log_sum[i] * std::numbers::log2e_v<A>, scaled_dot = dot[i] * scale;
-#pragma omp simd
+      CRIA_SIMD
       for (std::int64_t l = 0; l < tile; ++l) {
         s[l] = math::exp2_up_to_127(s[l] * scale_2 - log_sum_2);
         ds[l] = s[l] * (ds[l] * scale - scaled_dot);
@@ -306,7 +306,7 @@ struct kernel<ops::Attention, Cpu> {
     A inverse[tile];
     for (std::int64_t l = 0; l < tile; ++l) inverse[l] = A(1) / sum[l];
     for (std::int64_t d = 0; d < rows; ++d) {
-#pragma omp simd
+      CRIA_SIMD
       for (std::int64_t l = 0; l < tile; ++l) x[d * tile + l] *= inverse[l];
     }
   }

@@ -22,11 +22,11 @@ void convert_portably(const From* from, To* to, std::int64_t size) {
     return static_cast<To>(static_cast<acc_t<To>>(static_cast<acc_t<From>>(value)));
   };
   if constexpr (std::is_same_v<To, acc_t<To>>) {
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t i = 0; i < size; ++i) to[i] = converted(from[i]);
   } else {
     // By its only member: GCC 12 does not vectorise the assignment of a struct.
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t i = 0; i < size; ++i) to[i].bits = converted(from[i]).bits;
   }
 }

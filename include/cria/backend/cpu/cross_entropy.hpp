@@ -36,7 +36,7 @@ A maximum(const T* x, std::int64_t size) {
   maxima.fill(static_cast<A>(x[0]));
   std::int64_t done = 0;
   for (; done + lanes <= size; done += lanes) {
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t j = 0; j < lanes; ++j) {
       A& lane = maxima[static_cast<std::size_t>(j)];
       lane = std::max(lane, static_cast<A>(x[done + j]));
@@ -52,7 +52,7 @@ template <class A, class T>
 A log_sum_exp(const T* x, std::int64_t size) {
   const A most = maximum<A>(x, size);
   A sum = 0;
-#pragma omp simd reduction(+ : sum)
+  CRIA_SIMD_SUM(sum)
   for (std::int64_t j = 0; j < size; ++j) sum += math::exp_up_to_88(static_cast<A>(x[j]) - most);
   return most + std::log(sum);
 }
@@ -88,7 +88,7 @@ struct kernel<ops::CrossEntropy, Cpu> {
         const std::int32_t target = targets[i];
         const A row_scale = target == ignore ? A(0) : scale, row_log_sum = log_sum[i];
         A* gradient = memory.data();
-#pragma omp simd
+        CRIA_SIMD
         for (std::int64_t j = 0; j < logits.cols; ++j) {
           gradient[j] = row_scale * math::exp_up_to_88(static_cast<A>(x[j]) - row_log_sum);
         }
@@ -140,7 +140,7 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
           const A target_logit = counts ? row[target] : A(0);
           const A maximum = cpu::maximum<A>(row, vocabulary);
           A sum = 0;
-#pragma omp simd reduction(+ : sum)
+          CRIA_SIMD_SUM(sum)
           for (std::int64_t j = 0; j < vocabulary; ++j) {
             row[j] = math::exp_up_to_88(row[j] - maximum);
             sum += row[j];
@@ -166,7 +166,7 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
     const auto divide = [scale](Rows<A> gradient) {
       cpu::parallel_for_elements(gradient.rows * gradient.cols, cpu::elementwise_grain,
                                  [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
+                                   CRIA_SIMD
                                    for (std::int64_t i = begin; i < end; ++i) gradient.data[i] *= scale;
                                  });
     };

@@ -28,7 +28,7 @@ struct kernel<ops::Embedding, Cpu> {
       for (std::int64_t i = 0; i < tokens.size; ++i) {
         A* sum = dweight.row(tokens[i]);
         const T* d = dy.row(i);
-#pragma omp simd
+        CRIA_SIMD
         for (std::int64_t j = begin; j < end; ++j) sum[j] += static_cast<A>(d[j]);
       }
     });

@@ -64,7 +64,7 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
     const Vec<C> out{c.data, size};
     if (accumulate) {
       parallel_for_elements(size, 65536, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
+        CRIA_SIMD
         for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<C>(static_cast<A>(out[i]) + sum[i]);
       });
     } else {

@@ -34,7 +34,7 @@ struct kernel<ops::SumOfSquares, Cpu> {
   template <class A>
   static double sum_of_block(const A* x, std::int64_t size) {
     double sum = 0;
-#pragma omp simd reduction(+ : sum)
+    CRIA_SIMD_SUM(sum)
     for (std::int64_t i = 0; i < size; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     return sum;
   }
@@ -45,7 +45,7 @@ struct kernel<ops::ScaleInPlace, Cpu> {
   template <class A>
   static void apply(A factor, Vec<A> x) {
     cpu::parallel_for_elements(x.size, cpu::elementwise_grain, [=](std::int64_t begin, std::int64_t end) {
-#pragma omp simd
+      CRIA_SIMD
       for (std::int64_t i = begin; i < end; ++i) x[i] *= factor;
     });
   }

@@ -70,12 +70,12 @@ using Input = std::conditional_t<std::is_same_v<T, float16>, Wide<T>, AsItIs<T>>
 template <class A, class F, class Before, class... X>
 [[gnu::flatten]] void map_block(std::int64_t size, F f, const Before* before, A* y, const X*... x) {
   if (before) {
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t i = 0; i < size; ++i) {
       y[i] = static_cast<A>(before[i]) + f(static_cast<acc_t<X>>(x[i])...);
     }
   } else {
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t i = 0; i < size; ++i) y[i] = f(static_cast<acc_t<X>>(x[i])...);
   }
 }
@@ -83,7 +83,7 @@ template <class A, class F, class Before, class... X>
 template <class A, class F, class X>
 [[gnu::flatten]] void map_pair_block(std::int64_t size, F f, A* y1, A* y2, const X* x1, const X* x2,
                                      const X* x3) {
-#pragma omp simd
+  CRIA_SIMD
   for (std::int64_t i = 0; i < size; ++i) {
     const auto both = f(static_cast<A>(x1[i]), static_cast<A>(x2[i]), static_cast<A>(x3[i]));
     y1[i] = both.a;

@@ -22,7 +22,7 @@ struct kernel<ops::Sum, Cpu> {
                           std::fill_n(sums, x.inner, A(0));
                           for (std::int64_t m = 0; m < x.middle; ++m) {
                             const T* row = x.plane(i).row(m);
-#pragma omp simd
+                            CRIA_SIMD
                             for (std::int64_t j = 0; j < x.inner; ++j) sums[j] += static_cast<A>(row[j]);
                           }
                         }
@@ -57,7 +57,7 @@ struct kernel<ops::Sum, Cpu> {
     for (std::int64_t begin = 0; begin < size; begin += 4096) {
       const std::int64_t end = std::min<std::int64_t>(begin + 4096, size);
       A block = 0;
-#pragma omp simd reduction(+ : block)
+      CRIA_SIMD_SUM(block)
       for (std::int64_t i = begin; i < end; ++i) block += static_cast<A>(x[i]);
       total += block;
     }

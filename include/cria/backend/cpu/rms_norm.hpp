@@ -35,7 +35,7 @@ struct kernel<ops::RmsNorm, Cpu> {
           const auto* xi = input_x.read(x.row(i) + begin, size);
           const auto* di = input_dy.read(dy.row(i) + begin, size);
           const A r = inv_rms[i];
-#pragma omp simd
+          CRIA_SIMD
           for (std::int64_t j = 0; j < size; ++j) sum[j] += static_cast<A>(di[j]) * static_cast<A>(xi[j]) * r;
         }
       });
@@ -50,7 +50,7 @@ struct kernel<ops::RmsNorm, Cpu> {
           const auto* di = input_dy.read(dy.row(i), cols);
           const A r = inv_rms[i];
           A dot = 0;
-#pragma omp simd reduction(+ : dot)
+          CRIA_SIMD_SUM(dot)
           for (std::int64_t j = 0; j < cols; ++j) dot += static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
           const A pull = dot * r * r * r / static_cast<A>(cols);
           T* to = dx.row(i);
@@ -78,18 +78,18 @@ struct kernel<ops::RmsNorm, Cpu> {
         if (b) {
           const auto* bi = input_b.read(b.row(i), cols);
           A* si = wide_y.target(sum.row(i));
-#pragma omp simd
+          CRIA_SIMD
           for (std::int64_t j = 0; j < cols; ++j) si[j] = static_cast<A>(xi[j]) + static_cast<A>(bi[j]);
           wide_y.write(sum.row(i), cols);
           xi = input_x.read(sum.row(i), cols);
         }
         A squares = 0;
-#pragma omp simd reduction(+ : squares)
+        CRIA_SIMD_SUM(squares)
         for (std::int64_t j = 0; j < cols; ++j) squares += static_cast<A>(xi[j]) * static_cast<A>(xi[j]);
         const A r = A(1) / std::sqrt(squares / static_cast<A>(cols) + static_cast<A>(eps));
         inv_rms[i] = r;
         A* yi = wide_y.target(y.row(i));
-#pragma omp simd
+        CRIA_SIMD
         for (std::int64_t j = 0; j < cols; ++j) yi[j] = static_cast<A>(xi[j]) * r * w[j];
         wide_y.write(y.row(i), cols);
       }

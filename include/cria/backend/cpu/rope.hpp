@@ -55,7 +55,7 @@ struct kernel<ops::Rope, Cpu> {
   /// A loop this short is fast only if it knows its pointers and makes no choices.
   template <class A>
   static void rotate_head(std::int64_t half, const A* cosine, const A* sine, A direction, const A* x, A* y) {
-#pragma omp simd
+    CRIA_SIMD
     for (std::int64_t d = 0; d < half; ++d) {
       const A c = cosine[d], s = sine[d] * direction, a = x[d], b = x[d + half];
       y[d] = a * c - b * s;

@@ -211,8 +211,8 @@ void add_adamw() {
                        AdamW optimizer(model, {});
                        const auto gradient = Tensor<acc_t<T>>::full({values}, acc_t<T>(0.01f));
                        measure(state, [&] {
-                         kernel_for<ops::Accumulate, DefaultBackend>::add(std::as_const(gradient).vec(),
-                                                                          model.weight.grad_vec());
+                         kernel_for<ops::Accumulate, DefaultBackend>::add(
+                             gradient.vec(), cria::detail::grad_vec(model.weight));
                          optimizer.step();
                        });
                        // Copies the gradient and reads it twice, for its norm and the step, reads and writes

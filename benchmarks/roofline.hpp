@@ -48,10 +48,10 @@ const Roofline& roofline() {
     };
     const double product = seconds(6, [&](std::size_t thread) {
       const Tensor<T, B>& operand = operands[thread];
-      kernel_for<ops::Linear, B>::forward(operand.rows(), operand.rows(), products[thread].rows());
+      kernel_for<ops::Linear, B>::forward(operand.rows(), operand.rows(), products[thread].mutable_rows());
     });
     const double copy = seconds(10, [&](std::size_t thread) {
-      B::copy(to[thread].vec().data, std::as_const(from[thread]).vec().data, values * sizeof(float));
+      B::copy(to[thread].mutable_vec().data, from[thread].vec().data, values * sizeof(float));
     });
     return Roofline{2.0 * size * size * size * threads / product,
                     2.0 * static_cast<double>(values) * sizeof(float) * threads / copy};

@@ -29,7 +29,6 @@ class TrainStep {
         parallel_(model_, threads),
         tokens_(static_cast<std::size_t>(batch * (length_ + 1))) {
     initialize(model_, Rng(1337));
-    optimizer_.reset_master_copies();
     Rng rng(1);
     for (auto& token : tokens_) {
       token = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(config.vocab_size)));

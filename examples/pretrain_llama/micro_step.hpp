@@ -68,7 +68,7 @@ class MicroStep<T, cria::Cuda> {
     }
     copy(tokens.inputs, tokens_.inputs);
     copy(tokens.targets, tokens_.targets);
-    cria::Cuda::fill(noise_.vec().data, 1, noise);
+    cria::Cuda::fill(noise_.mutable_vec().data, 1, noise);
     graph_.replay();
     return loss_.template to<cria::Cuda>();  // the next replay overwrites it
   }
@@ -83,7 +83,7 @@ class MicroStep<T, cria::Cuda> {
     std::size_t i = 0;
     cria::nn::for_each_parameter(model_, [&](const std::string&, auto& p) {
       auto& gradient = gradients[i++];
-      cria::Cuda::fill_zero(gradient.vec().data,
+      cria::Cuda::fill_zero(gradient.mutable_vec().data,
                             static_cast<std::size_t>(gradient.size()) * sizeof(cria::acc_t<T>));
       p.set_grad(std::exchange(gradient, {}));
     });
@@ -92,7 +92,7 @@ class MicroStep<T, cria::Cuda> {
  private:
   static void copy(const cria::Tensor<std::int32_t, cria::Cuda>& from,
                    cria::Tensor<std::int32_t, cria::Cuda>& to) {
-    cria::Cuda::copy(to.vec().data, from.vec().data,
+    cria::Cuda::copy(to.mutable_vec().data, from.vec().data,
                      static_cast<std::size_t>(from.size()) * sizeof(std::int32_t));
   }
 

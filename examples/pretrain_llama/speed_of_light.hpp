@@ -101,14 +101,14 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
       flops_per_token += count * flops / tokens;
     };
     const auto read = [](const Tensor<T, B>& matrix) { return matrix.rows(); };
-    add([&](std::size_t t) { Product::forward(read(x[t]), read(w[t]), y[t].rows()); });  // y = x w^T
-    add([&](std::size_t t) {                                                             // dx = dy w
-      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{x[t].rows(), true},
+    add([&](std::size_t t) { Product::forward(read(x[t]), read(w[t]), y[t].mutable_rows()); });  // y = x w^T
+    add([&](std::size_t t) {                                                                     // dx = dy w
+      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{x[t].mutable_rows(), true},
                         Gradient<Rows<A>>{});
     });
     add([&](std::size_t t) {  // dw += dy^T x
       Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{},
-                        Gradient<Rows<A>>{dw[t].rows(), false});
+                        Gradient<Rows<A>>{dw[t].mutable_rows(), false});
     });
   }
   const double attention = 6.0 * static_cast<double>((length + 1) * c.hidden_size * layers);

@@ -88,7 +88,6 @@ class Run {
       initialize(model_, cria::Rng(options.seed).split(0),
                  options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
                                            : cria::nn::ResidualScaling::output_projections);
-      optimizer_.reset_master_copies();
     }
     cria::io::create_folder(out_dir_);
     metrics_.emplace(out_dir_ / "metrics.jsonl", state_.iteration);

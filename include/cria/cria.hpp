@@ -5,6 +5,7 @@
 #include "cria/core/config.hpp"
 #include "cria/core/dtype.hpp"
 #include "cria/core/error.hpp"
+#include "cria/core/memory.hpp"
 #include "cria/core/named_tensor.hpp"
 #include "cria/core/parameter.hpp"
 #include "cria/core/profile.hpp"

@@ -1,6 +1,7 @@
 #include "cria/core/autograd.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <thread>
 #include <vector>
 
 #include "cria/ops/elementwise.hpp"
@@ -150,6 +151,152 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_computed_again_is_not_forgotten) {
   constant.forget();  // nothing was recorded
   BOOST_TEST(constant.item() == 9.0f);
 }
+
+BOOST_AUTO_TEST_CASE(what_was_forgotten_cannot_be_read_after_backward) {
+  const auto x = leaf(3);
+  const auto y = square(x);
+  const auto z = sum(y);
+  y.forget();
+  backward(z);
+  BOOST_TEST(x.grad().item() == 6.0f);
+  const std::string want =
+      "Tensor: the values of 'square' were forgotten and backward has used up what they were computed from; "
+      "read "
+      "them before backward or do not forget them";
+  BOOST_TEST(error_message<AutogradError>([&] { y.to_vector(); }) == want);
+  BOOST_TEST(error_message<AutogradError>([&] { square(y); }) == want);
+  BOOST_TEST(error_message<AutogradError>([&] { y.detach(); }) == want);
+  BOOST_TEST(error_message<AutogradError>([&] { reshape(y, {1}); }) == want);
+  BOOST_TEST((y.shape() == Shape{}));
+}
+
+BOOST_AUTO_TEST_CASE(values_that_backward_reads_may_not_be_changed_before_it) {
+  const auto message = [](const std::string& op) {
+    return "backward: a value that '" + op +
+           "' was computed from was changed afterwards; values may be changed before an operation reads "
+           "them, or "
+           "after backward";
+  };
+  auto x = leaf(3);
+  {
+    auto y = x * 2;
+    const auto z = square(y);
+    y.assign(Floats{100});
+    BOOST_TEST(error_message<AutogradError>([&] { backward(z); }) == message("square"));
+    BOOST_TEST(!x.grad().defined());
+  }
+  {  // by a view, and of an input that gets no gradient
+    auto factor = Tensor<float>::scalar(2);
+    const auto z = x * factor;
+    factor.mutable_vec();
+    BOOST_TEST(error_message<AutogradError>([&] { backward(z); }) == message("multiply"));
+  }
+  {  // by another handle on the same memory
+    const auto y = x * 2;
+    const auto z = square(y);
+    auto alias = y.detach();
+    alias.assign(Floats{100});
+    BOOST_TEST(error_message<AutogradError>([&] { backward(z); }) == message("square"));
+  }
+  {  // under values that were forgotten, and in those that were computed again
+    const auto y = x * 2;
+    const auto z = square(y);
+    y.forget();
+    x.assign(Floats{3});
+    BOOST_TEST(error_message<AutogradError>([&] { y.item(); }) == message("multiply"));
+    BOOST_TEST(error_message<AutogradError>([&] { backward(z); }) == message("multiply"));
+  }
+  {
+    auto y = x * 2;
+    const auto z = square(y);
+    y.forget();
+    y.assign(Floats{100});
+    BOOST_TEST(error_message<AutogradError>([&] { backward(z); }) == message("square"));
+  }
+  {  // reading is no change
+    auto y = x * 2;
+    const auto z = square(y);
+    BOOST_TEST(y.vec().size == 1);
+    BOOST_TEST(y.item() == 6.0f);
+    y.forget();
+    backward(z);
+    BOOST_TEST(x.grad().item() == 24.0f);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(values_that_backward_does_not_read_may_be_changed) {
+  auto x = Tensor<float>::from({2}, {3, 4}).set_requires_grad();
+  auto y = x * 2;
+  const auto z = sum(reshape(y, {2}) + y);
+  y.assign(Floats{100, 100});
+  backward(z);
+  BOOST_TEST(x.grad().to_vector() == (Floats{4, 4}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(an_undefined_tensor_is_refused) {
+  const Tensor<float> none;
+  auto x = leaf(3);
+  BOOST_TEST(!none.defined());
+  BOOST_TEST(error_message<AutogradError>([&] { none.shape(); }) ==
+             "shape: the tensor is undefined; it was default-constructed, or is the gradient of a value that "
+             "backward "
+             "has not reached");
+  const auto is_refused = [](auto f) {
+    return error_message<AutogradError>(f).find(": the tensor is undefined; ") != std::string::npos;
+  };
+  BOOST_TEST(is_refused([&] { x.grad().to_vector(); }));
+  BOOST_TEST(is_refused([&] { none.dim(0); }));
+  BOOST_TEST(is_refused([&] { none.rank(); }));
+  BOOST_TEST(is_refused([&] { none.size(); }));
+  BOOST_TEST(is_refused([&] { none.item(); }));
+  BOOST_TEST(is_refused([&] { none.vec(); }));
+  BOOST_TEST(is_refused([&] { none.rows(); }));
+  BOOST_TEST(is_refused([&] { Tensor<float>().assign(Floats{1}); }));
+  BOOST_TEST(is_refused([&] { Tensor<float>().set_requires_grad(); }));
+  BOOST_TEST(is_refused([&] { Tensor<float>().clear_grad(); }));
+  BOOST_TEST(is_refused([&] { none.requires_grad(); }));
+  BOOST_TEST(is_refused([&] { none.grad(); }));
+  BOOST_TEST(is_refused([&] { none.node(); }));
+  BOOST_TEST(is_refused([&] { none.detach(); }));
+  BOOST_TEST(is_refused([&] { none.to<Cpu>(); }));
+  BOOST_TEST(is_refused([&] { none.forget(); }));
+  BOOST_TEST(is_refused([&] { square(none); }));
+  BOOST_TEST(is_refused([&] { x + none; }));
+  BOOST_TEST(is_refused([&] { reshape(none, {}); }));
+  BOOST_TEST(is_refused([&] { sum(none); }));
+  BOOST_TEST(is_refused([&] { backward(none); }));
+}
+
+#ifndef CRIA_DEFAULT_BACKEND_CUDA  // nodes know no backend
+BOOST_AUTO_TEST_CASE(a_graph_may_be_made_on_several_threads) {
+  const auto many = [](Tensor<float> y) {
+    for (int i = 0; i < 100; ++i) y = y + 1.0f;
+    return y;
+  };
+  {
+    const auto x = leaf(3);
+    Tensor<float> h;
+    std::thread([&] { h = many(x); }).join();  // so the worker has made more nodes than this thread
+    backward(sum(square(h)));                  // (x + 100)^2
+    BOOST_TEST(x.grad().item() == 206.0f);
+  }
+  {
+    const auto x = leaf(3);
+    const auto h = many(x);
+    std::thread([&] { backward(sum(square(h))); }).join();
+    BOOST_TEST(x.grad().item() == 206.0f);
+  }
+  {
+    const auto x = leaf(3);
+    Tensor<float> left, right;
+    std::thread worker([&] { left = many(x); });
+    right = many(square(x));
+    worker.join();
+    backward(left * right);  // (x + 100) (x^2 + 100)
+    BOOST_TEST(x.grad().item() == 9 + 100 + 103 * 6.0f);
+  }
+}
+#endif
 
 BOOST_AUTO_TEST_CASE(backward_frees_the_graph_as_it_runs) {
   const auto x = Tensor<float>::full({1024}, 1.0f).set_requires_grad();

@@ -28,7 +28,7 @@ void everything() {
   backward(sum(sum(transpose(reshape(y, {2, 4, 8}), 0, 1), 0)));
   backward(cross_entropy(y, tokens) + linear_cross_entropy(embedding(tokens, table), weight, tokens));
   backward(sum(cast<T>(cast<float>(x)) + cast<T>(cast<double>(x)) + cast<T>(cast<bfloat16>(x))));
-  Vec<A> values = norm.grad_vec();
+  Vec<A> values = cria::detail::grad_vec(norm);
   const Vec<const A> gradient = values;
   Parameter<T, Cuda> trained({18});
   const ops::AdamWTensor<T> tensor{gradient, trained.value().vec(), values, values, values, true};

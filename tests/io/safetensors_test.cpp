@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "cria/core/random.hpp"
+#include "cria/cria.hpp"
+#include "cria/io/state.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -382,6 +384,30 @@ BOOST_AUTO_TEST_CASE(two_thousand_damaged_files_are_read_or_refused_but_never_cr
   // Damage to data or to a name is not visible; nearly all the rest is.
   BOOST_TEST(refused > 1200);
   BOOST_TEST(read > 100);
+}
+
+template <class T>
+void check_saved_and_loaded(const std::string& path, const std::vector<T>& values) {
+  const auto saved = cria::Tensor<T>::from({values.size()}, values);
+  save_state(path, {cria::named_tensor("x", saved)});
+  const auto loaded = cria::Tensor<T>::zeros({values.size()});
+  load_state(path, {cria::named_tensor("x", loaded)});
+  BOOST_TEST((loaded.to_vector() == values));
+}
+
+BOOST_AUTO_TEST_CASE(integers_of_every_size_are_saved_and_loaded) {
+  const TemporaryDirectory folder;
+  const std::string path = folder / "x.safetensors";
+  check_saved_and_loaded<std::int8_t>(path, {-128, 127});
+  check_saved_and_loaded<std::int16_t>(path, {-32768, 5});
+  check_saved_and_loaded<std::int32_t>(path, {1, -2, 3});
+  check_saved_and_loaded<std::int64_t>(path, {std::int64_t{1} << 40, -1, 0});
+  check_saved_and_loaded<std::uint8_t>(path, {0, 255});
+}
+
+BOOST_AUTO_TEST_CASE(shapes_that_no_tensor_has_are_refused_by_name) {
+  BOOST_TEST(refusal(entry("\"U8\"", "[1152921504606846976]", "[0,1]"), 1) ==
+             "tensor \"a\": Shape: [1152921504606846976] has more than 2^59 elements");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -42,15 +42,43 @@ BOOST_AUTO_TEST_CASE(xor_is_learned) {
   BOOST_TEST(last < 1e-3f);
 }
 
-BOOST_AUTO_TEST_CASE(a_replica_shares_values_and_owns_gradients) {
+/// A matrix, a vector that is not called bias, and factors of a norm.
+struct Own {
+  Parameter<float> matrix{{64, 32}}, offset{{8}}, factors{{8}, 1.0};
+  static void visit(auto& self, auto&& field) {
+    field("matrix", self.matrix);
+    field("offset", self.offset);
+    field("factors", self.factors);
+  }
+};
+
+BOOST_AUTO_TEST_CASE(parameters_start_as_zeros_or_as_their_constant) {
+  { const auto dirt = Tensor<float>::full({64, 32}, 7.0f); }  // memory that the matrix may get
+  const Own own;
+  BOOST_TEST((own.matrix.value().to_vector() == std::vector<float>(64 * 32)));
+  BOOST_TEST((own.offset.value().to_vector() == std::vector<float>(8)));
+  BOOST_TEST((own.factors.value().to_vector() == std::vector<float>(8, 1.0f)));
+  const cria::nn::RmsNorm<bfloat16> norm(4);
+  BOOST_TEST(static_cast<float>(norm.weight.value().to_vector()[3]) == 1.0f);
+}
+
+BOOST_AUTO_TEST_CASE(initialisation_goes_by_shape_and_constant_and_not_by_name) {
+  Own own;
+  own.offset.value().assign(std::vector<float>(8, 5.0f));
+  own.factors.value().assign(std::vector<float>(8, 5.0f));
+  cria::nn::initialize(own, Rng(1));
+  BOOST_TEST((own.offset.value().to_vector() == std::vector<float>(8)));
+  BOOST_TEST((own.factors.value().to_vector() == std::vector<float>(8, 1.0f)));
+  double squares = 0;
+  for (const float x : own.matrix.value().to_vector()) squares += static_cast<double>(x * x);
+  BOOST_TEST(std::sqrt(squares / (64 * 32)) == 1 / std::sqrt(32.0), boost::test_tools::tolerance(0.1));
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_shares_its_parameters) {
   auto network = cria::nn::Linear<double>(3, 2);
-  cria::nn::initialize(network, Rng(1));
-  auto other = cria::nn::replica(network);
-  backward(sum(other(Tensor<double>::full({1, 3}, 1.0))));
-  BOOST_TEST(!network.weight.has_grad());
-  BOOST_TEST(other.weight.has_grad());
+  const auto copy = network;
   network.weight.value().assign(std::vector<double>(6, 5.0));
-  BOOST_TEST(other.weight.value().to_vector()[0] == 5.0);
+  BOOST_TEST(copy.weight.value().to_vector()[0] == 5.0);
 }
 
 BOOST_AUTO_TEST_CASE(a_clone_shares_nothing) {

@@ -5,6 +5,7 @@
 
 #include "cria/cria.hpp"
 #include "support/compare.hpp"
+#include "support/error_message.hpp"
 #include "support/memory.hpp"
 #include "support/threads.hpp"
 
@@ -97,6 +98,18 @@ BOOST_AUTO_TEST_CASE(any_function_of_a_tensor_can_be_computed_again) {
     BOOST_TEST(!cria::nn::recompute(cube, x).requires_grad());
   }
   BOOST_TEST(calls == 3);
+}
+
+BOOST_AUTO_TEST_CASE(parameters_that_are_read_again_may_not_change_before_backward) {
+  cria::nn::Linear<float> layer(2, 2), before(2, 2);
+  cria::nn::initialize(layer, Rng(1));
+  const auto x = Tensor<float>::full({1, 2}, 1.0f).set_requires_grad();
+  const auto y = sum(cria::nn::recompute([=](const Tensor<float>& h) { return layer(h); }, before(x)));
+  layer.weight.value().assign(std::vector<float>(4, 1.0f));
+  BOOST_TEST(
+      test::error_message<AutogradError>([&] { backward(y); }) ==
+      "backward: a value that 'recompute' was computed from was changed afterwards; values may be changed "
+      "before an operation reads them, or after backward");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

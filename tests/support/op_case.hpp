@@ -17,6 +17,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -80,6 +81,10 @@ struct Operation {
   Result (*run)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
   Result (*run_on_one_tensor)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
   Result (*run_in_double)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
+  /// The gradients where input `changed` is overwritten by NaN between forward and backward; none if that is
+  /// refused.
+  std::optional<std::vector<Values>> (*run_and_change)(const Shapes&, const std::vector<Values>&,
+                                                       std::size_t changed);
   Values (*reference)(const std::vector<Values>&, const Shapes&);
   std::int64_t (*terms)(const Shapes&);
   double (*tolerance)(std::int64_t terms);
@@ -188,6 +193,36 @@ Result run_on_one_tensor(const Shapes& shapes, const std::vector<Values>& values
   return run_on<Case>(inputs);
 }
 
+template <class T>
+void overwrite_by_nan(Tensor<T> x) {
+  x.assign(rounded<T>(Values(static_cast<std::size_t>(x.size()), std::nan(""))));
+}
+template <class T>
+void overwrite_by_nan(Parameter<T> x) {
+  overwrite_by_nan(x.value());
+}
+
+template <class Case, class T>
+std::optional<std::vector<Values>> run_and_change(const Shapes& shapes, const std::vector<Values>& values,
+                                                  std::size_t changed) {
+  const auto inputs =
+      make_inputs<typename Case::template Inputs<T>>(shapes, values, std::vector<bool>(shapes.size(), true));
+  const auto y = std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
+  std::size_t index = 0;
+  const auto change = [&](const auto& x) {
+    if (index++ == changed) overwrite_by_nan(x);
+  };
+  std::apply([&](const auto&... x) { (change(x), ...); }, inputs);
+  try {
+    backward(sum(y * loss_weights<typename decltype(y)::value_type>(y.shape())));
+  } catch (const AutogradError&) {
+    return std::nullopt;
+  }
+  std::vector<Values> gradients;
+  std::apply([&](const auto&... x) { (gradients.push_back(to_values(x.grad())), ...); }, inputs);
+  return gradients;
+}
+
 template <class Case, class T>
 double input(double normal) {
   if constexpr (requires { Case::input(normal); }) normal = Case::input(normal);
@@ -211,6 +246,7 @@ Operation operation(const std::string& name) {
           detail::run<Case, T>,
           detail::run_on_one_tensor<Case, T>,
           detail::run<Case, double>,
+          detail::run_and_change<Case, T>,
           Case::reference,
           Case::terms,
           tolerance<T>,
@@ -316,6 +352,42 @@ inline void skips_inputs_without_gradient(const Operation& op) {
   BOOST_TEST(!op.run(shapes, values, op.all_wanted()).recorded, op.describe(shapes));
 }
 
+/// Where the reference is NaN since an input is, the output is NaN, too.
+inline void nan_in_gives_nan_out(const Operation& op) {
+  const NoGrad guard;
+  for (const Shapes& shapes : op.shapes) {
+    for (std::size_t input = 0; input < shapes.size(); ++input) {
+      auto values = op.values(shapes);
+      const std::size_t size = values[input].size();
+      if (values.front().empty() || size == 0) continue;
+      for (const std::size_t at : {std::size_t{0}, size / 2, size - 1}) values[input][at] = std::nan("");
+      const Values got = op.run(shapes, values, op.all_wanted()).output;
+      const Values want = op.reference(values, shapes);
+      std::size_t nan = 0, lost = 0;
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        nan += std::isnan(want[i]);
+        lost += std::isnan(want[i]) && !std::isnan(got[i]);
+      }
+      BOOST_TEST(nan > 0u, op.describe(shapes));
+      BOOST_TEST(lost == 0u, op.describe(shapes) << ": " << lost << " of " << nan << " NaN were lost");
+    }
+  }
+}
+
+/// An input that was changed between forward and backward is noticed, unless backward does not read it.
+inline void changed_inputs_are_noticed(const Operation& op) {
+  const Shapes shapes = op.shapes.back();
+  const auto values = op.values(shapes);
+  const auto want = op.run(shapes, values, op.all_wanted()).gradients;
+  for (std::size_t changed = 0; changed < shapes.size(); ++changed) {
+    const auto got = op.run_and_change(shapes, values, changed);
+    for (std::size_t input = 0; got && input < shapes.size(); ++input) {
+      check_close(op.describe_gradient(shapes, input) + ", input " + std::to_string(changed) + " changed",
+                  (*got)[input], want[input], 0);
+    }
+  }
+}
+
 #ifdef CRIA_CUDA_EMULATION
 /// Output and gradients are the same bits in whatever order blocks, warps and threads run.
 inline void repeats_in_every_order(const Operation& op) {
@@ -345,25 +417,32 @@ inline void repeats_in_every_order(const Operation& op) {
 #endif
 
 /// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
-#define CRIA_TEST_OPERATION(suite, ...)                                                                   \
-  BOOST_AUTO_TEST_SUITE(suite)                                                                            \
-  BOOST_AUTO_TEST_CASE(matches_reference) {                                                               \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op); \
-  }                                                                                                       \
-  BOOST_AUTO_TEST_CASE(gradients_match_double) {                                                          \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
-      cria::test::gradients_match_double(op);                                                             \
-  }                                                                                                       \
-  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) {                                             \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
-      cria::test::accumulates_into_existing_gradients(op);                                                \
-  }                                                                                                       \
-  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) {                                                   \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                    \
-      cria::test::skips_inputs_without_gradient(op);                                                      \
-  }                                                                                                       \
-  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                              \
-    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite));   \
-  }                                                                                                       \
-  CRIA_TEST_ORDERS(suite, __VA_ARGS__)                                                                    \
+#define CRIA_TEST_OPERATION(suite, ...)                                                                      \
+  BOOST_AUTO_TEST_SUITE(suite)                                                                               \
+  BOOST_AUTO_TEST_CASE(matches_reference) {                                                                  \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op);    \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(gradients_match_double) {                                                             \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
+      cria::test::gradients_match_double(op);                                                                \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) {                                                \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
+      cria::test::accumulates_into_existing_gradients(op);                                                   \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) {                                                      \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
+      cria::test::skips_inputs_without_gradient(op);                                                         \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(nan_in_gives_nan_out) {                                                               \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::nan_in_gives_nan_out(op); \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(changed_inputs_are_noticed) {                                                         \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
+      cria::test::changed_inputs_are_noticed(op);                                                            \
+  }                                                                                                          \
+  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                                 \
+    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite));      \
+  }                                                                                                          \
+  CRIA_TEST_ORDERS(suite, __VA_ARGS__)                                                                       \
   BOOST_AUTO_TEST_SUITE_END()

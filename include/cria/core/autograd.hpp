@@ -1,6 +1,9 @@
 #pragma once
 /// The graph behind reverse-mode differentiation. It knows neither dtype nor backend: a node is the name of
-/// an operation, its parents, and the function that passes gradients on.
+/// an operation, its inputs, and the function that passes gradients on.
+///
+/// Parts of a graph may be made on different threads, one after the other; recording is switched off (NoGrad)
+/// for each thread by itself. Two threads must not run backward through one node at the same time.
 
 #include <algorithm>
 #include <cstdint>
@@ -16,12 +19,31 @@
 
 namespace cria {
 
+struct Node;
+
+namespace detail {
+
+/// What has values that somebody may change: `version` counts how often they did.
+struct Versioned {
+  virtual ~Versioned() = default;
+  virtual std::uint64_t version() const = 0;
+};
+
+/// One input of a recorded operation.
+struct Input {
+  std::shared_ptr<Node> node;               // that computed it; null: a leaf
+  std::shared_ptr<const Versioned> values;  // that backward reads; null: it reads none
+  std::uint64_t version = 0;                // of these values when the operation read them
+};
+
+}  // namespace detail
+
 /// One recorded operation. It holds its output's gradient (inside `backward`), never the output itself, so
 /// that dropping the last handle of a tensor frees its memory.
 struct Node {
   std::string_view op;
-  std::uint64_t sequence = 0;  // creation order on this thread: parents come before children
-  std::vector<std::shared_ptr<Node>> parents;
+  std::uint64_t sequence = 0;  // larger than that of every parent, whichever threads the two were made on
+  std::vector<detail::Input> inputs;
   std::function<void()> backward;  // empty once it has run
   /// Computes the output's memory again (a Storage); empty if that is not cheap, and once backward has run.
   std::function<std::shared_ptr<void>()> repeat;
@@ -30,8 +52,9 @@ struct Node {
 
 namespace detail {
 
-// One counter and one switch per thread. They must not be statics inside templates: each instantiation would
-// have its own and gradients would vanish silently.
+// One counter and one switch per thread, the counter so that nodes of one thread run in the order they were
+// made. They must not be statics inside templates: each instantiation would have its own and gradients would
+// vanish silently.
 inline thread_local std::uint64_t node_sequence = 0;
 inline thread_local bool recording = true;
 
@@ -51,12 +74,26 @@ struct NodeDeleter {
   }
 };
 
-inline std::shared_ptr<Node> make_node(std::string_view op, std::vector<std::shared_ptr<Node>> parents) {
+inline std::shared_ptr<Node> make_node(std::string_view op, std::vector<Input> inputs) {
   auto node = std::shared_ptr<Node>(new Node, NodeDeleter{});
   node->op = op;
+  node->inputs = std::move(inputs);
+  for (const Input& input : node->inputs) {
+    if (input.node) node_sequence = std::max(node_sequence, input.node->sequence);
+  }
   node->sequence = ++node_sequence;
-  node->parents = std::move(parents);
   return node;
+}
+
+/// Throws AutogradError if values that `node` read were changed since.
+inline void check_unchanged(const Node& node) {
+  for (const Input& input : node.inputs) {
+    if (!input.values || input.values->version() == input.version) continue;
+    throw AutogradError(
+        "backward: a value that '" + std::string(node.op) +
+        "' was computed from was changed afterwards; values may be changed before an operation "
+        "reads them, or after backward");
+  }
 }
 
 /// All nodes that `root` was computed from, in the order in which backward must run them.
@@ -64,9 +101,9 @@ inline std::vector<std::shared_ptr<Node>> gather(const std::shared_ptr<Node>& ro
   std::vector<std::shared_ptr<Node>> nodes{root};
   root->gathered = true;
   for (std::size_t next = 0; next < nodes.size(); ++next) {
-    for (std::size_t i = 0; i < nodes[next]->parents.size(); ++i) {
-      const auto& parent = nodes[next]->parents[i];
-      if (std::exchange(parent->gathered, true)) continue;
+    for (std::size_t i = 0; i < nodes[next]->inputs.size(); ++i) {
+      const auto& parent = nodes[next]->inputs[i].node;
+      if (!parent || std::exchange(parent->gathered, true)) continue;
       nodes.push_back(parent);
     }
   }
@@ -119,13 +156,14 @@ inline void run_backward(const std::shared_ptr<Node>& root) {
       throw AutogradError("backward: the graph behind '" + std::string(node->op) +
                           "' was freed by an earlier backward; compute the value again");
     }
+    check_unchanged(*node);
   }
   const NoGrad guard;
   for (auto& node : nodes) {
     std::exchange(node->backward, nullptr)();
     if (operation_clock) operation_clock->end_backward(node->op);
     node->repeat = nullptr;
-    node->parents.clear();
+    node->inputs.clear();
     node.reset();
   }
 }

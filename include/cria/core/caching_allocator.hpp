@@ -19,11 +19,13 @@ namespace cria {
 /// the system for nothing. Thread-safe. Memory says where blocks come from:
 ///   allocate(size)                   null if there is not so much
 ///   deallocate(block, size)          must not throw
-///   out_of_memory(size, in_use)      throws
+///   out_of_memory(size, in_use, cached)  throws
 ///   queue()                          where the calling thread's work waits, or null: a block is only handed
-///   to work
-///                                    of the queue that freed it, which ends what used the block before
+///   to
+///                                    work of the queue that freed it, which ends what used the block before
 ///   smallest_block                   bytes
+///   cache_limit()                    bytes that are kept for later unless set_cache_limit says another
+///   number
 template <class Memory>
 class CachingAllocator {
  public:
@@ -69,12 +71,21 @@ class CachingAllocator {
     free_[{Memory::queue(), size}].push_back(block);
     statistics_.in_use -= size;
     statistics_.cached += size;
+    if (statistics_.cached > cache_limit_) release_all();
   }
 
   /// Gives all cached blocks back to the system, but those of kept queues.
   void release_cached() {
     const std::lock_guard lock(mutex_);
     release_all();
+  }
+
+  /// From now on at most `bytes` are kept for later: where a freed block would make them more, all cached
+  /// blocks go back to the system, but those of kept queues.
+  void set_cache_limit(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    cache_limit_ = bytes;
+    if (statistics_.cached > cache_limit_) release_all();
   }
 
   /// From now on the blocks that work of `queue` freed are for that queue alone, whatever runs short: the
@@ -105,7 +116,7 @@ class CachingAllocator {
       release_all();
       block = Memory::allocate(size);
     }
-    if (!block) Memory::out_of_memory(size, statistics_.in_use);
+    if (!block) Memory::out_of_memory(size, statistics_.in_use, statistics_.cached);
     ++statistics_.system_allocations;
     return block;
   }
@@ -133,6 +144,7 @@ class CachingAllocator {
   std::unordered_set<const void*> kept_;
   std::unordered_set<void*> passed_through_;
   bool pass_through_ = false;
+  std::size_t cache_limit_ = Memory::cache_limit();
   Statistics statistics_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-/// The element types: float, double, std::int32_t, and cria's own 16-bit floating-point types.
+/// The element types: float, double, cria's own 16-bit floating-point types, which carry gradients, and
+/// integers, which do not.
 
 #include <bit>
 #include <cstdint>
@@ -98,7 +99,8 @@ template <class T>
 concept FloatingPoint = std::is_same_v<T, float> || std::is_same_v<T, double> ||
     std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
 
-/// "float32", "float64", "bfloat16", "float16", "int32".
+/// "float32", "float64", "bfloat16", "float16", "int8", "int16", "int32", "int64", "uint8"; empty for other
+/// types, which cannot be saved.
 template <class T>
 inline constexpr std::string_view dtype_name = "";
 template <>
@@ -110,6 +112,14 @@ inline constexpr std::string_view dtype_name<bfloat16> = "bfloat16";
 template <>
 inline constexpr std::string_view dtype_name<float16> = "float16";
 template <>
+inline constexpr std::string_view dtype_name<std::int8_t> = "int8";
+template <>
+inline constexpr std::string_view dtype_name<std::int16_t> = "int16";
+template <>
 inline constexpr std::string_view dtype_name<std::int32_t> = "int32";
+template <>
+inline constexpr std::string_view dtype_name<std::int64_t> = "int64";
+template <>
+inline constexpr std::string_view dtype_name<std::uint8_t> = "uint8";
 
 }  // namespace cria

@@ -23,6 +23,7 @@ struct NamedTensor {
 /// A handle on `tensor`'s memory under a name.
 template <class T, class B>
 NamedTensor named_tensor(std::string name, Tensor<T, B> tensor) {
+  static_assert(!dtype_name<T>.empty(), "tensors of this element type cannot be saved; see dtype_name");
   return {std::move(name), dtype_name<T>, tensor.shape(),
           [tensor] {
             std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.size()) * sizeof(T));
@@ -30,7 +31,7 @@ NamedTensor named_tensor(std::string name, Tensor<T, B> tensor) {
             return bytes;
           },
           [tensor](std::span<const std::byte> bytes) mutable {
-            B::copy_from_host(tensor.vec().data, bytes.data(), bytes.size());
+            B::copy_from_host(tensor.mutable_vec().data, bytes.data(), bytes.size());
           }};
 }
 

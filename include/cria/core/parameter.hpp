@@ -3,13 +3,13 @@
 /// its gradients in float.
 
 #include <memory>
+#include <optional>
 
 #include "cria/core/tensor.hpp"
 
 namespace cria {
 
-/// A trained value of type T with a gradient of type acc_t<T>. Copies share both; `replica`
-/// (nn/data_parallel.hpp) makes one that shares the value and owns its gradient.
+/// A trained value of type T with a gradient of type acc_t<T>. Copies share both; `clone` shares neither.
 template <FloatingPoint T, class B = DefaultBackend>
 class Parameter {
  public:
@@ -17,13 +17,18 @@ class Parameter {
   using backend = B;
   using gradient_type = acc_t<T>;
 
-  /// Uninitialised values.
-  explicit Parameter(const Shape& shape)
-      : value_(Tensor<T, B>::empty(shape)),
-        gradient_(std::make_shared<detail::GradientSlot<gradient_type, B>>(shape.size())) {}
+  /// Zeros; nn::initialize draws random numbers for matrices.
+  explicit Parameter(const Shape& shape) : Parameter(shape, std::nullopt, Tensor<T, B>::zeros(shape)) {}
+  /// `constant` everywhere, which nn::initialize brings back: 1 for the factors of a norm.
+  Parameter(const Shape& shape, double constant)
+      : Parameter(shape, constant,
+                  Tensor<T, B>::full(shape, static_cast<T>(static_cast<acc_t<T>>(constant)))) {}
 
   const Shape& shape() const { return value_.shape(); }
   std::int64_t size() const { return value_.size(); }
+
+  /// What all values are before training, where that is one number.
+  const std::optional<double>& constant() const { return constant_; }
 
   /// The values, outside the graph.
   Tensor<T, B>& value() { return value_; }
@@ -34,14 +39,10 @@ class Parameter {
   /// Parameters are leaves: their gradient is always wanted and they have no node.
   bool requires_grad() const { return true; }
   std::shared_ptr<Node> node() const { return nullptr; }
+  std::shared_ptr<const detail::Versioned> versioned() const { return value_.versioned(); }
 
-  /// Views that backward functions add into, as they must then do.
-  Gradient<Vec<gradient_type>> grad_vec() const { return gradient_->accumulate(); }
-  Gradient<Rows<gradient_type>> grad_rows() const {
-    const auto all = grad_vec();
-    const auto values = value_.rows();
-    return {{all.data, values.rows, values.cols}, all.fresh};
-  }
+  /// Where the gradient is summed up.
+  const std::shared_ptr<detail::GradientSlot<gradient_type, B>>& gradient_slot() const { return gradient_; }
   /// The gradient summed up so far, sharing its memory; undefined if there is none.
   Tensor<gradient_type, B> grad() const {
     return gradient_->storage() ? Tensor<gradient_type, B>(shape(), gradient_->storage())
@@ -59,6 +60,8 @@ class Parameter {
   bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() { gradient_->clear(); }
 
+  /// A parameter with values of its own, which are the same now, and no gradient.
+  Parameter clone() const { return Parameter(shape(), constant_, value_.template to<B>()); }
   /// A parameter that shares this value and has a gradient of its own.
   Parameter with_own_gradient() const {
     Parameter result = *this;
@@ -67,8 +70,30 @@ class Parameter {
   }
 
  private:
+  Parameter(const Shape& shape, std::optional<double> constant, Tensor<T, B> value)
+      : constant_(constant),
+        value_(std::move(value)),
+        gradient_(std::make_shared<detail::GradientSlot<gradient_type, B>>(shape.size())) {}
+
+  std::optional<double> constant_;
   Tensor<T, B> value_;
   std::shared_ptr<detail::GradientSlot<gradient_type, B>> gradient_;
 };
+
+namespace detail {
+
+/// Views that backward functions add into, as they must then do.
+template <class T, class B>
+Gradient<Vec<acc_t<T>>> grad_vec(const Parameter<T, B>& x) {
+  return x.gradient_slot()->accumulate();
+}
+template <class T, class B>
+Gradient<Rows<acc_t<T>>> grad_rows(const Parameter<T, B>& x) {
+  const auto all = grad_vec(x);
+  const auto values = x.rows();
+  return {{all.data, values.rows, values.cols}, all.fresh};
+}
+
+}  // namespace detail
 
 }  // namespace cria

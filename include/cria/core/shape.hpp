@@ -1,26 +1,47 @@
 #pragma once
 /// Shape: the sizes of a tensor's dimensions, known at run time.
 
+#include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <ostream>
 #include <span>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "cria/core/error.hpp"
 
 namespace cria {
 
+/// The size of a dimension, from an integer of any type. Throws ShapeError for a negative one.
+class Dim {
+ public:
+  template <std::integral I>
+  Dim(I size) : size_(static_cast<std::int64_t>(size)) {
+    if (std::cmp_equal(size_, size) && size_ >= 0) return;
+    throw ShapeError("Shape: dimension " + std::to_string(size) +
+                     (size < 0 ? " is negative" : " is too large"));
+  }
+  operator std::int64_t() const { return size_; }
+
+ private:
+  std::int64_t size_;
+};
+
 /// Up to six dimension sizes, outermost first; prints as [2, 3]. The empty shape [] is a scalar's.
+/// Throws ShapeError for more than six dimensions, a negative one, or more than 2^59 elements (dimensions of
+/// 0 left out), whose bytes could not be counted.
 class Shape {
  public:
   static constexpr int max_rank = 6;
 
   Shape() = default;
-  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
-  /// Throws ShapeError for more than six dimensions or a negative one.
+  Shape(std::initializer_list<Dim> dims) {
+    for (const std::int64_t dim : dims) append(dim);
+  }
   explicit Shape(std::span<const std::int64_t> dims) {
     for (const std::int64_t dim : dims) append(dim);
   }
@@ -45,7 +66,8 @@ class Shape {
   /// This shape with dimension `axis` replaced by `size`.
   Shape with_dim(int axis, std::int64_t size) const {
     Shape result = *this;
-    result.dims_[index(axis)] = size;
+    result.dims_[index(axis)] = Dim(size);
+    result.check_size();
     return result;
   }
 
@@ -76,8 +98,18 @@ class Shape {
   void append(std::int64_t dim) {
     if (rank_ == max_rank)
       throw ShapeError("Shape: at most " + std::to_string(max_rank) + " dimensions are allowed");
-    if (dim < 0) throw ShapeError("Shape: dimension " + std::to_string(dim) + " is negative");
-    dims_[static_cast<std::size_t>(rank_++)] = dim;
+    dims_[static_cast<std::size_t>(rank_++)] = Dim(dim);
+    check_size();
+  }
+
+  void check_size() const {
+    std::int64_t elements = 1;
+    for (const std::int64_t dim : *this) {
+      if (dim > max_elements / elements) {
+        throw ShapeError("Shape: " + to_string(*this) + " has more than 2^59 elements");
+      }
+      elements *= std::max<std::int64_t>(dim, 1);
+    }
   }
 
   std::size_t index(int axis) const {
@@ -87,6 +119,8 @@ class Shape {
     }
     return static_cast<std::size_t>(positive);
   }
+
+  static constexpr std::int64_t max_elements = std::int64_t{1} << 59;
 
   std::array<std::int64_t, max_rank> dims_{};
   int rank_ = 0;

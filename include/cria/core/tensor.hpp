@@ -1,6 +1,7 @@
 #pragma once
 /// Tensor: a cheap handle on contiguous row-major memory, with reverse-mode gradients.
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -30,9 +31,15 @@ class Storage {
   T* data() const { return data_; }
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
+  /// How often somebody was given the memory to write to.
+  std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  void set_version(std::uint64_t version) { version_.store(version, std::memory_order_relaxed); }
+  void count_change() { version_.fetch_add(1, std::memory_order_relaxed); }
+
  private:
   std::int64_t size_;
   T* data_;
+  std::atomic<std::uint64_t> version_ = 0;
 };
 
 /// Where the gradient of one value is summed up: no memory until somebody adds to it.
@@ -63,9 +70,12 @@ class GradientSlot {
 
 }  // namespace detail
 
-/// An array of T on a backend, row-major and contiguous. Copies share memory and gradient; shape and memory
-/// never change after construction. A tensor whose gradient is wanted is either a leaf (set_requires_grad) or
-/// the output of a recorded operation.
+/// An array of T on a backend, row-major and contiguous. Copies share memory and gradient, and the shape
+/// never changes after construction. A tensor whose gradient is wanted is either a leaf (set_requires_grad)
+/// or the output of a recorded operation.
+///
+/// Every member but `defined` throws AutogradError for a tensor that is undefined, and every one that reads
+/// values for a tensor whose values were forgotten and cannot be computed again.
 template <class T, class B = DefaultBackend>
 class Tensor {
  public:
@@ -81,12 +91,12 @@ class Tensor {
   }
   static Tensor zeros(const Shape& shape) {
     Tensor result = empty(shape);
-    B::fill_zero(result.impl_->storage->data(), result.impl_->storage->bytes());
+    B::fill_zero(result.mutable_data(), result.impl_->storage->bytes());
     return result;
   }
   static Tensor full(const Shape& shape, T value) {
     Tensor result = empty(shape);
-    B::fill(result.impl_->storage->data(), result.size(), value);
+    B::fill(result.mutable_data(), result.size(), value);
     return result;
   }
   /// A scalar of shape [].
@@ -102,11 +112,11 @@ class Tensor {
   }
 
   bool defined() const { return impl_ != nullptr; }
-  const Shape& shape() const { return impl_->shape; }
-  std::int64_t dim(int axis) const { return impl_->shape.dim(axis); }
-  int rank() const { return impl_->shape.rank(); }
+  const Shape& shape() const { return impl("shape").shape; }
+  std::int64_t dim(int axis) const { return impl("dim").shape.dim(axis); }
+  int rank() const { return impl("rank").shape.rank(); }
   /// Number of elements.
-  std::int64_t size() const { return impl_->shape.size(); }
+  std::int64_t size() const { return impl("size").shape.size(); }
 
   /// Copies host values in. Throws ShapeError if their number is not the shape's.
   void assign(std::span<const T> values) {
@@ -114,7 +124,7 @@ class Tensor {
       throw ShapeError("Tensor: " + std::to_string(values.size()) + " values were given for shape " +
                        to_string(shape()) + ", which has " + std::to_string(size()) + " elements");
     }
-    B::copy_from_host(data(), values.data(), values.size_bytes());
+    B::copy_from_host(mutable_data(), values.data(), values.size_bytes());
   }
   /// The elements, copied to the host.
   std::vector<T> to_vector() const {
@@ -133,7 +143,7 @@ class Tensor {
   template <class To>
   Tensor<T, To> to() const {
     auto result = Tensor<T, To>::empty(shape());
-    void* target = result.vec().data;
+    void* target = result.mutable_data();
     const auto bytes = static_cast<std::size_t>(size()) * sizeof(T);
     if constexpr (std::is_same_v<To, B>) {
       B::copy(target, data(), bytes);
@@ -146,33 +156,30 @@ class Tensor {
     return result;
   }
 
-  /// Views for kernels: all elements; [everything but the last dimension, last dimension].
-  Vec<T> vec() { return {data(), size()}; }
-  Vec<const T> vec() const { return {data(), size()}; }
-  Rows<T> rows() { return as_rows(data()); }
-  Rows<const T> rows() const { return as_rows<const T>(data()); }
+  /// Views that read: all elements; [everything but the last dimension, last dimension]. They own nothing and
+  /// end with the tensor, so a temporary has none.
+  Vec<const T> vec() const& { return {data(), size()}; }
+  Rows<const T> rows() const& { return as_rows<const T>(data()); }
+  Vec<const T> vec() const&& = delete;
+  Rows<const T> rows() const&& = delete;
+  /// Views to write to. Getting one counts as a change: backward refuses to go through an operation that has
+  /// read the values before.
+  Vec<T> mutable_vec() & { return {mutable_data(), size()}; }
+  Rows<T> mutable_rows() & { return as_rows<T>(mutable_data()); }
 
   /// Whether backward will compute a gradient for this tensor.
-  bool requires_grad() const { return impl_->gradient != nullptr; }
+  bool requires_grad() const { return impl("requires_grad").gradient != nullptr; }
   /// Makes this a leaf whose gradient is wanted. Throws AutogradError for an operation's output.
   Tensor& set_requires_grad() requires FloatingPoint<T> {
-    if (impl_->node) {
+    if (impl("set_requires_grad").node) {
       throw AutogradError("set_requires_grad: this tensor is the output of '" + std::string(impl_->node->op) +
                           "'; only leaves can be asked for a gradient");
     }
     if (!impl_->gradient) impl_->gradient = std::make_shared<detail::GradientSlot<T, B>>(size());
     return *this;
   }
-  /// Views that backward functions add into, as they must then do; empty if the gradient is not wanted.
-  Gradient<Vec<T>> grad_vec() const {
-    return requires_grad() ? impl_->gradient->accumulate() : Gradient<Vec<T>>{};
-  }
-  Gradient<Rows<T>> grad_rows() const {
-    const auto all = grad_vec();
-    return {as_rows(all.data), all.fresh};
-  }
-  /// The gradient summed up so far, as a tensor that shares its memory; undefined if there is none. Only
-  /// leaves keep theirs after backward.
+  /// The gradient summed up so far, as a tensor that shares its memory; undefined if there is none, as before
+  /// backward. Only leaves keep theirs after backward.
   Tensor grad() const {
     if (!requires_grad() || !impl_->gradient->storage()) return {};
     return Tensor(shape(), impl_->gradient->storage());
@@ -194,7 +201,10 @@ class Tensor {
     return result;
   }
 
-  const std::shared_ptr<Node>& node() const { return impl_->node; }
+  const std::shared_ptr<Node>& node() const { return impl("node").node; }
+
+  /// What has the values and counts their changes.
+  std::shared_ptr<const detail::Versioned> versioned() const { return impl_; }
 
   /// Makes this tensor the output of `node`; `record` below is the way to call it.
   std::shared_ptr<detail::GradientSlot<T, B>> attach(std::shared_ptr<Node> node) {
@@ -204,7 +214,9 @@ class Tensor {
   }
 
   /// The gradient slot; null if the gradient is not wanted.
-  const std::shared_ptr<detail::GradientSlot<T, B>>& gradient_slot() const { return impl_->gradient; }
+  const std::shared_ptr<detail::GradientSlot<T, B>>& gradient_slot() const {
+    return impl("gradient").gradient;
+  }
 
   /// A leaf with these values whose gradient is summed up in this tensor's.
   Tensor as_leaf() const {
@@ -215,32 +227,63 @@ class Tensor {
 
   /// Frees the memory of the values until they are read again, in backward as a rule; they are then computed
   /// again. Does nothing unless this is the recorded output of an operation that is cheap to repeat: those on
-  /// each element alone, and norms.
+  /// each element alone, and norms. Backward uses up what the values could be computed from: who reads them
+  /// after it for the first time gets an AutogradError.
   void forget() const {
-    if (impl_->node && impl_->node->repeat) impl_->storage.reset();
+    if (!impl("forget").storage || !impl_->node || !impl_->node->repeat) return;
+    impl_->forgotten_version = impl_->storage->version();
+    impl_->storage.reset();
   }
 
   /// The memory.
   const std::shared_ptr<detail::Storage<T, B>>& storage() const {
-    if (!impl_->storage && impl_->node && impl_->node->repeat) {
+    if (!impl("values").storage) {
+      if (!impl_->node || !impl_->node->repeat) no_values();
+      detail::check_unchanged(*impl_->node);
       impl_->storage = std::static_pointer_cast<detail::Storage<T, B>>(impl_->node->repeat());
+      impl_->storage->set_version(impl_->forgotten_version);  // the same values as before
     }
     return impl_->storage;
   }
 
   /// A tensor of `shape` on existing memory.
   Tensor(const Shape& shape, std::shared_ptr<detail::Storage<T, B>> storage)
-      : impl_(std::make_shared<Impl>(Impl{shape, std::move(storage), nullptr, nullptr})) {}
+      : impl_(std::make_shared<Impl>(shape, std::move(storage))) {}
 
  private:
-  struct Impl {
+  struct Impl final : detail::Versioned {
     Shape shape;
-    std::shared_ptr<detail::Storage<T, B>> storage;
+    std::shared_ptr<detail::Storage<T, B>> storage;        // null: forgotten
     std::shared_ptr<detail::GradientSlot<T, B>> gradient;  // null: not wanted
     std::shared_ptr<Node> node;                            // null: a leaf
+    std::uint64_t forgotten_version = 0;                   // of the storage that was forgotten
+
+    Impl(const Shape& s, std::shared_ptr<detail::Storage<T, B>> memory)
+        : shape(s), storage(std::move(memory)) {}
+    std::uint64_t version() const override { return storage ? storage->version() : forgotten_version; }
   };
 
-  T* data() const { return storage()->data(); }
+  Impl& impl(const char* member) const {
+    if (!impl_) {
+      throw AutogradError(
+          std::string(member) +
+          ": the tensor is undefined; it was default-constructed, or is the gradient of a value "
+          "that backward has not reached");
+    }
+    return *impl_;
+  }
+  [[noreturn]] void no_values() const {
+    if (!impl_->node) throw AutogradError("Tensor: the values were not kept");
+    throw AutogradError("Tensor: the values of '" + std::string(impl_->node->op) +
+                        "' were forgotten and backward has used up what they were computed from; read them "
+                        "before backward or do not forget them");
+  }
+
+  const T* data() const { return storage()->data(); }
+  T* mutable_data() {
+    storage()->count_change();
+    return impl_->storage->data();
+  }
   template <class U>
   Rows<U> as_rows(U* data) const {
     const std::int64_t cols = rank() == 0 ? 1 : dim(-1);
@@ -252,25 +295,66 @@ class Tensor {
 
 namespace detail {
 
+/// Views that backward functions add into, as they must then do; empty if the gradient is not wanted.
+template <class T, class B>
+Gradient<Vec<T>> grad_vec(const Tensor<T, B>& x) {
+  return x.requires_grad() ? x.gradient_slot()->accumulate() : Gradient<Vec<T>>{};
+}
+template <class T, class B>
+Gradient<Rows<T>> grad_rows(const Tensor<T, B>& x) {
+  const auto all = grad_vec(x);
+  const std::int64_t cols = x.rank() == 0 ? 1 : x.dim(-1);
+  return {{all.data, x.shape().product(0, x.rank() - 1), cols}, all.fresh};
+}
+
+/// Marks an input of an operation whose values backward does not read.
+template <class X>
+struct Unread {
+  const X& x;
+};
+
 /// What an operation was computed from, as far as gradients care.
 struct Inputs {
   bool wanted = false;
-  std::vector<std::shared_ptr<Node>> parents;
+  std::vector<Input> all;
+
+  template <class X>
+  void add(const X& x) {
+    wanted = wanted || x.requires_grad();
+    auto values = x.versioned();
+    const std::uint64_t version = values->version();
+    all.push_back({x.node(), std::move(values), version});
+  }
+  /// The leaves that `root` was computed from, without `except`.
+  template <class X>
+  void add_leaves(const std::shared_ptr<Node>& root, const X& except) {
+    for (const auto& node : gather(root)) {
+      for (const Input& input : node->inputs) {
+        if (!input.node && input.values && input.values != except.versioned()) all.push_back(input);
+      }
+    }
+  }
+  template <class X>
+  void add(const Unread<X>& unread) {
+    wanted = wanted || unread.x.requires_grad();
+    if (unread.x.node()) all.push_back({unread.x.node(), nullptr, 0});
+  }
 };
 
 }  // namespace detail
 
-/// The inputs of an operation, for `record`: tensors and parameters.
+/// Marks an input whose values backward does not read, for `inputs`: they may then be changed before it.
+template <class X>
+detail::Unread<X> unread(const X& x) {
+  return {x};
+}
+
+/// The inputs of an operation, for `record`: tensors and parameters, also those that get no gradient if
+/// backward reads them.
 template <class... X>
 detail::Inputs inputs(const X&... x) {
   detail::Inputs result;
-  if (!is_recording()) return result;
-  const auto add = [&](const auto& input) {
-    if (!input.requires_grad()) return;
-    result.wanted = true;
-    if (input.node()) result.parents.push_back(input.node());
-  };
-  (add(x), ...);
+  if (is_recording()) (result.add(x), ...);
   return result;
 }
 
@@ -281,7 +365,7 @@ template <FloatingPoint T, class B, class F>
 Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
   detail::end_of_operation(op);
   if (!inputs.wanted) return y;
-  auto node = detail::make_node(op, std::move(inputs.parents));
+  auto node = detail::make_node(op, std::move(inputs.all));
   auto slot = y.attach(node);
   node->backward = [slot = std::move(slot), shape = y.shape(), backward = std::move(backward)] {
     if (!slot->storage()) return;  // nobody used y for what is differentiated
@@ -299,7 +383,7 @@ std::pair<Tensor<T, B>, Tensor<T, B>> record_pair(std::string_view op, Tensor<T,
                                                   detail::Inputs inputs, F backward) {
   detail::end_of_operation(op);
   if (!inputs.wanted) return {a, b};
-  const auto node = detail::make_node(op, std::move(inputs.parents));
+  const auto node = detail::make_node(op, std::move(inputs.all));
   node->backward = [slot_a = a.attach(node), slot_b = b.attach(node), shape_a = a.shape(),
                     shape_b = b.shape(), backward = std::move(backward)] {
     const auto take = [](const auto& slot, const Shape& shape) {

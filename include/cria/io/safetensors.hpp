@@ -39,7 +39,7 @@ struct TensorView {
   std::span<const std::byte> bytes;
 };
 
-/// The format's name of an element type: "F32", "F64", "BF16", "F16", "I32".
+/// The format's name of an element type: "F32", "F64", "BF16", "F16", "I8", "I16", "I32", "I64", "U8".
 template <class T>
 inline constexpr std::string_view safetensors_dtype = "";
 template <>
@@ -51,7 +51,15 @@ inline constexpr std::string_view safetensors_dtype<bfloat16> = "BF16";
 template <>
 inline constexpr std::string_view safetensors_dtype<float16> = "F16";
 template <>
+inline constexpr std::string_view safetensors_dtype<std::int8_t> = "I8";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int16_t> = "I16";
+template <>
 inline constexpr std::string_view safetensors_dtype<std::int32_t> = "I32";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::int64_t> = "I64";
+template <>
+inline constexpr std::string_view safetensors_dtype<std::uint8_t> = "U8";
 
 namespace detail {
 
@@ -195,7 +203,11 @@ class SafetensorsFile {
 
     const std::vector<std::uint64_t> dims = read_integers(name, entry["shape"], "shape");
     const std::uint64_t size = byte_size(name, dims, element_size);
-    tensor.shape = Shape(std::vector<std::int64_t>(dims.begin(), dims.end()));
+    try {
+      tensor.shape = Shape(std::vector<std::int64_t>(dims.begin(), dims.end()));
+    } catch (const ShapeError& error) {
+      refuse(name, error.what());
+    }
 
     const std::vector<std::uint64_t> offsets = read_integers(name, entry["data_offsets"], "data_offsets");
     if (offsets.size() != 2) refuse(name, "its data_offsets are not two numbers");

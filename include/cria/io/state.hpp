@@ -13,12 +13,16 @@
 namespace cria::io {
 
 namespace detail {
+template <class... T>
+std::string_view safetensors_name_among(std::string_view dtype) {
+  std::string_view name;
+  ((dtype == dtype_name<T> ? void(name = safetensors_dtype<T>) : void()), ...);
+  return name;
+}
+
 inline std::string_view safetensors_name(std::string_view dtype) {
-  if (dtype == dtype_name<float>) return safetensors_dtype<float>;
-  if (dtype == dtype_name<double>) return safetensors_dtype<double>;
-  if (dtype == dtype_name<bfloat16>) return safetensors_dtype<bfloat16>;
-  if (dtype == dtype_name<float16>) return safetensors_dtype<float16>;
-  return safetensors_dtype<std::int32_t>;
+  return safetensors_name_among<float, double, bfloat16, float16, std::int8_t, std::int16_t, std::int32_t,
+                                std::int64_t, std::uint8_t>(dtype);
 }
 }  // namespace detail
 

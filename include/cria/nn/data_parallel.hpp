@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <vector>
 
@@ -49,26 +48,25 @@ class DataParallel {
 
   /// Calls work(model, chunk) for every chunk: for chunks_on_threads() of them on all threads at once, then
   /// for the rest one by one on the calling thread. Which thread gets which chunk depends on the number of
-  /// threads alone. The first exception that `work` throws is thrown again here.
+  /// threads alone. The first exception that `work` throws is thrown again here, and all gradients are
+  /// forgotten, those of chunks and steps before as well, so that the step may be begun once more.
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
     const std::int64_t shared = chunks_on_threads(chunks, threads());
-    std::vector<std::exception_ptr> errors(static_cast<std::size_t>(threads()));
-    cpu::run_on_threads(threads(), [&](int thread) {
-      try {
+    try {
+      cpu::run_on_threads(threads(), [&](int thread) {
         M& own = thread == 0 ? model_ : replicas_[static_cast<std::size_t>(thread - 1)];
         for (std::int64_t chunk = shared * thread / threads(); chunk < shared * (thread + 1) / threads();
              ++chunk) {
           work(own, chunk);
         }
-      } catch (...) {
-        errors[static_cast<std::size_t>(thread)] = std::current_exception();
-      }
-    });
-    for (const auto& error : errors) {
-      if (error) std::rethrow_exception(error);
+      });
+      for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
+    } catch (...) {
+      zero_grad(model_);
+      for (M& replica : replicas_) zero_grad(replica);
+      throw;
     }
-    for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
   }
 
   /// The same for a function that gives a number: returns their sum, in the order of the chunks.
@@ -94,7 +92,7 @@ class DataParallel {
   static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
     if (!from.has_grad()) return;
     const auto gradient = from.grad();
-    kernel_for<ops::Accumulate, B>::add(gradient.vec(), to.grad_vec());
+    kernel_for<ops::Accumulate, B>::add(gradient.vec(), cria::detail::grad_vec(to));
     from.clear_grad();
   }
 

@@ -23,18 +23,18 @@ void fill(Parameter<T, B>& parameter, double value) {
   parameter.value().assign(std::vector<T>(static_cast<std::size_t>(parameter.size()), filled));
 }
 
-/// Initialises every parameter for training from scratch: matrices get normal(0, 1 / sqrt(inputs)), that is
-/// He's rule without its factor for rectifiers, vectors called bias get 0 and other vectors (norms) 1. Models
-/// with rules of their own overload this.
+/// Initialises every parameter for training from scratch: those with a constant of their own (norms) get it,
+/// matrices normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and other
+/// vectors 0. Models with rules of their own overload this.
 template <class M>
 void initialize(M& module, Rng rng) {
   std::uint64_t index = 0;
-  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
+  for_each_parameter(module, [&](const std::string&, auto& parameter) {
     const Rng own = rng.split(index++);
-    if (parameter.shape().rank() >= 2) {
+    if (parameter.shape().rank() >= 2 && !parameter.constant()) {
       fill_normal(parameter, 1.0 / std::sqrt(static_cast<double>(parameter.shape().dim(-1))), own);
     } else {
-      fill(parameter, name.ends_with("bias") ? 0.0 : 1.0);
+      fill(parameter, parameter.constant().value_or(0.0));
     }
   });
 }

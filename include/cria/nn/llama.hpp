@@ -337,8 +337,8 @@ void initialize(LlamaForCausalLM<T, B>& model, Rng rng,
   std::uint64_t index = 0;
   for_each_parameter(model, [&](const std::string& name, Parameter<T, B>& parameter) {
     const Rng own = rng.split(index++);
-    if (parameter.shape().rank() < 2) {
-      fill(parameter, 1.0);
+    if (parameter.constant()) {
+      fill(parameter, *parameter.constant());
     } else {
       const bool on_residual_path = name.ends_with("o_proj.weight") || name.ends_with(mlp);
       fill_normal(parameter, on_residual_path ? residual : 0.02, own);

@@ -5,7 +5,13 @@
 ///
 /// and naming, counting, saving, initialising and optimising all walk it. A field is a Parameter, a module,
 /// or a std::vector or std::optional of modules.
+///
+/// A copy of a module is a second handle on the same parameters, as a copy of a tensor is one on the same
+/// memory: `auto best = model;` follows the training of `model`, and `std::vector<nn::Linear<float>>(3,
+/// layer)` is one layer three times. `clone` makes a module of its own. Where a parameter is meant to have
+/// two places, as the embedding that is the head's weight too, `visit` lists it at one of them.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,9 +80,25 @@ void for_each_parameter(M& module, F f) {
   std::remove_const_t<M>::visit(module, walker);
 }
 
-/// Number of trained values; a shared parameter counts once, because it is listed once.
+/// Throws ConfigError, with both names, if `module` lists a parameter twice: it would be counted, saved and
+/// trained twice.
+template <class M>
+void check_listed_once(const M& module) {
+  std::map<const void*, std::string> names;
+  for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
+    const auto [first, is_new] = names.try_emplace(parameter.versioned().get(), name);
+    if (is_new) return;
+    throw ConfigError(
+        "nn: '" + first->second + "' and '" + name +
+        "' are one parameter; a copied module shares its parameters: make another by nn::clone, or, if "
+        "it is meant to be shared, list it once in visit");
+  });
+}
+
+/// Number of trained values. Throws ConfigError if a parameter is listed twice.
 template <class M>
 std::int64_t parameter_count(const M& module) {
+  check_listed_once(module);
   std::int64_t count = 0;
   for_each_parameter(module, [&](const std::string&, const auto& parameter) { count += parameter.size(); });
   return count;
@@ -88,9 +110,11 @@ void zero_grad(M& module) {
   for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.clear_grad(); });
 }
 
-/// The values of all parameters by name, sharing their memory: what is saved and loaded.
+/// The values of all parameters by name, sharing their memory: what is saved and loaded. Throws ConfigError
+/// if a parameter is listed twice.
 template <class M>
 std::vector<NamedTensor> state_dict(const M& module) {
+  check_listed_once(module);
   std::vector<NamedTensor> state;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
     state.push_back(named_tensor(name, parameter.value()));
@@ -98,24 +122,12 @@ std::vector<NamedTensor> state_dict(const M& module) {
   return state;
 }
 
-/// A module that shares nothing with `module`: own values, no gradients.
+/// A module that shares nothing with `module`: own values, no gradients. `auto best = nn::clone(model);`
+/// keeps the values of this moment.
 template <class M>
 M clone(const M& module) {
   M copy = module;
-  for_each_parameter(copy, [](const std::string&, auto& parameter) {
-    const auto values = parameter.value().to_vector();
-    parameter = std::remove_reference_t<decltype(parameter)>(parameter.shape());
-    parameter.value().assign(values);
-  });
-  return copy;
-}
-
-/// A module that shares `module`'s values and owns its gradients: what a thread of DataParallel works on.
-template <class M>
-M replica(const M& module) {
-  M copy = module;
-  for_each_parameter(copy,
-                     [](const std::string&, auto& parameter) { parameter = parameter.with_own_gradient(); });
+  for_each_parameter(copy, [](const std::string&, auto& parameter) { parameter = parameter.clone(); });
   return copy;
 }
 

@@ -12,8 +12,10 @@ Tensor<T, B> recompute(F f, const Tensor<T, B>& x) {
   if (!is_recording()) return f(x);
   const detail::DropoutSource source = detail::dropout_source;
   auto from = inputs(x);
-  const auto y = f(x);
+  const auto leaf = x.as_leaf();
+  const auto y = f(leaf);
   from.wanted = y.requires_grad();
+  if (y.node()) from.add_leaves(y.node(), leaf);  // parameters as a rule: f will read them again
   return record("recompute", y.detach(), std::move(from), [=](const Tensor<T, B>& dy) {
     const cria::detail::Recording recording;
     const DropoutStream again(source);

@@ -13,7 +13,7 @@ struct RmsNorm {
   Parameter<T, B> weight;  // [n]
   float eps;
 
-  explicit RmsNorm(std::int64_t n, float epsilon = 1e-5f) : weight({n}), eps(epsilon) {}
+  explicit RmsNorm(std::int64_t n, float epsilon = 1e-5f) : weight({n}, 1.0), eps(epsilon) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return rms_norm(x, weight, eps); }
 

@@ -17,14 +17,14 @@ void accumulate_gradient(const Tensor<T, B>& x, const Tensor<T, B>& gradient) {
   if (!x.gradient_slot()->storage()) {
     x.gradient_slot()->share(gradient.storage());
   } else {
-    kernel_for<ops::Accumulate, B>::add(gradient.vec(), x.grad_vec());
+    kernel_for<ops::Accumulate, B>::add(gradient.vec(), detail::grad_vec(x));
   }
 }
 
 /// Records y = a + b, however it was computed.
 template <FloatingPoint T, class B>
 Tensor<T, B> record_sum(const Tensor<T, B>& y, const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return record("add", y, inputs(a, b),
+  return record("add", y, inputs(unread(a), unread(b)),
                 [a = a.without_values(), b = b.without_values()](const Tensor<T, B>& dy) {
                   accumulate_gradient(a, dy);
                   accumulate_gradient(b, dy);

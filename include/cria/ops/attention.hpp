@@ -30,7 +30,7 @@ Tensor<T, B> attention(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tenso
   check::at_least("attention", {"k", k.shape()}, 1, {"q", q.shape()}, 1);
   auto y = Tensor<T, B>::empty(q.shape());
   auto log_sum = Tensor<acc_t<T>, B>::empty({q.dim(0), q.dim(2), q.dim(1)});
-  K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.vec());
+  K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.mutable_vec());
   return record("attention", y, inputs(q, k, v), [=, y = y.detach()](const Tensor<T, B>& dy) {
     const auto dq = detail::grad_heads(q), dk = detail::grad_heads(k), dv = detail::grad_heads(v);
     K::backward(detail::heads(dy), detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y),

@@ -16,9 +16,9 @@ template <FloatingPoint To, FloatingPoint From, class B>
 Tensor<To, B> cast(const Tensor<From, B>& x) {
   using K = kernel_for<ops::Cast, B>;
   auto y = Tensor<To, B>::empty(x.shape());
-  K::forward(x.vec(), y.vec());
-  return record("cast", y, inputs(x), [x = x.without_values()](const Tensor<To, B>& dy) {
-    kernel_for<ops::Accumulate, B>::add(dy.vec(), x.grad_vec());
+  K::forward(x.vec(), y.mutable_vec());
+  return record("cast", y, inputs(unread(x)), [x = x.without_values()](const Tensor<To, B>& dy) {
+    kernel_for<ops::Accumulate, B>::add(dy.vec(), detail::grad_vec(x));
   });
 }
 

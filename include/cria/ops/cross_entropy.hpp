@@ -31,9 +31,9 @@ Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::
                     {"targets", targets.shape()});
   auto loss = Tensor<acc_t<T>, B>::empty({});
   auto log_sum = Tensor<acc_t<T>, B>::empty(targets.shape());
-  K::forward(logits.rows(), targets.vec(), ignore, loss.vec(), log_sum.vec());
-  return record("cross_entropy", loss, inputs(logits), [=](const Tensor<acc_t<T>, B>& dloss) {
-    K::backward(dloss.vec(), logits.rows(), targets.vec(), ignore, log_sum.vec(), logits.grad_rows());
+  K::forward(logits.rows(), targets.vec(), ignore, loss.mutable_vec(), log_sum.mutable_vec());
+  return record("cross_entropy", loss, inputs(logits, targets), [=](const Tensor<acc_t<T>, B>& dloss) {
+    K::backward(dloss.vec(), logits.rows(), targets.vec(), ignore, log_sum.vec(), detail::grad_rows(logits));
   });
 }
 
@@ -51,16 +51,17 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<
   check::equal_dims("linear_cross_entropy", {"x", x.shape()}, -1, {"weight", weight.shape()}, -1);
   check::same_shape("linear_cross_entropy", {"x without its last dimension", x.shape().leading()},
                     {"targets", targets.shape()});
-  auto from = inputs(x, weight);
+  auto from = inputs(unread(x), unread(weight));
   auto loss = Tensor<A, B>::empty({});
   auto dx = from.wanted && x.requires_grad() ? Tensor<A, B>::empty(x.shape()) : Tensor<A, B>();
   auto dweight = from.wanted ? Tensor<A, B>::empty(weight.shape()) : Tensor<A, B>();
-  K::forward(x.rows(), weight.rows(), targets.vec(), ignore, loss.vec(), dx.defined() ? dx.rows() : Rows<A>{},
-             dweight.defined() ? dweight.rows() : Rows<A>{});
+  K::forward(x.rows(), weight.rows(), targets.vec(), ignore, loss.mutable_vec(),
+             dx.defined() ? dx.mutable_rows() : Rows<A>{},
+             dweight.defined() ? dweight.mutable_rows() : Rows<A>{});
   return record("linear_cross_entropy", loss, std::move(from),
                 [=, x = x.without_values()](const Tensor<A, B>& dloss) {
-                  if (dx.defined()) K::backward(dloss.vec(), dx.vec(), x.grad_vec());
-                  K::backward(dloss.vec(), dweight.vec(), weight.grad_vec());
+                  if (dx.defined()) K::backward(dloss.vec(), dx.vec(), detail::grad_vec(x));
+                  K::backward(dloss.vec(), dweight.vec(), detail::grad_vec(weight));
                 });
 }
 

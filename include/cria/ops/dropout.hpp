@@ -43,10 +43,10 @@ Tensor<T, B> dropout(const Tensor<T, B>& x, float probability, const Noise& nois
   }
   if (probability == 0.0f) return x;
   auto y = Tensor<T, B>::empty(x.shape());
-  K::forward(x.vec(), probability, noise, y.vec());
-  return record("dropout", y, inputs(x),
+  K::forward(x.vec(), probability, noise, y.mutable_vec());
+  return record("dropout", y, inputs(unread(x)),
                 [probability, noise, x = x.without_values()](const Tensor<T, B>& dy) {
-                  K::backward(dy.vec(), probability, noise, x.grad_vec());
+                  K::backward(dy.vec(), probability, noise, detail::grad_vec(x));
                 });
 }
 

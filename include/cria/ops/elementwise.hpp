@@ -136,11 +136,11 @@ struct Log {
 struct Relu {
   template <class A>
   CRIA_HOST_DEVICE A f(A x) const {
-    return x > A(0) ? x : A(0);
+    return x < A(0) ? A(0) : x;  // NaN stays NaN
   }
   template <class A>
   CRIA_HOST_DEVICE A df(A x) const {
-    return x > A(0) ? A(1) : A(0);
+    return x <= A(0) ? A(0) : A(1);
   }
 };
 struct Silu {
@@ -163,11 +163,12 @@ Tensor<T, B> unary(std::string_view op, F f, const Tensor<T, B>& x) {
   using K = kernel_for<ops::Unary, B>;
   const auto compute = [=] {
     auto y = Tensor<T, B>::empty(x.shape());
-    K::forward(f, x.vec(), y.vec());
+    K::forward(f, x.vec(), y.mutable_vec());
     return y;
   };
-  return record_repeatable(op, compute(), compute, inputs(x),
-                           [=](const Tensor<T, B>& dy) { K::backward(f, dy.vec(), x.vec(), x.grad_vec()); });
+  return record_repeatable(op, compute(), compute, inputs(x), [=](const Tensor<T, B>& dy) {
+    K::backward(f, dy.vec(), x.vec(), detail::grad_vec(x));
+  });
 }
 
 /// y = f.f(a, b), element by element, with derivatives f.df(a, b). Throws ShapeError unless the shapes are
@@ -178,11 +179,11 @@ Tensor<T, B> binary(std::string_view op, F f, const Tensor<T, B>& a, const Tenso
   check::same_shape(op, {"a", a.shape()}, {"b", b.shape()});
   const auto compute = [=] {
     auto y = Tensor<T, B>::empty(a.shape());
-    K::forward(f, a.vec(), b.vec(), y.vec());
+    K::forward(f, a.vec(), b.vec(), y.mutable_vec());
     return y;
   };
   return record_repeatable(op, compute(), compute, inputs(a, b), [=](const Tensor<T, B>& dy) {
-    const auto da = a.grad_vec(), db = b.grad_vec();
+    const auto da = detail::grad_vec(a), db = detail::grad_vec(b);
     K::backward(f, dy.vec(), a.vec(), b.vec(), da, db);
   });
 }
@@ -193,7 +194,7 @@ Tensor<T, B> operator+(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   using K = kernel_for<ops::Binary, B>;
   check::same_shape("add", {"a", a.shape()}, {"b", b.shape()});
   auto y = Tensor<T, B>::empty(a.shape());
-  K::forward(ops::Add{}, a.vec(), b.vec(), y.vec());
+  K::forward(ops::Add{}, a.vec(), b.vec(), y.mutable_vec());
   return record_sum(y, a, b);
 }
 template <FloatingPoint T, class B>
@@ -262,7 +263,7 @@ template <FloatingPoint T, class B>
 Tensor<T, B> log(const Tensor<T, B>& x) {
   return unary("log", ops::Log{}, x);
 }
-/// max(x, 0)
+/// max(x, 0); NaN for NaN.
 template <FloatingPoint T, class B>
 Tensor<T, B> relu(const Tensor<T, B>& x) {
   return unary("relu", ops::Relu{}, x);

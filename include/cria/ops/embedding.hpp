@@ -21,9 +21,10 @@ Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens, const Parameter<T,
   std::vector<std::int64_t> dims(tokens.shape().begin(), tokens.shape().end());
   dims.push_back(weight.shape().dim(1));
   auto y = Tensor<T, B>::empty(Shape(dims));
-  K::forward(tokens.vec(), weight.rows(), y.rows());
-  return record("embedding", y, inputs(weight),
-                [=](const Tensor<T, B>& dy) { K::backward(dy.rows(), tokens.vec(), weight.grad_rows()); });
+  K::forward(tokens.vec(), weight.rows(), y.mutable_rows());
+  return record("embedding", y, inputs(unread(weight), tokens), [=](const Tensor<T, B>& dy) {
+    K::backward(dy.rows(), tokens.vec(), detail::grad_rows(weight));
+  });
 }
 
 }  // namespace cria

@@ -12,7 +12,7 @@ Heads<T> heads(Vec<T> x, const Shape& shape) {
 
 template <class T, class B>
 Heads<T> heads(Tensor<T, B>& x) {
-  return heads(x.vec(), x.shape());
+  return heads(x.mutable_vec(), x.shape());
 }
 template <class T, class B>
 Heads<const T> heads(const Tensor<T, B>& x) {
@@ -22,7 +22,7 @@ Heads<const T> heads(const Tensor<T, B>& x) {
 /// The gradient of x, to be added to; empty if it is not wanted.
 template <class T, class B>
 Gradient<Heads<T>> grad_heads(const Tensor<T, B>& x) {
-  const auto all = x.grad_vec();
+  const auto all = detail::grad_vec(x);
   return {heads(Vec<T>(all), x.shape()), all.fresh};
 }
 

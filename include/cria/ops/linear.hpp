@@ -20,9 +20,9 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight) {
   check::rank("linear", {"weight", weight.shape()}, 2);
   check::equal_dims("linear", {"x", x.shape()}, -1, {"weight", weight.shape()}, -1);
   auto y = Tensor<T, B>::empty(x.shape().with_dim(-1, weight.shape().dim(0)));
-  K::forward(x.rows(), weight.rows(), y.rows());
+  K::forward(x.rows(), weight.rows(), y.mutable_rows());
   return record("linear", y, inputs(x, weight), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.rows(), x.grad_rows(), weight.grad_rows());
+    K::backward(dy.rows(), x.rows(), weight.rows(), detail::grad_rows(x), detail::grad_rows(weight));
   });
 }
 

@@ -18,7 +18,7 @@ Planes<T> planes(Vec<T> x, const Shape& shape) {
 }
 template <class T, class B>
 Gradient<Planes<T>> grad_planes(const Tensor<T, B>& x) {
-  const auto all = x.grad_vec();
+  const auto all = detail::grad_vec(x);
   return {planes(Vec<T>(all), x.shape()), all.fresh};
 }
 }  // namespace detail
@@ -36,7 +36,7 @@ Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   check::equal_dims("matmul", {"a", a.shape()}, -1, {"b", b.shape()}, -2);
   auto y = Tensor<T, B>::empty(a.shape().with_dim(-1, b.dim(-1)));
   K::forward(detail::planes(a.vec(), a.shape()), detail::planes(b.vec(), b.shape()),
-             detail::planes(y.vec(), y.shape()));
+             detail::planes(y.mutable_vec(), y.shape()));
   return record("matmul", y, inputs(a, b), [=](const Tensor<T, B>& dy) {
     const auto da = detail::grad_planes(a), db = detail::grad_planes(b);
     K::backward(detail::planes(dy.vec(), dy.shape()), detail::planes(a.vec(), a.shape()),

@@ -20,9 +20,9 @@ Tensor<acc_t<T>, B> sum_over(const Tensor<T, B>& x, int first, int last, const S
   auto y = Tensor<acc_t<T>, B>::empty(result);
   const Shape planes{x.shape().product(0, first), x.shape().product(first, last),
                      x.shape().product(last, x.rank())};
-  K::forward(Planes<const T>{x.vec().data, planes.dim(0), planes.dim(1), planes.dim(2)}, y.vec());
-  return record("sum", y, inputs(x), [planes, x = x.without_values()](const Tensor<acc_t<T>, B>& dy) {
-    const auto dx = x.grad_vec();
+  K::forward(Planes<const T>{x.vec().data, planes.dim(0), planes.dim(1), planes.dim(2)}, y.mutable_vec());
+  return record("sum", y, inputs(unread(x)), [planes, x = x.without_values()](const Tensor<acc_t<T>, B>& dy) {
+    const auto dx = detail::grad_vec(x);
     K::backward(dy.vec(),
                 Gradient<Planes<T>>{{dx.data, planes.dim(0), planes.dim(1), planes.dim(2)}, dx.fresh});
   });

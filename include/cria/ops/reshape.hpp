@@ -15,16 +15,21 @@ struct Transpose;
 
 /// The same elements in row-major order under another shape. Shares x's memory.
 /// Throws ShapeError unless the number of elements stays the same.
-template <FloatingPoint T, class B>
+template <class T, class B>
 Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
   check::same_size("reshape", {"x", x.shape()}, {"shape", shape});
-  return record("reshape", x.detach_as(shape), inputs(x),
-                [x = x.without_values()](const Tensor<T, B>& dy) { accumulate_gradient(x, dy); });
+  auto y = x.detach_as(shape);
+  if constexpr (FloatingPoint<T>) {
+    return record("reshape", y, inputs(unread(x)),
+                  [x = x.without_values()](const Tensor<T, B>& dy) { accumulate_gradient(x, dy); });
+  } else {
+    return y;
+  }
 }
 
 /// Swaps two dimensions, copying. x [..., p, ..., q, ...] -> [..., q, ..., p, ...]
 /// Throws ShapeError if a dimension does not exist.
-template <FloatingPoint T, class B>
+template <class T, class B>
 Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
   using K = kernel_for<ops::Transpose, B>;
   const int first = std::min(x.shape().axis(axis_a), x.shape().axis(axis_b));
@@ -35,10 +40,14 @@ Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
                    s.product(second + 1, s.rank())};
   const Shape to{from.dim(0), from.dim(3), from.dim(2), from.dim(1), from.dim(4)};
   auto y = Tensor<T, B>::empty(s.with_dim(first, s.dim(second)).with_dim(second, s.dim(first)));
-  K::forward(x.vec(), from, y.vec());
-  return record("transpose", y, inputs(x), [to, x = x.without_values()](const Tensor<T, B>& dy) {
-    K::backward(dy.vec(), to, x.grad_vec());
-  });
+  K::forward(x.vec(), from, y.mutable_vec());
+  if constexpr (FloatingPoint<T>) {
+    return record("transpose", y, inputs(unread(x)), [to, x = x.without_values()](const Tensor<T, B>& dy) {
+      K::backward(dy.vec(), to, detail::grad_vec(x));
+    });
+  } else {
+    return y;
+  }
 }
 
 }  // namespace cria

@@ -25,11 +25,12 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
   const auto compute = [=] {
     auto again = Tensor<T, B>::empty(x.shape());
     auto saved = inv_rms;
-    K::forward(x.rows(), weight.vec(), eps, again.rows(), saved.vec());
+    K::forward(x.rows(), weight.vec(), eps, again.mutable_rows(), saved.mutable_vec());
     return again;
   };
   return record_repeatable("rms_norm", y, compute, inputs(x, weight), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), x.grad_rows(), weight.grad_vec());
+    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), detail::grad_rows(x),
+                detail::grad_vec(weight));
   });
 }
 
@@ -45,7 +46,7 @@ Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, floa
   check::equal_dims("rms_norm", {"x", x.shape()}, -1, {"weight", weight.shape()}, 0);
   auto y = Tensor<T, B>::empty(x.shape());
   auto inv_rms = Tensor<acc_t<T>, B>::empty(x.shape().leading());
-  K::forward(x.rows(), weight.vec(), eps, y.rows(), inv_rms.vec());
+  K::forward(x.rows(), weight.vec(), eps, y.mutable_rows(), inv_rms.mutable_vec());
   return detail::record_rms_norm<K>(y, x, weight, eps, inv_rms);
 }
 
@@ -61,7 +62,8 @@ std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const 
   check::equal_dims("add_rms_norm", {"a", a.shape()}, -1, {"weight", weight.shape()}, 0);
   auto x = Tensor<T, B>::empty(a.shape()), y = Tensor<T, B>::empty(a.shape());
   auto inv_rms = Tensor<acc_t<T>, B>::empty(a.shape().leading());
-  K::forward_of_sum(a.rows(), b.rows(), weight.vec(), eps, x.rows(), y.rows(), inv_rms.vec());
+  K::forward_of_sum(a.rows(), b.rows(), weight.vec(), eps, x.mutable_rows(), y.mutable_rows(),
+                    inv_rms.mutable_vec());
   detail::end_of_operation("rms_norm");
   x = record_sum(x, a, b);
   return {x, detail::record_rms_norm<K>(y, x, weight, eps, inv_rms)};

@@ -55,7 +55,7 @@ Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, float theta = 1
   check::divisible("rope", {"x", x.shape()}, -1, "the pair size", 2);
   auto y = Tensor<T, B>::empty(x.shape());
   K::forward(detail::heads(x), Heads<const T>{}, start, theta, detail::heads(y), Heads<T>{});
-  return record("rope", y, inputs(x), [start, theta, x = x.without_values()](const Tensor<T, B>& dy) {
+  return record("rope", y, inputs(unread(x)), [start, theta, x = x.without_values()](const Tensor<T, B>& dy) {
     K::backward(detail::heads(dy), Heads<const T>{}, start, theta, detail::grad_heads(x),
                 Gradient<Heads<T>>{});
   });
@@ -74,7 +74,7 @@ std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q, const Tensor<T
   auto rotated_q = Tensor<T, B>::empty(q.shape()), rotated_k = Tensor<T, B>::empty(k.shape());
   K::forward(detail::heads(q), detail::heads(k), start, theta, detail::heads(rotated_q),
              detail::heads(rotated_k));
-  return record_pair("rope", rotated_q, rotated_k, inputs(q, k),
+  return record_pair("rope", rotated_q, rotated_k, inputs(unread(q), unread(k)),
                      [start, theta, q = q.without_values(), k = k.without_values()](const Tensor<T, B>& dq,
                                                                                     const Tensor<T, B>& dk) {
                        const auto values = [](const Tensor<T, B>& d) {

@@ -16,6 +16,12 @@
 
 namespace cria {
 
+/// What a step does about a parameter that got no gradient.
+enum class MissingGradient {
+  error,  // it throws AutogradError: as a rule the parameter was left out of the computation by mistake
+  skip    // it leaves the parameter and its moments as they are
+};
+
 struct AdamWOptions {
   double learning_rate = 1e-3;
   double beta1 = 0.9;
@@ -26,6 +32,7 @@ struct AdamWOptions {
   std::function<bool(std::string_view, const Shape&)> decay = [](std::string_view, const Shape& shape) {
     return shape.rank() >= 2;
   };
+  MissingGradient missing_gradient = MissingGradient::error;
 };
 
 /// What a step does to the gradients before it uses them: they are divided by `loss_scale`, then multiplied
@@ -40,14 +47,16 @@ struct GradientScaling {
 ///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 ///   x = x - lr decay x - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 /// Moments are kept in acc_t<T>. 16-bit parameters get a float master copy, without which updates below a
-/// parameter's rounding step would be lost. B: the backend of all parameters.
+/// parameter's rounding step would be lost; where a value is changed between steps (assigned, loaded), the
+/// copy follows. B: the backend of all parameters.
 template <class B = DefaultBackend>
 class AdamW {
  public:
-  /// Optimises the parameters of `model`, whose handles it keeps.
+  /// Optimises the parameters of `model`, whose handles it keeps. Throws ConfigError if one is listed twice.
   template <class M>
-  explicit AdamW(M& model, AdamWOptions options)
+  explicit AdamW(M& model, AdamWOptions options = {})
       : options_(std::move(options)), state_(std::make_unique<ScratchMemory<ops::AdamWState, B>>(1)) {
+    nn::check_listed_once(model);
     set_steps(0);
     nn::for_each_parameter(model, [&]<class T, class P>(const std::string& name, Parameter<T, P>& parameter) {
       static_assert(std::is_same_v<P, B>,
@@ -72,10 +81,13 @@ class AdamW {
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
 
   /// Updates all parameters, then clears their gradients. If one of the gradients is not finite, it clears
-  /// them and changes nothing else. Throws AutogradError, by name, for a parameter that got no gradient (a
-  /// field left out of the computation), and then changes nothing. On a device the host does not wait.
+  /// them and changes nothing else. Throws AutogradError, by name, for a parameter that got no gradient
+  /// unless AdamWOptions::missing_gradient allows it, and then changes nothing. On a device the host does not
+  /// wait.
   void step(const GradientScaling& scaling = {}) {
-    for (const auto& group : groups_) group->check_gradients();
+    if (options_.missing_gradient == MissingGradient::error) {
+      for (const auto& group : groups_) group->check_gradients();
+    }
     const ops::AdamWStep step{options_.learning_rate, options_.beta1,     options_.beta2,  options_.epsilon,
                               options_.weight_decay,  scaling.loss_scale, scaling.max_norm};
     const ScratchMemory<double, B> sums(static_cast<std::int64_t>(groups_.size()));
@@ -104,20 +116,15 @@ class AdamW {
     return state;
   }
 
-  /// Takes the parameters' present values as master copies, after they were changed by hand.
-  void reset_master_copies() {
-    for (const auto& group : groups_) group->reset_master_copies();
-  }
-
  private:
   /// The parameters of one dtype, behind an interface without it.
   struct AnyGroup {
     virtual ~AnyGroup() = default;
+    virtual std::string_view dtype() const = 0;
     virtual void check_gradients() const = 0;
     virtual void sum_squares(double* sum) const = 0;
     virtual void step(const ops::AdamWStep& step, const ops::AdamWState* state) = 0;
     virtual void append_state(std::vector<NamedTensor>& state) const = 0;
-    virtual void reset_master_copies() = 0;
   };
 
   template <class T>
@@ -126,7 +133,8 @@ class AdamW {
     std::string name;
     Parameter<T, B> parameter;
     Tensor<A, B> first, second;
-    Tensor<A, B> master;  // undefined if T is A
+    Tensor<A, B> master;    // undefined if T is A
+    std::uint64_t version;  // of the parameter's values when the master copy was the same
     bool decays;
 
     Slot(const std::string& parameter_name, const Parameter<T, B>& p, bool with_decay)
@@ -134,19 +142,41 @@ class AdamW {
           parameter(p),
           first(Tensor<A, B>::zeros(p.shape())),
           second(Tensor<A, B>::zeros(p.shape())),
+          version(p.versioned()->version()),
           decays(with_decay) {
-      reset_master_copy();
+      if constexpr (!std::is_same_v<T, A>) {
+        const NoGrad guard;
+        master = cast<A>(p.value());
+      }
     }
 
     Vec<const A> gradient() const {
       const Tensor<A, B> all = parameter.grad();
       return all.vec();
     }
-    void reset_master_copy() {
+    /// Where the parameter was changed since the last step, its value becomes the master copy. Where it is
+    /// what the copy rounds to, the copy stays: it may have been loaded together with the value.
+    void follow_value() {
       if constexpr (!std::is_same_v<T, A>) {
-        const NoGrad guard;
-        master = cast<A>(parameter.value());
+        if (parameter.versioned()->version() == version) return;
+        const std::vector<T> values = parameter.value().to_vector();
+        std::vector<A> exact = master.to_vector();
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          if (static_cast<T>(exact[i]).bits != values[i].bits) exact[i] = static_cast<A>(values[i]);
+        }
+        master.assign(exact);
       }
+    }
+    ops::AdamWTensor<T> operands() {
+      follow_value();
+      const ops::AdamWTensor<T> all{gradient(),
+                                    parameter.value().mutable_vec(),
+                                    master.defined() ? master.mutable_vec() : Vec<A>{},
+                                    first.mutable_vec(),
+                                    second.mutable_vec(),
+                                    decays};
+      version = parameter.versioned()->version();
+      return all;
     }
   };
 
@@ -154,24 +184,26 @@ class AdamW {
   struct Group final : AnyGroup {
     std::vector<Slot<T>> slots;
 
+    std::string_view dtype() const override { return dtype_name<T>; }
     void check_gradients() const override {
       for (const auto& slot : slots) {
         if (slot.parameter.has_grad()) continue;
         throw AutogradError("AdamW: the parameter '" + slot.name +
-                            "' got no gradient; every parameter must take part in the loss");
+                            "' got no gradient; every parameter must take part in the loss, unless "
+                            "AdamWOptions::missing_gradient is MissingGradient::skip");
       }
     }
     void sum_squares(double* sum) const override {
       std::vector<Vec<const acc_t<T>>> gradients;
-      for (const auto& slot : slots) gradients.push_back(slot.gradient());
+      for (const auto& slot : slots) {
+        if (slot.parameter.has_grad()) gradients.push_back(slot.gradient());
+      }
       kernel_for<ops::SumOfSquares, B>::sum(std::span<const Vec<const acc_t<T>>>(gradients), sum);
     }
     void step(const ops::AdamWStep& s, const ops::AdamWState* state) override {
       std::vector<ops::AdamWTensor<T>> tensors;
       for (auto& slot : slots) {
-        tensors.push_back({slot.gradient(), slot.parameter.value().vec(),
-                           slot.master.defined() ? slot.master.vec() : Vec<acc_t<T>>{}, slot.first.vec(),
-                           slot.second.vec(), slot.decays});
+        if (slot.parameter.has_grad()) tensors.push_back(slot.operands());
       }
       kernel_for<ops::AdamW, B>::step(s, std::span<const ops::AdamWTensor<T>>(tensors), state);
       for (auto& slot : slots) slot.parameter.clear_grad();
@@ -183,15 +215,12 @@ class AdamW {
         state.push_back(named_tensor(slot.name + ".second_moment", slot.second));
       }
     }
-    void reset_master_copies() override {
-      for (auto& slot : slots) slot.reset_master_copy();
-    }
   };
 
   template <class T>
   Group<T>& group_of() {
     for (const auto& group : groups_) {
-      if (auto* found = dynamic_cast<Group<T>*>(group.get())) return *found;
+      if (group->dtype() == dtype_name<T>) return static_cast<Group<T>&>(*group);
     }
     auto made = std::make_unique<Group<T>>();
     Group<T>& group = *made;

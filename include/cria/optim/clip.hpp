@@ -14,7 +14,7 @@ template <class M>
 void scale_gradients(M& model, double factor) {
   nn::for_each_parameter(model, [&]<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
     if (!parameter.has_grad()) return;
-    kernel_for<ops::ScaleInPlace, B>::apply(static_cast<acc_t<T>>(factor), parameter.grad_vec());
+    kernel_for<ops::ScaleInPlace, B>::apply(static_cast<acc_t<T>>(factor), detail::grad_vec(parameter));
   });
 }
 

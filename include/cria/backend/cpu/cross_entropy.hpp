@@ -6,6 +6,7 @@
 
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/sum.hpp"
 #include "cria/core/math.hpp"
 #include "cria/ops/cross_entropy.hpp"
 
@@ -51,10 +52,9 @@ A maximum(const T* x, std::int64_t size) {
 template <class A, class T>
 A log_sum_exp(const T* x, std::int64_t size) {
   const A most = maximum<A>(x, size);
-  A sum = 0;
-  CRIA_SIMD_SUM(sum)
-  for (std::int64_t j = 0; j < size; ++j) sum += math::exp_up_to_88(static_cast<A>(x[j]) - most);
-  return most + std::log(sum);
+  return most + std::log(pairwise_sum<A>(0, size, [x, most](std::int64_t j) {
+           return math::exp_up_to_88(static_cast<A>(x[j]) - most);
+         }));
 }
 
 }  // namespace cpu
@@ -68,10 +68,9 @@ struct kernel<ops::CrossEntropy, Cpu> {
     cpu::parallel_for(logits.rows, 8, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) log_sum[i] = cpu::log_sum_exp<A>(logits.row(i), logits.cols);
     });
-    A sum = 0;
-    for (std::int64_t i = 0; i < logits.rows; ++i) {
-      if (targets[i] != ignore) sum += log_sum[i] - static_cast<A>(logits.row(i)[targets[i]]);
-    }
+    const A sum = cpu::pairwise_sum<A>(0, logits.rows, [=](std::int64_t i) {
+      return targets[i] == ignore ? A(0) : log_sum[i] - static_cast<A>(logits.row(i)[targets[i]]);
+    });
     loss[0] = count > 0 ? sum / static_cast<A>(count) : A(0);
   }
 
@@ -120,10 +119,7 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
     constexpr bool in_place = std::is_same_v<T, A>;
     const cpu::Scratch<T> dlogits_memory(
         with_gradient && !in_place ? std::min(chunk_rows, x.rows) * vocabulary : 0);
-    if (dweight && x.rows == 0)
-      Cpu::fill_zero(dweight.data, sizeof(A) * static_cast<std::size_t>(dweight.rows * dweight.cols));
-    for (std::int64_t first = 0; first < x.rows; first += chunk_rows) {
-      const std::int64_t rows = std::min(chunk_rows, x.rows - first);
+    const auto chunk = [&](std::int64_t first, std::int64_t rows, bool accumulate, A* sums) {
       const Rows<A> logits{logits_memory.data(), rows, vocabulary};
       Rows<T> dlogits{dlogits_memory.data(), rows, vocabulary};
       if constexpr (in_place) dlogits.data = logits.data;
@@ -139,12 +135,10 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
           }
           const A target_logit = counts ? row[target] : A(0);
           const A maximum = cpu::maximum<A>(row, vocabulary);
-          A sum = 0;
-          CRIA_SIMD_SUM(sum)
-          for (std::int64_t j = 0; j < vocabulary; ++j) {
+          const A sum = cpu::pairwise_sum<A>(0, vocabulary, [row, maximum](std::int64_t j) {
             row[j] = math::exp_up_to_88(row[j] - maximum);
-            sum += row[j];
-          }
+            return row[j];
+          });
           row_losses[first + i] = counts ? maximum + std::log(sum) - target_logit : A(0);
           const A inverse = counts ? A(1) / sum : A(0);
           const A target_gradient = counts ? row[target] * inverse - A(1) : A(0);
@@ -157,12 +151,21 @@ struct kernel<ops::LinearCrossEntropy, Cpu> {
       const Rows<const T> gradient = dlogits;
       if (dx) cpu::gemm(plain(gradient), plain(weight), false, dx.slice(first, rows));
       if (dweight) {
-        cpu::gemm(transposed(gradient), plain(x.slice(first, rows)), first > 0, dweight);
+        cpu::gemm(transposed(gradient), plain(x.slice(first, rows)), accumulate,
+                  Rows<A>{sums, vocabulary, x.cols});
       }
-    }
-    A sum = 0;
-    for (std::int64_t i = 0; i < x.rows; ++i) sum += row_losses[i];
-    loss[0] = sum * scale;
+    };
+    // Whose part of weight's gradient is summed up in `sums`.
+    const auto chunks = [&](std::int64_t begin, std::int64_t end, A* sums) {
+      for (std::int64_t first = begin; first < end; first += chunk_rows) {
+        chunk(first, std::min(chunk_rows, end - first), first > begin, sums);
+      }
+    };
+    if (dweight && x.rows == 0)
+      Cpu::fill_zero(dweight.data, sizeof(A) * static_cast<std::size_t>(dweight.rows * dweight.cols));
+    cpu::pairwise_sums(0, x.rows, dweight ? cpu::block_of_depth : x.rows, dweight.rows * dweight.cols,
+                       dweight.data, chunks);
+    loss[0] = scale * cpu::pairwise_sum<A>(0, x.rows, [&](std::int64_t i) { return row_losses[i]; });
     const auto divide = [scale](Rows<A> gradient) {
       cpu::parallel_for_elements(gradient.rows * gradient.cols, cpu::elementwise_grain,
                                  [=](std::int64_t begin, std::int64_t end) {

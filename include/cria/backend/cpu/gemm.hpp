@@ -9,6 +9,8 @@
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/gemm_eigen.hpp"
 #include "cria/backend/cpu/gemm_onednn.hpp"
+#include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/sum.hpp"
 
 namespace cria::cpu {
 
@@ -73,6 +75,24 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   } else {
     eigen::gemm(a, b, accumulate, c);
   }
+}
+
+/// c = a^T b, or c += a^T b if `accumulate`, for a [rows, m], b [rows, n] and c [m, n]: a gradient of
+/// weights, which sums over rows, of which there may be millions.
+template <class T, class C>
+void gemm_over_rows(Rows<const T> a, Rows<const T> b, bool accumulate, Rows<C> c) {
+  using A = acc_t<T>;
+  if (a.rows <= block_of_depth) return gemm(transposed(a), plain(b), accumulate, c);
+  const std::int64_t size = c.rows * c.cols;
+  const Scratch<A> sums(size);
+  pairwise_sums(0, a.rows, block_of_depth, size, sums.data(),
+                [=](std::int64_t begin, std::int64_t end, A* block) {
+                  const std::int64_t rows = end - begin;
+                  gemm(transposed(a.slice(begin, rows)), plain(b.slice(begin, rows)), false,
+                       Rows<A>{block, c.rows, c.cols});
+                });
+  map_range(
+      0, size, accumulate, Vec<C>{c.data, size}, [](A sum) { return sum; }, Vec<const A>{sums.data(), size});
 }
 
 }  // namespace cria::cpu

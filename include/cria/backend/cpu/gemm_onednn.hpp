@@ -175,6 +175,7 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
                         detail::data_type<T>,
                         detail::data_type<C>,
                         available_threads()};
+  const FixedThreads guard;  // oneDNN prepares a product for as many as OpenMP promises
   const auto found = products.try_emplace(key, key).first;
   found->second.run(const_cast<T*>(a.matrix.data), const_cast<T*>(b.matrix.data), c.data);
 }

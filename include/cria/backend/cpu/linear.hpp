@@ -16,7 +16,7 @@ struct kernel<ops::Linear, Cpu> {
   static void backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
                        Gradient<Rows<A>> dweight) {
     if (dx) cpu::gemm(plain(dy), plain(weight), !dx.fresh, Rows<T>(dx));
-    if (dweight) cpu::gemm(transposed(dy), plain(x), !dweight.fresh, Rows<A>(dweight));
+    if (dweight) cpu::gemm_over_rows(dy, x, !dweight.fresh, Rows<A>(dweight));
   }
 };
 

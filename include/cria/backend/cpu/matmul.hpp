@@ -19,7 +19,7 @@ struct kernel<ops::MatMul, Cpu> {
                        Gradient<Planes<T>> db) {
     for (std::int64_t i = 0; i < dy.outer; ++i) {
       if (da) cpu::gemm(plain(dy.plane(i)), transposed(b.plane(i)), !da.fresh, da.plane(i));
-      if (db) cpu::gemm(transposed(a.plane(i)), plain(dy.plane(i)), !db.fresh, db.plane(i));
+      if (db) cpu::gemm_over_rows(a.plane(i), dy.plane(i), !db.fresh, db.plane(i));
     }
   }
 };

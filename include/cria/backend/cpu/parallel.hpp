@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -11,21 +12,59 @@
 
 namespace cria::cpu {
 
-/// Threads that a parallel region started here would get.
+/// Threads that a parallel region started here gets, inside of FixedThreads.
 inline int available_threads() {
 #ifdef _OPENMP
-  return omp_in_parallel() ? 1 : omp_get_max_threads();
+  return omp_in_parallel() ? 1 : std::min(omp_get_max_threads(), omp_get_thread_limit());
 #else
   return 1;
 #endif
 }
 
-/// Calls body(thread) on `threads` threads at once (one after the other where OpenMP is not compiled in).
+/// While one of these lives, parallel regions that this thread starts, here or in a library, get the threads
+/// that they ask for: OpenMP promises no more than its limit (OMP_THREAD_LIMIT) and takes none away for the
+/// machine's load (OMP_DYNAMIC).
+class FixedThreads {
+#ifdef _OPENMP
+ public:
+  FixedThreads() : threads_(omp_get_max_threads()), dynamic_(omp_get_dynamic()) {
+    if (threads_ > omp_get_thread_limit()) omp_set_num_threads(omp_get_thread_limit());
+    if (dynamic_) omp_set_dynamic(0);
+  }
+  ~FixedThreads() {
+    if (dynamic_) omp_set_dynamic(dynamic_);
+    if (threads_ > omp_get_thread_limit()) omp_set_num_threads(threads_);
+  }
+  FixedThreads(const FixedThreads&) = delete;
+  FixedThreads& operator=(const FixedThreads&) = delete;
+
+ private:
+  int threads_, dynamic_;
+#endif
+};
+
+/// Calls body(thread) for each thread in [0, threads), at once as far as OpenMP gives so many: under a limit
+/// or inside a parallel region a thread calls it for several of them, one after the other. Throws again what
+/// the first of the bodies threw, once all have ended.
 template <class F>
 void run_on_threads(int threads, F body) {
 #ifdef _OPENMP
+  std::exception_ptr error;
+  int failed = threads;  // the first whose body threw
+  const FixedThreads guard;
 #pragma omp parallel num_threads(threads)
-  body(omp_get_thread_num());
+  for (int thread = omp_get_thread_num(); thread < threads; thread += omp_get_num_threads()) {
+    try {
+      body(thread);
+    } catch (...) {  // none may leave the region
+#pragma omp critical(cria_run_on_threads)
+      if (thread < failed) {
+        failed = thread;
+        error = std::current_exception();
+      }
+    }
+  }
+  if (error) std::rethrow_exception(error);
 #else
   for (int thread = 0; thread < threads; ++thread) body(thread);
 #endif

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/sum.hpp"
 #include "cria/ops/reduce.hpp"
 
 namespace cria {
@@ -11,21 +12,16 @@ struct kernel<ops::Sum, Cpu> {
   static void forward(Planes<const T> x, Vec<A> y) {
     if (x.inner == 1) {
       cpu::parallel_for(x.outer, 16384 / (x.middle + 1) + 1, [=](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) y[i] = contiguous_sum<A>(x.data + i * x.middle, x.middle);
+        for (std::int64_t i = begin; i < end; ++i) {
+          const T* row = x.data + i * x.middle;
+          y[i] = cpu::pairwise_sum<A>(0, x.middle, [row](std::int64_t j) { return static_cast<A>(row[j]); });
+        }
       });
       return;
     }
     cpu::parallel_for(x.outer, 16384 / (x.middle * x.inner + 1) + 1,
                       [=](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t i = begin; i < end; ++i) {
-                          A* sums = y.data + i * x.inner;
-                          std::fill_n(sums, x.inner, A(0));
-                          for (std::int64_t m = 0; m < x.middle; ++m) {
-                            const T* row = x.plane(i).row(m);
-                            CRIA_SIMD
-                            for (std::int64_t j = 0; j < x.inner; ++j) sums[j] += static_cast<A>(row[j]);
-                          }
-                        }
+                        for (std::int64_t i = begin; i < end; ++i) sum_rows(x.plane(i), y.data + i * x.inner);
                       });
   }
 
@@ -49,19 +45,18 @@ struct kernel<ops::Sum, Cpu> {
   }
 
  private:
-  /// Sums of blocks, then their sum: the rounding error grows with the square root of the length, not with
-  /// it.
-  template <class A, class T>
-  static A contiguous_sum(const T* x, std::int64_t size) {
-    A total = 0;
-    for (std::int64_t begin = 0; begin < size; begin += 4096) {
-      const std::int64_t end = std::min<std::int64_t>(begin + 4096, size);
-      A block = 0;
-      CRIA_SIMD_SUM(block)
-      for (std::int64_t i = begin; i < end; ++i) block += static_cast<A>(x[i]);
-      total += block;
-    }
-    return total;
+  /// The sum of the rows of x.
+  template <class T, class A>
+  static void sum_rows(Rows<const T> x, A* sums) {
+    cpu::pairwise_sums(0, x.rows, cpu::block_of_rows, x.cols, sums,
+                       [x](std::int64_t begin, std::int64_t end, A* block) {
+                         std::fill_n(block, x.cols, A(0));
+                         for (std::int64_t i = begin; i < end; ++i) {
+                           const T* row = x.row(i);
+                           CRIA_SIMD
+                           for (std::int64_t j = 0; j < x.cols; ++j) block[j] += static_cast<A>(row[j]);
+                         }
+                       });
   }
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/sum.hpp"
 #include "cria/ops/rms_norm.hpp"
 
 namespace cria {
@@ -26,18 +27,26 @@ struct kernel<ops::RmsNorm, Cpu> {
                        Gradient<Rows<T>> dx, Gradient<Vec<A>> dweight) {
     const std::int64_t cols = x.cols;
     if (dweight) {
-      cpu::fill_if_fresh(dweight, dweight.size);
       cpu::parallel_for_elements(cols, 64, [=](std::int64_t begin, std::int64_t end) {
         const std::int64_t size = end - begin;
         const cpu::Input<T> input_x(size), input_dy(size);
-        A* sum = dweight.data + begin;
-        for (std::int64_t i = 0; i < x.rows; ++i) {
-          const auto* xi = input_x.read(x.row(i) + begin, size);
-          const auto* di = input_dy.read(dy.row(i) + begin, size);
-          const A r = inv_rms[i];
-          CRIA_SIMD
-          for (std::int64_t j = 0; j < size; ++j) sum[j] += static_cast<A>(di[j]) * static_cast<A>(xi[j]) * r;
-        }
+        const cpu::Scratch<A> sums(size);
+        cpu::pairwise_sums(0, x.rows, cpu::block_of_rows, size, sums.data(),
+                           [&](std::int64_t first, std::int64_t last, A* sum) {
+                             std::fill_n(sum, size, A(0));
+                             for (std::int64_t i = first; i < last; ++i) {
+                               const auto* xi = input_x.read(x.row(i) + begin, size);
+                               const auto* di = input_dy.read(dy.row(i) + begin, size);
+                               const A r = inv_rms[i];
+                               CRIA_SIMD
+                               for (std::int64_t j = 0; j < size; ++j) {
+                                 sum[j] += static_cast<A>(di[j]) * static_cast<A>(xi[j]) * r;
+                               }
+                             }
+                           });
+        cpu::map_range(
+            begin, end, !dweight.fresh, Vec<A>(dweight), [](A sum) { return sum; },
+            Vec<const A>{sums.data() - begin, end});
       });
     }
     if (dx) {
@@ -49,9 +58,9 @@ struct kernel<ops::RmsNorm, Cpu> {
           const auto* xi = input_x.read(x.row(i), cols);
           const auto* di = input_dy.read(dy.row(i), cols);
           const A r = inv_rms[i];
-          A dot = 0;
-          CRIA_SIMD_SUM(dot)
-          for (std::int64_t j = 0; j < cols; ++j) dot += static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
+          const A dot = cpu::pairwise_sum<A>(0, cols, [di, w, xi](std::int64_t j) {
+            return static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
+          });
           const A pull = dot * r * r * r / static_cast<A>(cols);
           T* to = dx.row(i);
           cpu::map_block(
@@ -83,9 +92,8 @@ struct kernel<ops::RmsNorm, Cpu> {
           wide_y.write(sum.row(i), cols);
           xi = input_x.read(sum.row(i), cols);
         }
-        A squares = 0;
-        CRIA_SIMD_SUM(squares)
-        for (std::int64_t j = 0; j < cols; ++j) squares += static_cast<A>(xi[j]) * static_cast<A>(xi[j]);
+        const A squares = cpu::pairwise_sum<A>(
+            0, cols, [xi](std::int64_t j) { return static_cast<A>(xi[j]) * static_cast<A>(xi[j]); });
         const A r = A(1) / std::sqrt(squares / static_cast<A>(cols) + static_cast<A>(eps));
         inv_rms[i] = r;
         A* yi = wide_y.target(y.row(i));

@@ -24,9 +24,9 @@ constexpr std::int64_t many = 10'000'000;
 #endif
 
 /// One running float sum of ten million equal numbers is off by up to 9 %.
-void check_sum(const char* what, const Tensor<float>& sums, double want) {
+void check_sum(const char* what, const Tensor<float>& sums, double want, double bound = 3e-6) {
   for (const float got : sums.to_vector()) {
-    BOOST_TEST(std::abs(static_cast<double>(got) / want - 1) < 3e-6,
+    BOOST_TEST(std::abs(static_cast<double>(got) / want - 1) < bound,
                what << ": got " << got << ", want " << want);
   }
 }
@@ -82,15 +82,16 @@ BOOST_AUTO_TEST_CASE(of_norms) {
 }
 
 BOOST_AUTO_TEST_CASE(of_gradients_of_weights) {
+  constexpr double of_products = 1e-5;  // libraries add up thousands of products one by one
   {
     const Parameter<float> weight({1, 2});
     backward(sum(linear(Tensor<float>::full({many / 2, 2}, 0.1f), weight)));
-    check_sum("linear", weight.grad(), tenth * static_cast<double>(many / 2));
+    check_sum("linear", weight.grad(), tenth * static_cast<double>(many / 2), of_products);
   }
   {
     auto weight = Tensor<float>::zeros({2, 1}).set_requires_grad();
     backward(sum(matmul(Tensor<float>::full({many / 2, 2}, 0.1f), weight)));
-    check_sum("matmul", weight.grad(), tenth * static_cast<double>(many / 2));
+    check_sum("matmul", weight.grad(), tenth * static_cast<double>(many / 2), of_products);
   }
   {
     const Parameter<float> weight({3, 2});

@@ -70,7 +70,7 @@ const bool added = [] {
 #ifdef CRIA_ONEDNN
   const auto onednn = [](const auto&... arguments) { cpu::onednn::gemm(arguments...); };
   add_all<float>("onednn", onednn);
-  if (cpu::onednn::is_native<bfloat16>()) add_all<bfloat16>("onednn", onednn);
+  if (cpu::onednn::multiplies_bfloat16()) add_all<bfloat16>("onednn", onednn);
 #endif
   return true;
 }();

@@ -20,7 +20,21 @@ add_consumer_test(consumer.find_package find_package)
 set_tests_properties(consumer.find_package PROPERTIES FIXTURES_REQUIRED installed)
 
 add_consumer_test(consumer.add_subdirectory add_subdirectory)
+set_tests_properties(consumer.add_subdirectory PROPERTIES FIXTURES_SETUP consumer_built)
+# A project that has cria as a folder installs itself and nothing of cria.
+set(own_prefix ${CMAKE_BINARY_DIR}/consumer_own_prefix)
+add_test(NAME consumer.installs_only_itself COMMAND sh -c "rm -rf '${own_prefix}' && \
+  '${CMAKE_COMMAND}' --install '${CMAKE_BINARY_DIR}/consumer_add_subdirectory' --prefix '${own_prefix}' && \
+  test \"$(cd '${own_prefix}' && find . -type f)\" = ./bin/consumer")
+set_tests_properties(consumer.installs_only_itself PROPERTIES FIXTURES_REQUIRED consumer_built)
 add_consumer_test(consumer.include_path include_path)
+
+# Who forgets the build type is told.
+add_test(NAME consumer.without_build_type COMMAND ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_SOURCE_DIR}/consumer
+  -B ${CMAKE_BINARY_DIR}/consumer_without_build_type -G ${CMAKE_GENERATOR} -Dfrom=find_package -DCMAKE_BUILD_TYPE=
+  -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER})
+set_tests_properties(consumer.without_build_type PROPERTIES FIXTURES_REQUIRED installed
+  PASS_REGULAR_EXPRESSION "there is no build type")
 
 # A component that there is not is refused with this sentence. (CMake breaks it into lines.)
 if(NOT CRIA_CUDA STREQUAL ON)
@@ -33,3 +47,13 @@ endif()
 add_test(NAME headers.compile_alone COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR}
   --target cria_cpu_verify_interface_header_sets cria_io_verify_interface_header_sets)
 set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900 RUN_SERIAL ON)
+
+# Both compilers, whichever of them builds the tests.
+find_program(CRIA_GCC g++ DOC "GCC, for the test headers.do_not_warn")
+find_program(CRIA_CLANG clang++ DOC "Clang, for the test headers.do_not_warn")
+set(compilers ${CRIA_GCC} ${CRIA_CLANG})
+list(FILTER compilers EXCLUDE REGEX "NOTFOUND")
+get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+add_test(NAME headers.do_not_warn COMMAND ${CMAKE_COMMAND} "-Dcompilers=${compilers}" -Dinclude=${PROJECT_SOURCE_DIR}/include
+  -Deigen=${eigen} -Dsource=${CMAKE_CURRENT_SOURCE_DIR}/consumer/main.cpp -P ${CMAKE_CURRENT_SOURCE_DIR}/warnings.cmake)
+set_tests_properties(headers.do_not_warn PROPERTIES TIMEOUT 900)

@@ -71,7 +71,7 @@ std::vector<std::string> stored_arguments(const std::string& out_dir) {
   }
   std::vector<std::string> arguments;
   for (const auto& [name, value] : state["options"].items()) {
-    if (name == "init_from" || name == "out_dir" || name == "eval_only") continue;
+    if (name == "init_from" || name == "out_dir" || name == "eval_only" || name == "overwrite") continue;
     arguments.push_back("--" + name + "=");
     arguments.back() += value.is_string() ? value.get<std::string>() : value.dump();
   }
@@ -135,6 +135,8 @@ class CommandLine {
                          "text files, folders, TinyStories JSON shards, JSONL; none: the embedded corpus");
     add(prepare_, "vocab_size", o.vocab_size,
         "tokens in the vocabulary, at most 65536; 0: 4096, of the embedded corpus 1024");
+    add(prepare_, "text_field", o.text_field,
+        "field of a JSON object that holds its text; none: story or text");
     add(prepare_, "data_dir", o.data_dir, "folder for the data");
     add(prepare_, "stories", o.stories, "stories of the embedded corpus");
     add(prepare_, "seed", o.seed, "of the embedded corpus");

@@ -45,7 +45,10 @@ struct Part {
 class Corpus {
  public:
   explicit Corpus(const PrepareOptions& options)
-      : files_(text_files(options.input)), stories_(options.stories), seed_(options.seed) {}
+      : files_(text_files(options.input)),
+        text_field_(options.text_field),
+        stories_(options.stories),
+        seed_(options.seed) {}
 
   bool is_embedded() const { return files_.empty(); }
   const std::vector<Path>& files() const { return files_; }
@@ -68,7 +71,7 @@ class Corpus {
   Part read(std::int64_t index) const {
     Part part;
     if (!is_embedded()) {
-      part.text = read_stories(files_[static_cast<std::size_t>(index)]);
+      part.text = read_stories(files_[static_cast<std::size_t>(index)], text_field_);
       return part;
     }
     const std::int64_t end = std::min((index + 1) * part_stories, stories_);
@@ -98,6 +101,7 @@ class Corpus {
   static constexpr std::int64_t part_stories = 1000;
 
   std::vector<Path> files_;
+  std::string text_field_;
   std::int64_t stories_;
   std::uint64_t seed_;
 };
@@ -115,6 +119,7 @@ struct Splits {
   Split validation;
   Split training;
   std::int64_t invalid_utf8 = 0;  // sequences that were replaced
+  bool is_cut = false;            // inside a story
 };
 
 /// The shards while they are written: under temporary names until install() puts them in place, and gone if
@@ -150,11 +155,18 @@ class ShardFolder {
     return names_.back();
   }
 
+  /// Forgets all shards.
+  void clear() {
+    close();
+    for (const std::string& name : names_) std::filesystem::remove(partial(name));
+    names_.clear();
+  }
+
   /// Number of tokens in the current shard.
   std::int64_t tokens() const { return tokens_; }
 
-  void add(const Tokens& tokens) {
-    file_->write(std::as_bytes(std::span(tokens)));
+  void add(std::span<const std::uint16_t> tokens) {
+    file_->write(std::as_bytes(tokens));
     tokens_ += std::ssize(tokens);
   }
 
@@ -339,6 +351,7 @@ Tokenizer train_tokenizer(const Corpus& corpus, std::int64_t vocab_size, std::os
   const std::vector<std::string> stories = corpus.tokenizer_stories();
   out << "Training a vocabulary of " << vocab_size << " pieces on " << stories.size() << " stories."
       << std::endl;
+  const Progress progress("Training the vocabulary", 0);
   return Tokenizer(Tokenizer::train(stories, vocab_size));
 }
 
@@ -389,19 +402,53 @@ Splits write_shards(const Corpus& corpus, const SplitRules& rules, const Tokeniz
   return splits;
 }
 
-void check_sizes(const Corpus& corpus, const SplitRules& rules, const Splits& splits, std::int64_t window) {
-  if (splits.training.tokens >= rules.least_training_tokens()) return;
-  const std::string whole = corpus.files().size() > 1 ? "files" : "stories";
-  const std::int64_t pieces = corpus.files().size() > 1 ? std::ssize(corpus.files())
-                                                        : splits.validation.stories + splits.training.stories;
+/// Encodes the corpus as one run of tokens, the end of which becomes validation, wherever the cut falls.
+Splits write_cut_shards(const Corpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
+                        ShardFolder& shards) {
+  Splits splits;
+  splits.is_cut = true;
+  Tokens all;
+  std::int64_t bytes = 0;
+  for (std::int64_t index = 0; index < corpus.part_count(); ++index) {
+    const Part part = corpus.read(index);
+    splits.invalid_utf8 += part.text.invalid_utf8;
+    for (const std::string& story : part.text.stories) bytes += std::ssize(story);
+    for (const Tokens& story : encode(tokenizer, part.text.stories))
+      all.insert(all.end(), story.begin(), story.end());
+  }
+  const std::int64_t size = std::ssize(all);
+  const std::int64_t wanted = std::max(rules.least_validation_tokens(), size / 100);
+  const std::span tokens(all);
+  const auto cut = static_cast<std::size_t>(std::max<std::int64_t>(size - wanted, 0));
+  const auto write = [&](Split& split, const char* name, std::span<const std::uint16_t> part) {
+    split.shards.push_back(shards.begin_shard(name));
+    shards.add(part);
+    split.tokens = std::ssize(part);
+    split.stories = std::count(part.begin(), part.end(), static_cast<std::uint16_t>(tokenizer.bos()));
+  };
+  write(splits.validation, "validation", tokens.subspan(cut));
+  write(splits.training, "training", tokens.first(cut));
+  std::vector<std::int32_t> ids;
+  for (const std::uint16_t token : tokens.subspan(cut)) {
+    if (token != tokenizer.bos()) ids.push_back(token);
+  }
+  splits.validation.bytes = std::ssize(tokenizer.decode(ids));
+  splits.training.bytes = bytes - splits.validation.bytes;
+  return splits;
+}
+
+void check_sizes(const SplitRules& rules, const Splits& splits, std::int64_t window, bool is_embedded) {
+  if (splits.training.tokens >= rules.least_training_tokens() &&
+      splits.validation.tokens >= rules.least_validation_tokens())
+    return;
+  const std::int64_t all = splits.training.tokens + splits.validation.tokens;
+  const std::int64_t needed = (rules.least_training_tokens() + rules.least_validation_tokens()) / window;
   throw ConfigError("max_seq_len is " + std::to_string(window) + ", for which this text of " +
-                    std::to_string(pieces) + " " + whole + " is too small: validation takes whole " + whole +
-                    " from its start until there are " + std::to_string(rules.least_validation_tokens()) +
-                    " tokens (20 windows), which leaves " + std::to_string(splits.training.tokens) + " of " +
-                    std::to_string(splits.validation.tokens + splits.training.tokens) +
-                    " tokens for training, which needs at least " +
-                    std::to_string(rules.least_training_tokens()) + ", so give more " + whole +
-                    " or a smaller max_seq_len");
+                    std::to_string(all) + " tokens is too small: training needs " +
+                    std::to_string(rules.least_training_tokens()) + " tokens and validation " +
+                    std::to_string(rules.least_validation_tokens()) + " (20 windows), so give more " +
+                    (is_embedded ? "--stories" : "text") +
+                    (all >= needed ? " or a max_seq_len of at most " + std::to_string(all / needed) : ""));
 }
 
 }  // namespace
@@ -417,14 +464,23 @@ void prepare(const PrepareOptions& options, std::ostream& out) {
   ShardFolder shards(data_dir / ("tok" + std::to_string(vocab_size)));
 
   const Tokenizer tokenizer = train_tokenizer(corpus, vocab_size, out);
-  const Splits splits = write_shards(corpus, rules, tokenizer, shards);
-  check_sizes(corpus, rules, splits, options.max_seq_len);
+  Splits splits = write_shards(corpus, rules, tokenizer, shards);
+  if (!corpus.is_embedded() && splits.training.tokens < rules.least_training_tokens()) {
+    shards.clear();
+    splits = write_cut_shards(corpus, rules, tokenizer, shards);
+  }
+  check_sizes(rules, splits, options.max_seq_len, corpus.is_embedded());
 
   shards.install();
   cria::io::write_file(data_dir / "tokenizer.model", tokenizer.model_bytes());
   cria::io::write_file(data_dir / "corpus.json",
                        description(options, corpus, splits, tokenizer).dump(2) + "\n");
   print_summary(out, splits, corpus.is_embedded());
+  if (splits.is_cut) {
+    out << "Whole " << (corpus.files().size() > 1 ? "files" : "stories")
+        << " leave too little for training or validation: validation is the end of the text, cut off inside "
+           "a story.\n";
+  }
   out << "The data lies in " << data_dir.string() << "." << std::endl;
 }
 

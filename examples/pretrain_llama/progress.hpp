@@ -1,54 +1,123 @@
 #pragma once
-/// A progress bar on the terminal.
+/// How far long work is, for whoever waits for it.
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace pretrain {
 
-/// Draws "label [=====     ]  52%  1234/s  ETA 0:17" on stderr while it lives and wipes it away at the end.
-/// Draws nothing in the first second, nor when stderr is not a terminal.
+/// "0:07", "12:34", "3:00:00".
+inline std::string clock_text(double seconds) {
+  const auto all = static_cast<long long>(seconds);
+  char text[32];
+  if (all < 3600) {
+    std::snprintf(text, sizeof(text), "%lld:%02lld", all / 60, all % 60);
+  } else {
+    std::snprintf(text, sizeof(text), "%lld:%02lld:%02lld", all / 3600, all / 60 % 60, all % 60);
+  }
+  return text;
+}
+
+/// "label [=====     ]  52%  1234 tokens/s  0:17 left", where `done` of `total` took `seconds`; only the time
+/// for work whose total is not known (0). `from` was done before.
+inline std::string progress_text(const std::string& label, const std::string& unit, std::int64_t from,
+                                 std::int64_t done, std::int64_t total, double seconds) {
+  if (total <= 0) return label + " for " + clock_text(seconds);
+  constexpr std::int64_t width = 30;
+  const std::int64_t filled = std::clamp<std::int64_t>(done * width / total, 0, width);
+  const std::string bar = std::string(static_cast<std::size_t>(filled), '=') +
+                          std::string(static_cast<std::size_t>(width - filled), ' ');
+  char share[16];
+  std::snprintf(share, sizeof(share), "%3lld%%", static_cast<long long>(done * 100 / total));
+  const std::string text = label + " [" + bar + "] " + share;
+  if (done <= from || seconds <= 0) return text;
+  const double rate = static_cast<double>(done - from) / seconds;
+  char speed[32];
+  std::snprintf(speed, sizeof(speed), "%.*f", rate < 10 ? 1 : 0, rate);
+  return text + "  " + speed + unit + "/s  " + clock_text(static_cast<double>(total - done) / rate) + " left";
+}
+
+/// While it lives, says on stderr how far the work is: on a terminal by a bar that is wiped away at the end,
+/// elsewhere by a line whenever nothing was said for half a minute. A thread of its own draws, so work may be
+/// silent as long as it likes.
 class Progress {
  public:
-  Progress(std::string label, std::int64_t total)
-      : label_(std::move(label)), total_(std::max<std::int64_t>(total, 1)) {}
+  /// Of `total` things that are called `unit` (" tokens"), `done` are done already. total = 0: nobody knows
+  /// how many.
+  Progress(std::string label, std::int64_t total, std::string unit = "", std::int64_t done = 0)
+      : label_(std::move(label)),
+        unit_(std::move(unit)),
+        total_(total),
+        from_(done),
+        done_(done),
+        thread_([this] { run(); }) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() {
-    if (drawn_) std::fputs("\r\033[K", stderr);
+    {
+      const std::lock_guard lock(mutex_);
+      ends_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+    wipe();
   }
 
   /// `done` of the total are done.
-  void update(std::int64_t done) {
-    const auto now = Clock::now();
-    if (!is_terminal_ || now < next_drawing_) return;
-    next_drawing_ = now + std::chrono::milliseconds(100);
-    drawn_ = true;
-    constexpr std::int64_t width = 30;
-    const std::int64_t filled = std::clamp<std::int64_t>(done * width / total_, 0, width);
-    const double rate = static_cast<double>(done) / std::chrono::duration<double>(now - start_).count();
-    const auto seconds = static_cast<long long>(rate > 0 ? static_cast<double>(total_ - done) / rate : 0);
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '=') +
-                            std::string(static_cast<std::size_t>(width - filled), ' ');
-    std::fprintf(stderr, "\r%s [%s] %3lld%%  %.0f/s  ETA %lld:%02lld\033[K", label_.c_str(), bar.c_str(),
-                 static_cast<long long>(done * 100 / total_), rate, seconds / 60, seconds % 60);
+  void update(std::int64_t done) { done_ = done; }
+
+  /// Calls print(), which writes to the terminal, with the bar out of its way.
+  template <class Print>
+  void around(Print print) {
+    const std::lock_guard lock(mutex_);
+    wipe();
+    print();
+    last_word_ = Clock::now();
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  std::string label_;
-  std::int64_t total_;
-  bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
-  bool drawn_ = false;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point next_drawing_ = start_ + std::chrono::seconds(1);
+  void run() {
+    std::unique_lock lock(mutex_);
+    const auto often = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(1);
+    while (!wake_.wait_for(lock, often, [&] { return ends_; })) draw();
+  }
+
+  void draw() {
+    const auto now = Clock::now();
+    if (now - (is_terminal_ ? start_ : last_word_) < std::chrono::seconds(is_terminal_ ? 1 : 30)) return;
+    last_word_ = now;
+    const std::string text = progress_text(label_, unit_, from_, done_, total_,
+                                           std::chrono::duration<double>(now - start_).count());
+    std::fprintf(stderr, is_terminal_ ? "\r%s\033[K" : "%s\n", text.c_str());
+    is_drawn_ = is_terminal_;
+  }
+
+  void wipe() {
+    if (std::exchange(is_drawn_, false)) std::fputs("\r\033[K", stderr);
+  }
+
+  std::string label_, unit_;
+  std::int64_t total_, from_;
+  std::atomic<std::int64_t> done_;
+  const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+  const Clock::time_point start_ = Clock::now();
+  Clock::time_point last_word_ = start_;
+  bool is_drawn_ = false, ends_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::thread thread_;  // the last member, as it reads the others
 };
 
 }  // namespace pretrain

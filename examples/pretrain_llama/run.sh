@@ -1,27 +1,44 @@
 #!/usr/bin/env bash
-# Installs what is missing (Debian), builds, makes the embedded corpus, trains the tiny preset and writes stories.
-# Arguments go on to `pretrain_llama train`. Work lies in build/release and output/tiny.
+# Installs what is missing (Debian), builds, makes the embedded corpus, trains the tiny preset and writes stories. Started
+# again it goes on with the run, or shows what came of it. Arguments go on to `pretrain_llama train`. Work lies in
+# build/release and output/tiny.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=$root/build/release
 data=$root/output/tiny/data
 out=$root/output/tiny/run
+chosen=no
 for argument in "$@"; do
-  case "$argument" in --out_dir=*) out=${argument#--out_dir=} ;; --data_dir=*) data=${argument#--data_dir=} ;; esac
+  case "$argument" in
+    --out_dir=*) out=${argument#--out_dir=} ;;
+    --data_dir=*) data=${argument#--data_dir=} ;;
+    --init_from=* | --overwrite=*) chosen=yes ;;
+  esac
 done
+say() { printf '== %s\n' "$*"; }
 
+say "1 of 4: packages and program (a few minutes when they are missing)"
 "$root/.ci/install_packages.sh"
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_BUILD_TESTS=OFF -DCRIA_BUILD_BENCHMARKS=OFF \
   -DCRIA_BUILD_EXAMPLES=ON >"$root/build.log" 2>&1 || { cat "$root/build.log" >&2; exit 1; }
 rm -f "$root/build.log"
-cmake --build "$build" --target pretrain_llama
+NINJA_STATUS='[%f of %t files, %e s] ' cmake --build "$build" --target pretrain_llama
 pretrain=$build/examples/pretrain_llama/pretrain_llama
 
+say "2 of 4: the corpus (half a minute)"
 [ -f "$data/corpus.json" ] || "$pretrain" prepare --vocab_size=1024 --stories=60000 --data_dir="$data"
-"$pretrain" train --config="$here/configs/tiny.toml" --data_dir="$data" --out_dir="$out" "$@"
 
-printf '\nThree stories by the model in %s/best:\n\n' "$out"
+say "3 of 4: training (some minutes; Ctrl-C stops it, this script goes on with it)"
+again=()
+if [ "$chosen" = no ] && [ -e "$out/ckpt" ]; then
+  say "the run in $out goes on; for a new one give --overwrite=true"
+  again=(--init_from=resume)
+fi
+"$pretrain" train --config="$here/configs/tiny.toml" --data_dir="$data" --out_dir="$out" "${again[@]}" "$@"
+
+say "4 of 4: stories by the model in $out/best"
+printf '\n'
 "$pretrain" generate --checkpoint="$out/best" --temperature=0.8 --num_samples=3 --max_new_tokens=220
 printf '\nLoss of the best model on stories that it has not seen, beside the least possible:\n'
 grep -h '"val_loss"' "$out/metrics.jsonl" | sed -E 's/.*"val_loss":([0-9.]+).*/\1/' | sort -g | head -n 1 |

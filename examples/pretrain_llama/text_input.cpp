@@ -54,16 +54,32 @@ Text plain_stories(std::string_view text) {
   return result;
 }
 
-/// `where` says which object of the file this is.
-void add_json_story(Text& result, const nlohmann::json& object, const std::filesystem::path& path,
-                    const std::string& where) {
-  for (const char* field : {"story", "text"}) {
-    if (!object.is_object() || !object.contains(field)) continue;
-    if (!object[field].is_string()) break;
-    return add_story(result, object[field].get_ref<const std::string&>());
+/// The objects of one file.
+struct JsonFile {
+  const std::filesystem::path& path;
+  const std::string& text_field;  // empty: "story" or "text"
+
+  /// `where` says which object of the file this is.
+  void add_story(Text& result, const nlohmann::json& object, const std::string& where) const {
+    const std::vector<std::string> fields =
+        text_field.empty() ? std::vector<std::string>{"story", "text"} : std::vector<std::string>{text_field};
+    for (const std::string& field : fields) {
+      if (!object.is_object() || !object.contains(field) || !object[field].is_string()) continue;
+      return pretrain::add_story(result, object[field].get_ref<const std::string&>());
+    }
+    std::string problem = where + " must be an object with a string \"" + fields[0] + "\"";
+    if (fields.size() > 1) problem += " or \"" + fields[1] + "\"";
+    std::string strings;
+    if (object.is_object()) {
+      for (const auto& [name, value] : object.items()) {
+        if (value.is_string()) strings += (strings.empty() ? "" : ", ") + nlohmann::json(name).dump();
+      }
+    }
+    if (!strings.empty())
+      problem += "; the strings that it has are " + strings + ", one of which --text_field may name";
+    throw FileError(path.string(), problem);
   }
-  throw FileError(path.string(), where + " must be an object with a string \"story\" or \"text\"");
-}
+};
 
 nlohmann::json parse_json(std::string_view text, const std::filesystem::path& path,
                           const std::string& where) {
@@ -74,24 +90,26 @@ nlohmann::json parse_json(std::string_view text, const std::filesystem::path& pa
   }
 }
 
-Text json_stories(std::string_view text, const std::filesystem::path& path) {
+Text json_stories(std::string_view text, const JsonFile& file) {
   Text result;
-  const nlohmann::json array = parse_json(repair_utf8(text, result.invalid_utf8), path, "the file");
-  if (!array.is_array())
-    throw FileError(path.string(), "must be a JSON array of objects, each with a \"story\"");
-  for (std::size_t i = 0; i < array.size(); ++i) {
-    add_json_story(result, array[i], path, "element " + std::to_string(i));
+  const nlohmann::json json = parse_json(repair_utf8(text, result.invalid_utf8), file.path, "the file");
+  if (!json.is_array()) {
+    file.add_story(result, json, "the file");
+    return result;
+  }
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    file.add_story(result, json[i], "element " + std::to_string(i));
   }
   return result;
 }
 
-Text jsonl_stories(std::string_view text, const std::filesystem::path& path) {
+Text jsonl_stories(std::string_view text, const JsonFile& file) {
   Text result;
   std::int64_t number = 0;
   for_each_line(text, [&](std::string_view line) {
     const std::string where = "line " + std::to_string(++number);
     if (stripped(line).empty()) return;
-    add_json_story(result, parse_json(repair_utf8(line, result.invalid_utf8), path, where), path, where);
+    file.add_story(result, parse_json(repair_utf8(line, result.invalid_utf8), file.path, where), where);
   });
   return result;
 }
@@ -160,13 +178,14 @@ std::vector<std::filesystem::path> text_files(const std::vector<std::string>& in
   return files;
 }
 
-Text read_stories(const std::filesystem::path& path) {
+Text read_stories(const std::filesystem::path& path, const std::string& text_field) {
   const cria::io::MappedFile file(path);
   std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark is not text
   const std::string extension = path.extension().string();
-  Text result = extension == ".json"    ? json_stories(text, path)
-                : extension == ".jsonl" ? jsonl_stories(text, path)
+  const JsonFile json{path, text_field};
+  Text result = extension == ".json"    ? json_stories(text, json)
+                : extension == ".jsonl" ? jsonl_stories(text, json)
                                         : plain_stories(text);
   if (result.stories.empty()) throw FileError(path.string(), "holds no text");
   return result;

@@ -21,13 +21,14 @@ struct Text {
 std::vector<std::filesystem::path> text_files(const std::vector<std::string>& input);
 
 /// Reads the stories of one file. By the end of its name it is
-///   .json   an array of objects with a text field "story" or "text" (TinyStories' shards),
+///   .json   an array of objects with a text field (TinyStories' shards), or one such object,
 ///   .jsonl  one such object a line,
 ///   else    plain text: stories are separated by lines that hold only <|endoftext|>, or by blank lines if
 ///   there is
 ///           none of those.
 /// Throws cria::FileError if the file cannot be read, is not what its name says, or holds no stories.
-Text read_stories(const std::filesystem::path& path);
+/// The text field is the one called `text_field`; if that is empty, "story" or "text".
+Text read_stories(const std::filesystem::path& path, const std::string& text_field = "");
 
 /// `text` with every invalid UTF-8 sequence replaced by U+FFFD, as the Unicode standard recommends (one for
 /// each maximal part of a sequence); their number is added to `replaced`. NUL, valid in UTF-8 but never part

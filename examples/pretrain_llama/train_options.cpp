@@ -87,6 +87,7 @@ void TrainOptions::resolve() {
           "times --gradient_accumulation_steps = " + text(gradient_accumulation_steps) +
               " it must be at most " + text(largest_size) + " sequences an iteration");
   at_least("max_iters", max_iters, 0);
+  at_least("max_nonfinite_iters", max_nonfinite_iters, 0);
   at_least("warmup_iters", warmup_iters, 0);
   at_least("lr_decay_iters", lr_decay_iters, 0);
   at_least("threads", threads, 0);

@@ -26,6 +26,7 @@ struct TrainOptions {
   bool eval_only = false;
   bool always_save_checkpoint = false;
   std::string init_from = "scratch";
+  bool overwrite = false;
   // Data
   std::int64_t batch_size = 128;
   std::int64_t max_seq_len = 256;
@@ -49,6 +50,7 @@ struct TrainOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double grad_clip = 1.0;
+  std::int64_t max_nonfinite_iters = 10;
   // Schedule
   bool decay_lr = true;
   std::int64_t warmup_iters = 1000;
@@ -85,6 +87,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("always_save_checkpoint", options.always_save_checkpoint, "save at every evaluation, better or not");
   visit("init_from", options.init_from,
         "scratch, or resume: go on from out_dir, with the options stored there");
+  visit("overwrite", options.overwrite, "let a new run take the place of one that out_dir holds");
   visit("batch_size", options.batch_size, "sequences in a micro-batch");
   visit("max_seq_len", options.max_seq_len, "tokens in a sequence");
   visit("vocab_size", options.vocab_size, "tokens in the vocabulary, as in `prepare`");
@@ -108,6 +111,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("beta1", options.beta1, "AdamW's first decay rate");
   visit("beta2", options.beta2, "AdamW's second decay rate");
   visit("grad_clip", options.grad_clip, "largest norm of the gradient; 0: any");
+  visit("max_nonfinite_iters", options.max_nonfinite_iters,
+        "iterations in a row with a loss that is no number, after which training stops; 0: any");
   visit("decay_lr", options.decay_lr, "warm up and decay the learning rate");
   visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");

@@ -6,14 +6,19 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <numbers>
 #include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "checkpoint.hpp"
 #include "corpus.hpp"
 #include "cria/cria.hpp"
 #include "cria/io/io.hpp"
+#include "folder_lock.hpp"
 #include "memory_plan.hpp"
 #include "micro_step.hpp"
 #include "progress.hpp"
@@ -80,16 +85,17 @@ class Run {
         transfer_(batch_),
         micro_step_(model_, batch_, options),
         losses_(static_cast<std::size_t>(options.gradient_accumulation_steps * batch_.chunks())) {
+    lock_.emplace(out_dir_);
     if (checkpoint) {
       state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
       scaler_.set_state(state_.scaler);
       stream_.seek(state_.data);
+      has_checkpoint_ = true;
     } else {
       initialize(model_, cria::Rng(options.seed).split(0),
                  options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
                                            : cria::nn::ResidualScaling::output_projections);
     }
-    cria::io::create_folder(out_dir_);
     metrics_.emplace(out_dir_ / "metrics.jsonl", state_.iteration);
   }
 
@@ -110,14 +116,23 @@ class Run {
       const double lr = options_.decay_lr ? schedule(it) : options_.learning_rate;
       optimizer_.set_learning_rate(lr);
 
-      if (it % options_.eval_interval == 0 || options_.eval_only) evaluate(stop);
+      if (it % options_.eval_interval == 0 || options_.eval_only) {
+        progress_.reset();  // an evaluation has a bar of its own
+        evaluate(stop);
+      }
       if (stop.requested()) return save_and_say_how_to_go_on();
       if (options_.eval_only) break;
 
+      if (!progress_) {
+        const std::int64_t tokens = tokens_per_iteration();
+        progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
+      }
       const auto start = Clock::now();
       for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
         batch_.fetch(stream_);
         forward_backward(it, micro);
+        progress_->update(it * tokens_per_iteration() +
+                          (micro + 1) * options_.batch_size * options_.max_seq_len);
       }
       // Not from the start: waiting for the other threads' chunks would count to the first operation here.
       const auto timed = it > first_ ? profile_.iteration() : std::nullopt;  // the first one also warms up
@@ -132,13 +147,46 @@ class Run {
       const double seconds = seconds_since(start);
       ++state_.iteration;
       log(it, it - first_, loss, lr, seconds, norm, loss_scale);
+      // A float16 gradient may overflow as long as there is a scale to lower.
+      note_loss(it, loss, std::isfinite(loss) && (std::isfinite(norm) || loss_scale > 1.0));
       if (state_.iteration > options_.max_iters) break;
     }
-    if (!options_.eval_only) save("ckpt");
+    progress_.reset();
+    if (!options_.eval_only) save_if_finite("ckpt");
     summarize();
   }
 
  private:
+  /// Throws std::runtime_error after too many iterations in a row whose loss or gradient is not finite.
+  void note_loss(std::int64_t it, double loss, bool is_finite) {
+    if (is_finite) {
+      nonfinite_iters_ = 0;
+      last_finite_ = {it, loss};
+      return;
+    }
+    if (++nonfinite_iters_ != options_.max_nonfinite_iters) return;
+    progress_.reset();
+    char last[96] = "it never was";
+    if (last_finite_) {
+      std::snprintf(last, sizeof(last), "the last finite loss was %.4f at iteration %lld",
+                    last_finite_->second, static_cast<long long>(last_finite_->first));
+    }
+    throw std::runtime_error(
+        "training has diverged: since iteration " + std::to_string(it + 1 - nonfinite_iters_) +
+        " the loss or its gradient is no finite number, and " + last + "; try a lower --learning_rate (now " +
+        nlohmann::json(options_.learning_rate).dump() +
+        "), a longer --warmup_iters, --grad_clip=1 or --dtype=float32" +
+        (has_checkpoint_ ? ", from the checkpoint before that, " + (out_dir_ / "ckpt").string() +
+                               ", by --init_from=resume"
+                         : ""));
+  }
+
+  /// A checkpoint of a run that diverges would take the place of one that did not yet.
+  void save_if_finite(const char* name) {
+    if (nonfinite_iters_ == 0) return save(name);
+    std::printf("the loss is no finite number: %s is left as it was\n", (out_dir_ / name).c_str());
+  }
+
   /// Adds the gradients of one micro-batch and notes the losses of its chunks.
   void forward_backward(std::int64_t it, std::int64_t micro) {
     const double share = 1.0 / static_cast<double>(options_.gradient_accumulation_steps);
@@ -193,9 +241,10 @@ class Run {
     metrics_->write(line);
     last_val_loss_ = val_loss;
 
-    const bool improved = val_loss < state_.best_val_loss;
+    const bool is_finite = std::isfinite(val_loss) && std::isfinite(train_loss) && nonfinite_iters_ == 0;
+    const bool improved = is_finite && val_loss < state_.best_val_loss;
     if (improved) state_.best_val_loss = val_loss;
-    if (it > 0 && !options_.eval_only && (improved || options_.always_save_checkpoint)) {
+    if (it > 0 && !options_.eval_only && is_finite && (improved || options_.always_save_checkpoint)) {
       std::printf("saving checkpoint to %s\n", options_.out_dir.c_str());
       std::fflush(stdout);
       // Best first: ckpt knows best_val_loss, so that a run resumed from it would not save this best again.
@@ -216,9 +265,11 @@ class Run {
       trained_seconds_ += seconds;
     }
     if (it % options_.log_interval == 0) {
-      std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), loss, lr,
-                  seconds * 1e3, running_mfu_ < 0 ? -100.0 : std::min(100.0, running_mfu_ * 100));
-      std::fflush(stdout);
+      progress_->around([&] {
+        std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), loss, lr,
+                    seconds * 1e3, running_mfu_ < 0 ? -100.0 : std::min(100.0, running_mfu_ * 100));
+        std::fflush(stdout);
+      });
     }
     metrics_->write(
         {{"iter", it},
@@ -256,11 +307,12 @@ class Run {
 
   void save_and_say_how_to_go_on() {
     const auto next = static_cast<long long>(state_.iteration);
+    progress_.reset();
     if (state_.iteration == first_) {
       std::printf("stopped before iteration %lld; nothing was trained\n", next);
       return;
     }
-    save("ckpt");
+    save_if_finite("ckpt");
     std::printf(
         "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume --out_dir=%s\n",
         next - 1, options_.out_dir.c_str());
@@ -272,6 +324,7 @@ class Run {
     state_.data = stream_.position();
     save_checkpoint(out_dir_ / name, model_, optimizer_, state_, options_, fingerprints_,
                     corpus_.tokenizer_model);
+    has_checkpoint_ = true;
   }
 
   void describe() {
@@ -327,6 +380,7 @@ class Run {
   TrainOptions options_;
   std::filesystem::path out_dir_;
   Corpus corpus_;
+  std::optional<FolderLock> lock_;
   Fingerprints fingerprints_;
   cria::io::TokenStream stream_;
   Model model_;
@@ -341,7 +395,11 @@ class Run {
   RunState state_;
   std::optional<cria::io::MetricsLog> metrics_;
   std::optional<double> last_val_loss_;
-  std::int64_t first_ = 0;  // iteration of this process
+  std::optional<Progress> progress_;                            // while it trains
+  bool has_checkpoint_ = false;                                 // of this run
+  std::int64_t nonfinite_iters_ = 0;                            // in a row, up to now
+  std::optional<std::pair<std::int64_t, double>> last_finite_;  // iteration and loss
+  std::int64_t first_ = 0;                                      // iteration of this process
   SpeedOfLight light_;
   double peak_flops_ = 0;
   double running_mfu_ = -1;

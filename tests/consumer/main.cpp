@@ -1,13 +1,56 @@
-// Trains one layer on one line and reads it back from a file: what a user of the installed package does.
+// Trains one layer on one line and reads it back from a file, and computes together with a shared library:
+// what a user of the installed package does.
 
 #include <cria/cria.hpp>
 #include <cria/io/io.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
+
+#include "part.hpp"
 
 using namespace cria;
 
+/// What does not hold where this program and the library are to be one; null if all does.
+const char* broken_with_library() {
+  {
+    const auto x = Tensor<float>::scalar(3).set_requires_grad();
+    backward(square(part::add_hundred(x)));  // (x + 100)^2
+    if (x.grad().item() != 206.0f) return "the gradient of a graph that both made";
+  }
+  {
+    const auto x = Tensor<float>::scalar(3).set_requires_grad();
+    const NoGrad guard;
+    if (part::add_hundred(x).requires_grad()) return "NoGrad in the library";
+  }
+  {
+    nn::Linear<float> layer(64, 96);
+    nn::initialize(layer, Rng(1));
+    const auto x = Tensor<float>::full({128, 64}, 0.1f);
+    if (part::project(x, layer.weight).to_vector() != layer(x).to_vector()) return "the same product in both";
+  }
+  {
+    const std::size_t before = cpu::allocator().statistics().in_use;
+    std::optional x = part::add_hundred(Tensor<float>::zeros({1000}));
+    if (part::bytes_in_use() != cpu::allocator().statistics().in_use) return "one allocator";
+    x.reset();
+    if (cpu::allocator().statistics().in_use != before) return "memory that one takes and the other frees";
+  }
+  try {
+    part::fail();
+  } catch (const ShapeError&) {
+    return nullptr;
+  } catch (const std::exception&) {
+  }
+  return "an exception by its type";
+}
+
 int main(int, char** argv) {
+  if (const char* broken = broken_with_library()) {
+    std::printf("broken: %s\n", broken);
+    return 1;
+  }
+
   nn::Linear<float> model(2, 1);
   nn::initialize(model, Rng(1));
   const auto x = Tensor<float>::from({2, 2}, {1, 0, 0, 1});

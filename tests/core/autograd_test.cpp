@@ -139,6 +139,18 @@ BOOST_AUTO_TEST_CASE(forgotten_values_are_computed_again_when_they_are_read) {
   BOOST_TEST(x.grad().to_vector() == Floats(1024, 4 * 27.0f));
 }
 
+BOOST_AUTO_TEST_CASE(values_that_were_changed_are_not_forgotten) {
+  const auto x = leaf(3);
+  auto y = square(x);
+  y.assign(Floats{5});
+  y.forget();
+  const auto z = square(y);
+  y.forget();
+  BOOST_TEST(y.item() == 5.0f);
+  backward(z);  // 2 y dy/dx
+  BOOST_TEST(x.grad().item() == 10 * 6.0f);
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_computed_again_is_not_forgotten) {
   const auto x = leaf(3);
   x.forget();

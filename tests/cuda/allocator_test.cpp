@@ -118,7 +118,7 @@ BOOST_FIXTURE_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is, Sma
   const std::string message =
       cria::test::error_message<BackendError>([&] { memory.allocate((most + 1000) * mebi / 512 * 512); });
   BOOST_TEST(message.starts_with("cuda: out of memory: "), message);
-  BOOST_TEST(message.find(" were asked for, 3 MiB are in use by cria and ") != std::string::npos, message);
+  BOOST_TEST(message.find(" were asked for, 3 MiB are in use by cria, ") != std::string::npos, message);
   BOOST_TEST(message.find(" of " + std::to_string(most) +
                           " MiB are free on the device; a smaller batch, shorter "
                           "sequences or recomputation need less") != std::string::npos,

@@ -55,7 +55,7 @@ Results run(const Sizes& sizes, bool fresh) {
              dy = normals(q_shape, 4);
   auto y = Tensor<T, B>::empty(q_shape);
   auto log_sum = Tensor<A, B>::empty({sizes.batch, sizes.heads, sizes.length});
-  K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.vec());
+  K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.mutable_vec());
   auto dq = fresh ? Tensor<T, B>::empty(q_shape) : Tensor<T, B>::full(q_shape, T(1.0f));
   auto dk = fresh ? Tensor<T, B>::empty(k_shape) : Tensor<T, B>::full(k_shape, T(1.0f));
   auto dv = fresh ? Tensor<T, B>::empty(k_shape) : Tensor<T, B>::full(k_shape, T(1.0f));

@@ -31,7 +31,7 @@ void everything() {
   Vec<A> values = cria::detail::grad_vec(norm);
   const Vec<const A> gradient = values;
   Parameter<T, Cuda> trained({18});
-  const ops::AdamWTensor<T> tensor{gradient, trained.value().vec(), values, values, values, true};
+  const ops::AdamWTensor<T> tensor{gradient, trained.value().mutable_vec(), values, values, values, true};
   const ScratchMemory<ops::AdamWState, Cuda> state(1);
   const ScratchMemory<double, Cuda> squares(1);
   kernel_for<ops::SumOfSquares, Cuda>::sum(std::span(&gradient, 1), squares.data());

@@ -71,7 +71,7 @@ void check_product() {
   for (const bool transposed : {false, true}) {
     auto result = Tensor<float, Cuda>::empty({16, 8});
     const auto kernel = transposed ? multiply<T, true> : multiply<T, false>;
-    gpu::launch(kernel, 1, 32, 2 * 16 * pitch * sizeof(T), result.vec().data, start.vec().data,
+    gpu::launch(kernel, 1, 32, 2 * 16 * pitch * sizeof(T), result.mutable_vec().data, start.vec().data,
                 left.vec().data, right.vec().data);
     std::vector<float> want = c;
     for (std::size_t i = 0; i < 16; ++i) {
@@ -131,7 +131,7 @@ void check_copy() {
   for (int i = 0; i < count; ++i) numbers.push_back(float16(static_cast<float>(i + 1)));
   const auto from = Tensor<float16, Cuda>::from({count}, numbers);
   auto to = Tensor<float16, Cuda>::empty({count});
-  gpu::launch(copy<Bytes>, 1, 64, 64 * Bytes, reinterpret_cast<std::uint16_t*>(to.vec().data),
+  gpu::launch(copy<Bytes>, 1, 64, 64 * Bytes, reinterpret_cast<std::uint16_t*>(to.mutable_vec().data),
               reinterpret_cast<const std::uint16_t*>(from.vec().data), valid_threads);
   const auto got = to.to_vector();
   for (std::size_t i = 0; i < numbers.size(); ++i) {
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(matrices_are_spread_over_the_lanes) {
   auto to = Tensor<float16, Cuda>::empty({32, 4, 2});
   for (const bool transposed : {false, true}) {
     const auto kernel = transposed ? load_four<true> : load_four<false>;
-    gpu::launch(kernel, 1, 32, 32 * pitch * sizeof(float16), to.vec().data, from.vec().data);
+    gpu::launch(kernel, 1, 32, 32 * pitch * sizeof(float16), to.mutable_vec().data, from.vec().data);
     const auto got = to.to_vector();
     for (std::size_t lane = 0; lane < 32; ++lane) {
       for (std::size_t matrix = 0; matrix < 4; ++matrix) {
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(packs_round_to_nearest_and_keep_the_order) {
     auto to = Tensor<T, Cuda>::empty({2});
     for (const float low : {1.0f / 3, -65000.0f, 1e-6f}) {
       const float high = -3 * low;
-      gpu::launch(pack_pair<T>, 1, 1, 0, to.vec().data, low, high);
+      gpu::launch(pack_pair<T>, 1, 1, 0, to.mutable_vec().data, low, high);
       const auto got = to.to_vector();
       BOOST_TEST(got[0].bits == T(low).bits);
       BOOST_TEST(got[1].bits == T(high).bits);
@@ -200,7 +200,7 @@ BOOST_AUTO_TEST_CASE(powers_of_two_are_close) {
   exponents.back() = -INFINITY;
   const auto from = Tensor<float, Cuda>::from({64}, exponents);
   auto to = Tensor<float, Cuda>::empty({64});
-  gpu::launch(powers_of_two, 1, 64, 0, to.vec().data, from.vec().data);
+  gpu::launch(powers_of_two, 1, 64, 0, to.mutable_vec().data, from.vec().data);
   const auto got = to.to_vector();
   for (std::size_t i = 0; i < got.size(); ++i) {
     const double want = std::exp2(static_cast<double>(exponents[i]));

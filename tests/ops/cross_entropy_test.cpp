@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -187,6 +188,16 @@ BOOST_AUTO_TEST_CASE(linear_cross_entropy_never_holds_all_logits) {
       cria::test::peak_bytes([&] { backward(cria::cross_entropy(cria::linear(x, weight), targets)); });
   BOOST_TEST(fused < all_logits / 4);
   BOOST_TEST(parts >= all_logits);
+}
+
+BOOST_AUTO_TEST_CASE(nan_among_infinities_gives_nan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), low = -std::numeric_limits<float>::infinity();
+  for (const std::size_t at : {0u, 1u, 699u}) {
+    std::vector<float> logits(700, low);
+    logits[at] = nan;
+    const auto x = Tensor<float>::from({1, 700}, logits);
+    BOOST_TEST(std::isnan(cria::cross_entropy(x, Tensor<std::int32_t>::full({1}, 5)).item()));
+  }
 }
 
 CRIA_TEST_OPERATION(of_logits, CrossEntropy)

@@ -218,7 +218,7 @@ BOOST_AUTO_TEST_CASE(texts_that_cannot_be_prepared_are_refused_and_nothing_is_wr
   BOOST_TEST(says(prepare(" \n\n", "300"), "text.txt: holds no text"));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "20"), "so it must be at least "));
   BOOST_TEST(says(prepare(test::small_text(1, 2), "279"),
-                  "max_seq_len is 16, for which this text of 2 stories is too small"));
+                  "max_seq_len is 16, for which this text of "));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "4000"), "the largest possible is"));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "70000"), "65536"));
 }

@@ -318,12 +318,41 @@ BOOST_FIXTURE_TEST_CASE(a_text_too_small_for_the_window_is_refused, Fixture) {
   write_input("text.txt", letters(60));
   options.max_seq_len = 6;
   BOOST_TEST(error<ConfigError>() ==
-             "max_seq_len is 6, for which this text of 60 stories is too small: validation takes whole "
-             "stories from its "
-             "start until there are 126 tokens (20 windows), which leaves 0 of 120 tokens for training, "
-             "which needs at "
-             "least 12, so give more stories or a smaller max_seq_len");
+             "max_seq_len is 6, for which this text of 120 tokens is too small: training needs 12 tokens and "
+             "validation 126 (20 windows), so give more text or a max_seq_len of at most 5");
   BOOST_TEST(has_written_nothing());
+  options.max_seq_len = 5;
+  run();
+  BOOST_TEST(corpus()["validation"]["tokens"] == 106);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_text_of_one_story_is_cut_inside_of_it, Fixture) {
+  const std::string text = repeated("a", 2000);
+  write_input("text.txt", text);
+  options.max_seq_len = 10;
+  const std::string output = run();
+  BOOST_TEST(output.find("validation is the end of the text, cut off inside a story") != std::string::npos,
+             output);
+  const Ids validation = ids("tok262/00000_validation.bin"), training = ids("tok262/00001_training.bin");
+  BOOST_TEST(validation.size() == 210u);
+  BOOST_TEST(training.size() >= 20u);
+  // Together they are the whole text, and validation is its end.
+  Ids all = training;
+  all.insert(all.end(), validation.begin(), validation.end());
+  const Tokenizer tokenizer(read_file(data("tokenizer.model")));
+  BOOST_TEST(all.front() == tokenizer.bos());
+  BOOST_TEST(tokenizer.decode(std::vector<std::int32_t>(all.begin() + 1, all.end())) == text);
+  BOOST_TEST(corpus()["validation"]["bytes"] ==
+             tokenizer.decode(std::vector<std::int32_t>(validation.begin(), validation.end())).size());
+  BOOST_TEST(corpus()["training"]["stories"] == 1);
+  BOOST_TEST(corpus()["validation"]["stories"] == 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(files_too_small_for_whole_ones_to_be_split_are_cut, Fixture) {
+  for (const char* name : {"a.txt", "b.txt"}) write_input(name, letters(30));
+  options.max_seq_len = 4;  // validation needs 84 of the 120 tokens
+  BOOST_TEST(run().find("Whole files leave too little") != std::string::npos);
+  BOOST_TEST(corpus()["training"]["tokens"] == 120 - 84);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_bad_file_among_good_ones_leaves_nothing_behind, Fixture) {

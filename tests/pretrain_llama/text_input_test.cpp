@@ -80,6 +80,20 @@ BOOST_FIXTURE_TEST_CASE(jsonl_is_one_such_object_a_line, Fixture) {
         {"One.", "a\nb", "Three."});
 }
 
+BOOST_FIXTURE_TEST_CASE(a_json_file_with_one_object_is_one_story, Fixture) {
+  check(stories("a.json", R"({"title": "x", "text": "One.\n\nMore."})"), {"One.\n\nMore."});
+}
+
+BOOST_FIXTURE_TEST_CASE(the_field_with_the_text_can_be_named, Fixture) {
+  write_file(directory / "a.jsonl", R"({"content": "One.", "text": "no"})");
+  check(read_stories(directory / "a.jsonl", "content").stories, {"One."});
+  BOOST_TEST(error_message<FileError>([&] { read_stories(directory / "a.jsonl", "body"); }) ==
+             (directory / "a.jsonl").string() +
+                 ": line 1 must be an object with a string \"body\"; the strings that it has are "
+                 "\"content\", \"text\", "
+                 "one of which --text_field may name");
+}
+
 BOOST_FIXTURE_TEST_CASE(the_three_formats_give_the_same_stories, Fixture) {
   const Stories plain = stories("a.txt", "One \"x\".\n\nMore.\n<|endoftext|>\nTwo.\n");
   check(stories("a.json", R"([{"story": "One \"x\".\n\nMore.\n"}, {"story": "Two."}])"), plain);
@@ -136,10 +150,10 @@ BOOST_FIXTURE_TEST_CASE(a_file_without_text_is_refused, Fixture) {
 
 BOOST_FIXTURE_TEST_CASE(malformed_json_is_refused, Fixture) {
   BOOST_TEST(problem("a.json", "[{\"story\": \"One.\"") == "the file is not valid JSON at byte 18");
-  BOOST_TEST(problem("b.json", "{\"story\": \"One.\"}") ==
-             "must be a JSON array of objects, each with a \"story\"");
-  BOOST_TEST(problem("c.json", "[{\"story\": \"One.\"}, {\"title\": \"x\"}]") ==
-             "element 1 must be an object with a string \"story\" or \"text\"");
+  BOOST_TEST(problem("b.json", "7") == "the file must be an object with a string \"story\" or \"text\"");
+  BOOST_TEST(problem("c.json", R"([{"story": "One."}, {"title": "x", "content": "y", "id": 3}])") ==
+             "element 1 must be an object with a string \"story\" or \"text\"; the strings that it has are "
+             "\"content\", \"title\", one of which --text_field may name");
   BOOST_TEST(problem("d.json", "[{\"story\": 3}]") ==
              "element 0 must be an object with a string \"story\" or \"text\"");
   BOOST_TEST(problem("e.json", "[\"One.\"]") ==

@@ -55,8 +55,8 @@ namespace detail {
 // One counter and one switch per thread, the counter so that nodes of one thread run in the order they were
 // made. They must not be statics inside templates: each instantiation would have its own and gradients would
 // vanish silently.
-inline thread_local std::uint64_t node_sequence = 0;
-inline thread_local bool recording = true;
+CRIA_SHARED inline thread_local std::uint64_t node_sequence = 0;
+CRIA_SHARED inline thread_local bool recording = true;
 
 /// Deletes nodes without recursion: a graph can be a million operations deep.
 struct NodeDeleter {

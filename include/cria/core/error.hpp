@@ -4,35 +4,37 @@
 #include <stdexcept>
 #include <string>
 
+#include "cria/core/config.hpp"
+
 namespace cria {
 
 /// Shapes or sizes of arguments do not fit together.
-class ShapeError : public std::invalid_argument {
+class CRIA_SHARED ShapeError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
 /// A configuration value (an option, a field of a model's config) is not allowed.
-class ConfigError : public std::invalid_argument {
+class CRIA_SHARED ConfigError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
 /// A file is missing, cannot be written, or does not hold what its format promises.
-class FileError : public std::runtime_error {
+class CRIA_SHARED FileError : public std::runtime_error {
  public:
   FileError(const std::string& path, const std::string& problem)
       : std::runtime_error(path + ": " + problem) {}
 };
 
 /// A compute backend refused a call.
-class BackendError : public std::runtime_error {
+class CRIA_SHARED BackendError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 /// The autograd graph was asked for something that it cannot give.
-class AutogradError : public std::logic_error {
+class CRIA_SHARED AutogradError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
 };

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "cria/core/config.hpp"
+
 namespace cria {
 
 /// Seconds by operation, summed up over threads. Thread-safe.
@@ -63,7 +65,7 @@ class OperationClock {
   std::map<std::string_view, Profile::Times> times_;
 };
 
-inline thread_local OperationClock* operation_clock = nullptr;  // null: nobody asks
+CRIA_SHARED inline thread_local OperationClock* operation_clock = nullptr;  // null: nobody asks
 
 /// What happened since the last operation on this thread was the forward part of `operation`.
 inline void end_of_operation(std::string_view operation) {

@@ -143,7 +143,7 @@ class Tensor {
   template <class To>
   Tensor<T, To> to() const {
     auto result = Tensor<T, To>::empty(shape());
-    void* target = result.mutable_data();
+    void* target = result.mutable_vec().data;
     const auto bytes = static_cast<std::size_t>(size()) * sizeof(T);
     if constexpr (std::is_same_v<To, B>) {
       B::copy(target, data(), bytes);
@@ -209,6 +209,7 @@ class Tensor {
   /// Makes this tensor the output of `node`; `record` below is the way to call it.
   std::shared_ptr<detail::GradientSlot<T, B>> attach(std::shared_ptr<Node> node) {
     impl_->node = std::move(node);
+    impl_->recorded_version = impl_->storage->version();
     impl_->gradient = std::make_shared<detail::GradientSlot<T, B>>(size());
     return impl_->gradient;
   }
@@ -231,8 +232,7 @@ class Tensor {
   /// after it for the first time gets an AutogradError.
   void forget() const {
     if (!impl("forget").storage || !impl_->node || !impl_->node->repeat) return;
-    impl_->forgotten_version = impl_->storage->version();
-    impl_->storage.reset();
+    if (impl_->storage->version() == impl_->recorded_version) impl_->storage.reset();
   }
 
   /// The memory.
@@ -241,7 +241,7 @@ class Tensor {
       if (!impl_->node || !impl_->node->repeat) no_values();
       detail::check_unchanged(*impl_->node);
       impl_->storage = std::static_pointer_cast<detail::Storage<T, B>>(impl_->node->repeat());
-      impl_->storage->set_version(impl_->forgotten_version);  // the same values as before
+      impl_->storage->set_version(impl_->recorded_version);
     }
     return impl_->storage;
   }
@@ -256,11 +256,11 @@ class Tensor {
     std::shared_ptr<detail::Storage<T, B>> storage;        // null: forgotten
     std::shared_ptr<detail::GradientSlot<T, B>> gradient;  // null: not wanted
     std::shared_ptr<Node> node;                            // null: a leaf
-    std::uint64_t forgotten_version = 0;                   // of the storage that was forgotten
+    std::uint64_t recorded_version = 0;                    // of the storage as the node's operation left it
 
     Impl(const Shape& s, std::shared_ptr<detail::Storage<T, B>> memory)
         : shape(s), storage(std::move(memory)) {}
-    std::uint64_t version() const override { return storage ? storage->version() : forgotten_version; }
+    std::uint64_t version() const override { return storage ? storage->version() : recorded_version; }
   };
 
   Impl& impl(const char* member) const {

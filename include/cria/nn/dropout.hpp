@@ -19,7 +19,7 @@ struct DropoutSource {
     return in_memory ? Noise(in_memory, call) : Noise(rng.split(call));
   }
 };
-inline thread_local DropoutSource dropout_source;
+CRIA_SHARED inline thread_local DropoutSource dropout_source;
 }  // namespace detail
 
 /// While one of these lives, dropout layers on this thread draw from `rng`, each call from a child stream of

@@ -377,6 +377,15 @@ void shared_memory_not_asked_for() {
   run(dynamic_shared, 1, 32, 60 << 10, y.data(), 0);
 }
 
+// As much as a kernel may have in all without asking: nothing is left for its static arrays.
+template <bool bug>
+void static_shared_memory_forgotten() {
+  const DeviceArray<float> y(32);
+  if (!bug)
+    check(cudaFuncSetAttribute(dynamic_shared, cudaFuncAttributeMaxDynamicSharedMemorySize, 48 << 10));
+  run(dynamic_shared, 1, 32, 48 << 10, y.data(), 0);
+}
+
 template <bool bug>
 void too_many_threads() {
   const DeviceArray<float> y(2048);
@@ -448,6 +457,8 @@ const Case kCases[] = {
     {"uninitialized_memory", uninitialized_memory<true>, uninitialized_memory<false>},
     {"use_after_free", use_after_free<true>, use_after_free<false>},
     {"shared_memory_not_asked_for", shared_memory_not_asked_for<true>, shared_memory_not_asked_for<false>},
+    {"static_shared_memory_forgotten", static_shared_memory_forgotten<true>,
+     static_shared_memory_forgotten<false>},
     {"too_many_threads", too_many_threads<true>, too_many_threads<false>},
     {"empty_grid", empty_grid<true>, empty_grid<false>},
     {"small_operand", product<Product::small_operand>, product<Product::correct>},

@@ -75,6 +75,8 @@ const Row kRows[] = {
     {"host_pointer_in_kernel", nullptr, nullptr, "kernel reads host memory"},
     {"uninitialized_memory", kWrong, kWrong, "read of uninitialised device memory"},
     {"use_after_free", kWrong, kAsan, kOutOfBounds},
+    {"static_shared_memory_forgotten", "cudaErrorInvalidValue", "cudaErrorInvalidValue",
+     "cudaErrorInvalidValue"},
     {"shared_memory_not_asked_for", "cudaErrorInvalidValue", "cudaErrorInvalidValue",
      "cudaErrorInvalidValue"},
     {"too_many_threads", "cudaErrorInvalidConfiguration", "cannot be launched", "cannot be launched"},

@@ -19,9 +19,12 @@ namespace {
 // What kernels may have of dynamic shared memory, where it was raised.
 std::unordered_map<const void*, std::size_t> raised_shared_memory;
 
+// As if every kernel had so much of static shared memory, since what it has the emulation cannot see.
+constexpr std::size_t kStaticSharedMemory = 2048;
+
 std::size_t allowed_shared_memory(const void* function) {
   const auto found = raised_shared_memory.find(function);
-  return found == raised_shared_memory.end() ? Device::kSharedMemory : found->second;
+  return found == raised_shared_memory.end() ? Device::kSharedMemory - kStaticSharedMemory : found->second;
 }
 
 void run_grid(const Grid& grid) {
@@ -55,8 +58,8 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
   }
   if (config.dynamicSmemBytes > allowed_shared_memory(kernel.function)) {
     report(
-        "%s: %zu bytes of dynamic shared memory, but the kernel is allowed %zu; cudaFuncSetAttribute raises "
-        "it",
+        "%s: %zu bytes of dynamic shared memory, but beside its static arrays the kernel is allowed %zu; "
+        "cudaFuncSetAttribute raises it",
         name.c_str(), config.dynamicSmemBytes, allowed_shared_memory(kernel.function));
     return remember(cudaErrorInvalidValue);
   }
@@ -79,7 +82,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
   if (const cudaError_t error = standing_error()) return remember(error);
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
-      static_cast<std::size_t>(value) > device().max_shared_memory())
+      static_cast<std::size_t>(value) + kStaticSharedMemory > device().max_shared_memory())
     return remember(cudaErrorInvalidValue);
   raised_shared_memory[function] = static_cast<std::size_t>(value);
   return cudaSuccess;
@@ -91,6 +94,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
   *attributes = {};
   attributes->maxThreadsPerBlock = 1024;
   attributes->numRegs = 32;
+  attributes->sharedSizeBytes = kStaticSharedMemory;
   attributes->binaryVersion = attributes->ptxVersion = device().major * 10 + device().minor;
   attributes->maxDynamicSharedSizeBytes = static_cast<int>(allowed_shared_memory(function));
   return cudaSuccess;

@@ -76,7 +76,7 @@ struct HostMemory {
 };
 
 /// The process's allocator. Never destroyed, since tensors may outlive any static object.
-inline CachingAllocator<HostMemory>& allocator() {
+CRIA_SHARED inline CachingAllocator<HostMemory>& allocator() {
   static auto* instance = new CachingAllocator<HostMemory>;
   return *instance;
 }

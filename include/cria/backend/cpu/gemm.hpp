@@ -1,18 +1,29 @@
 #pragma once
-/// Matrix products on the CPU, by the fastest library that multiplies the element types: oneDNN where it is
-/// compiled in, else Eigen. Sums are kept in acc_t: what no library sums in float is widened to float first
-/// (Eigen's own product of bfloat16 rounds each partial sum).
+/// Matrix products on the CPU, by Eigen or by a faster library where the program has one. Sums are kept in
+/// acc_t: what no library sums in float is widened to float first (Eigen's own product of bfloat16 rounds
+/// each partial sum).
 
 #include <string>
 
 #include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/gemm_eigen.hpp"
-#include "cria/backend/cpu/gemm_onednn.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
 
 namespace cria::cpu {
+
+/// c = a b, or c += a b if `accumulate`, summed in acc_t<T>.
+template <class T, class C>
+using Product = void (*)(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c);
+
+/// The product of a faster library than Eigen; null if there is none. A file that knows the library sets it
+/// (gemm_onednn.hpp), and then all files of the program multiply by it, also those that are compiled without
+/// it, as nvcc's are: what they are compiled to is the same.
+template <class T, class C>
+CRIA_SHARED inline Product<T, C> fast_product = nullptr;
+/// Its name and the instructions that it uses: "oneDNN 2.6 (AVX-512)".
+CRIA_SHARED inline std::string (*fast_library)() = nullptr;
 
 namespace detail {
 
@@ -29,10 +40,7 @@ Operand<A> widened(Operand<T> x, const Scratch<A>& memory) {
 /// Whether matrices of T are multiplied as they are; else they are widened to acc_t<T> first.
 template <class T>
 bool multiplies_as_is() {
-#ifdef CRIA_ONEDNN
-  if constexpr (onednn::knows<T, T>) return onednn::is_native<T>();
-#endif
-  return std::is_same_v<T, acc_t<T>>;
+  return std::is_same_v<T, acc_t<T>> || fast_product<T, T>;
 }
 
 /// Which library multiplies matrices of T, and where that is known by which instructions: "oneDNN 2.6
@@ -40,22 +48,21 @@ bool multiplies_as_is() {
 template <class T>
 std::string gemm_library() {
   const std::string widened = multiplies_as_is<T>() ? "" : ", widened to float32";
-#ifdef CRIA_ONEDNN
-  if constexpr (onednn::knows<acc_t<T>, acc_t<T>>) return onednn::description() + widened;
-#endif
+  if (fast_product<acc_t<T>, acc_t<T>>) return fast_library() + widened;
   return "Eigen " + std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + widened;
 }
+
+/// Multiplications of a product below which Eigen is faster than any library that prepares products: for
+/// matrices of 16 x 16 by 2.7 times, for 32 x 32 no more (oneDNN 2.7, AVX-512, one thread).
+inline constexpr std::int64_t eigen_is_faster_up_to = 24 * 24 * 24;
 
 /// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.
 template <class T, class C>
 void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   using A = acc_t<T>;
   const std::int64_t size = c.rows * c.cols;
-#ifdef CRIA_ONEDNN
-  if constexpr (onednn::knows<T, C>) {
-    if (onednn::is_native<T>() && size > 0 && a.cols() > 0) return onednn::gemm(a, b, accumulate, c);
-  }
-#endif
+  if (fast_product<T, C> && size * a.cols() > eigen_is_faster_up_to)
+    return fast_product<T, C>(a, b, accumulate, c);
   if constexpr (!std::is_same_v<T, A>) {
     const Scratch<A> memory_a(a.rows() * a.cols()), memory_b(b.rows() * b.cols());
     gemm(detail::widened(a, memory_a), detail::widened(b, memory_b), accumulate, c);
@@ -96,3 +103,5 @@ void gemm_over_rows(Rows<const T> a, Rows<const T> b, bool accumulate, Rows<C> c
 }
 
 }  // namespace cria::cpu
+
+#include "cria/backend/cpu/gemm_onednn.hpp"

@@ -1,7 +1,15 @@
 #pragma once
 /// Matrix products by Eigen, which is always there.
 
+// Eigen 3.4 warns of itself where it is not a system's header.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wconversion"
+#ifdef __clang__
+#pragma GCC diagnostic ignored "-Wc99-extensions"
+#endif
 #include <Eigen/Core>
+#pragma GCC diagnostic pop
 
 #include "cria/core/operand.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
-/// Matrix products by oneDNN, compiled in where CRIA_ONEDNN is defined (CMake defines it where it finds
-/// oneDNN). It has the instructions that Eigen has not: wider tiles, and products of bfloat16 that are summed
-/// in float.
+/// Matrix products by oneDNN, which has the instructions that Eigen has not: wider tiles, and products of
+/// bfloat16 that are summed in float. gemm.hpp includes it where CRIA_ONEDNN is defined (CMake defines it
+/// where it finds oneDNN).
 
 #ifdef CRIA_ONEDNN
 
@@ -14,31 +14,17 @@
 #include <type_traits>
 #include <unordered_map>
 
-#include "cria/backend/cpu/cpu.hpp"
+#include "cria/backend/cpu/gemm.hpp"
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/dtype.hpp"
 #include "cria/core/operand.hpp"
 
 namespace cria::cpu::onednn {
 
-/// Types that oneDNN multiplies: float, and bfloat16 into bfloat16 or float.
-template <class T, class C>
-inline constexpr bool knows = std::is_same_v<T, float>
-                                  ? std::is_same_v<C, float>
-                                  : std::is_same_v<T, bfloat16> &&
-                                        (std::is_same_v<C, T> || std::is_same_v<C, float>);
-
-/// Whether the processor multiplies T itself. oneDNN imitates bfloat16 where it does not, or refuses it.
-template <class T>
-bool is_native() {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    static const bool native = [] {
-      const auto isa = dnnl::get_effective_cpu_isa();
-      return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
-    }();
-    return native;
-  }
-  return true;
+/// Whether the processor multiplies bfloat16 itself; where it does not, oneDNN imitates it or refuses.
+inline bool multiplies_bfloat16() {
+  const auto isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
 /// "oneDNN 2.6 (AVX-512, bfloat16)": the version and the instructions that it uses here.
@@ -179,6 +165,19 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   const auto found = products.try_emplace(key, key).first;
   found->second.run(const_cast<T*>(a.matrix.data), const_cast<T*>(b.matrix.data), c.data);
 }
+
+namespace detail {
+/// Once in a program, before main.
+inline const bool provided = [] {
+  fast_library = &description;
+  fast_product<float, float> = &onednn::gemm<float, float>;
+  if (multiplies_bfloat16()) {
+    fast_product<bfloat16, bfloat16> = &onednn::gemm<bfloat16, bfloat16>;
+    fast_product<bfloat16, float> = &onednn::gemm<bfloat16, float>;
+  }
+  return true;
+}();
+}  // namespace detail
 
 }  // namespace cria::cpu::onednn
 

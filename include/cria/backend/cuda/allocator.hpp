@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 #include "cria/backend/cuda/device.hpp"
@@ -30,12 +31,14 @@ struct DeviceMemory {
   }
   // An error of an earlier kernel is reported by the next call that can throw.
   static void deallocate(void* block, std::size_t) { static_cast<void>(cudaFree(block)); }
-  [[noreturn]] static void out_of_memory(std::size_t size, std::size_t in_use) {
+  static std::size_t cache_limit() { return std::numeric_limits<std::size_t>::max(); }
+  [[noreturn]] static void out_of_memory(std::size_t size, std::size_t in_use, std::size_t cached) {
     std::size_t free = 0, total = 0;
     check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
     throw BackendError(
         "cuda: out of memory: " + mebibytes(size) + " were asked for, " + mebibytes(in_use) +
-        " are in use by cria and " + mebibytes(free) + " of " + mebibytes(total) +
+        " are in use by cria, " + mebibytes(cached) + " are cached and " + mebibytes(free) + " of " +
+        mebibytes(total) +
         " are free on the device; a smaller batch, shorter sequences or recomputation need less");
   }
   static const void* queue() { return stream(); }
@@ -48,7 +51,7 @@ struct DeviceMemory {
 
 /// The process's allocator, which passes requests through if the environment has CRIA_CUDA_PASS_THROUGH=1.
 /// Never destroyed, since tensors may outlive any static object.
-inline CachingAllocator<DeviceMemory>& allocator() {
+CRIA_SHARED inline CachingAllocator<DeviceMemory>& allocator() {
   static auto* instance = [] {
     auto* made = new CachingAllocator<DeviceMemory>;
     const char* pass_through = std::getenv("CRIA_CUDA_PASS_THROUGH");

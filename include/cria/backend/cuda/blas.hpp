@@ -27,7 +27,7 @@ inline void check(const char* call, cublasStatus_t status, Place place = {}) {
 }
 
 namespace detail {
-inline bool tf32 = true;
+CRIA_SHARED inline bool tf32 = true;
 
 template <class T>
 inline constexpr cudaDataType_t cuda_type = CUDA_R_32F;
@@ -67,7 +67,7 @@ class Blas {
   static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
 
   /// Of this thread's stream. Never destroyed, since the driver may be gone when static objects are.
-  static Blas& of_stream() {
+  CRIA_SHARED static Blas& of_stream() {
     static auto* instances = new std::map<cudaStream_t, std::unique_ptr<Blas>>;
     static auto* mutex = new std::mutex;
     const std::lock_guard lock(*mutex);
@@ -199,6 +199,18 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   if (c.rows == 0 || c.cols == 0) return;
   if (a.cols() > 0) return Blas::of_stream().gemm(a, b, accumulate, c);
   if (!accumulate) Cuda::fill_zero(c.data, static_cast<std::size_t>(c.rows * c.cols) * sizeof(C));
+}
+
+/// c = a^T b, or c += a^T b if `accumulate`, for a [rows, m], b [rows, n] and c [m, n]: a gradient of
+/// weights. Libraries may add up all rows in one float, so they get millions of them in parts.
+template <class T>
+void gemm_over_rows(Rows<const T> a, Rows<const T> b, bool accumulate, Rows<acc_t<T>> c) {
+  constexpr std::int64_t part = 16384;
+  if (a.rows == 0) return gemm(transposed(a), plain(b), accumulate, c);
+  for (std::int64_t first = 0; first < a.rows; first += part) {
+    const std::int64_t rows = std::min(part, a.rows - first);
+    gemm(transposed(a.slice(first, rows)), plain(b.slice(first, rows)), accumulate || first > 0, c);
+  }
 }
 
 /// c[i] = a[i] b[i] for all planes, or c[i] += a[i] b[i] unless c is fresh, a and b transposed on request.

@@ -11,11 +11,36 @@ struct Plus {
     return a + b;
   }
 };
+/// NaN if one of them is.
 struct Maximum {
   template <class A>
   __device__ A operator()(A a, A b) const {
-    return a > b ? a : b;
+    return a > b || a != a ? a : b;
   }
+};
+
+/// A thread's sum of very many numbers, whose error does not grow with their count: what each addition rounds
+/// off is added to the next number. Kahan 1965.
+template <class A>
+class LongSum {
+ public:
+  __device__ LongSum& operator+=(A x) {
+    const A corrected = x - excess_;
+    const A sum = sum_ + corrected;
+    excess_ = (sum - sum_) - corrected;
+    sum_ = sum;
+    return *this;
+  }
+  __device__ LongSum& operator*=(A factor) {
+    sum_ *= factor;
+    excess_ *= factor;
+    return *this;
+  }
+  __device__ A value() const { return sum_; }
+
+ private:
+  A sum_ = 0;
+  A excess_ = 0;  // by which the sum is too large
 };
 
 /// The values of all 32 lanes put together; every lane gets the result.

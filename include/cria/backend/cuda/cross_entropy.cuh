@@ -17,7 +17,7 @@ namespace cuda {
 /// How many logits linear_cross_entropy holds at once, about (64 MiB of floats), but at least so many rows of
 /// them: with fewer, the gradient of the weights, which each adds to, takes longer to read and write than to
 /// compute.
-inline std::int64_t logits_at_once = std::int64_t{1} << 24, fewest_logit_rows = 1024;
+CRIA_SHARED inline std::int64_t logits_at_once = std::int64_t{1} << 24, fewest_logit_rows = 1024;
 
 /// The rows of logits, out of `rows`, that it holds at once.
 inline std::int64_t logit_rows(std::int64_t rows, std::int64_t vocabulary) {
@@ -34,21 +34,25 @@ struct SoftmaxSum {
 /// Of a row, by a block. Each thread reads its share once and rescales its sum when the maximum grows.
 template <int Size, class A, class T>
 __device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t size) {
-  SoftmaxSum<A> own{-std::numeric_limits<A>::infinity(), 0};
+  A own_maximum = -std::numeric_limits<A>::infinity();
+  LongSum<A> own_sum;
   for (std::int64_t j = Size * static_cast<std::int64_t>(threadIdx.x); j < size; j += Size * blockDim.x) {
     const auto pack = load<Size>(x + j);
-    A most = own.maximum;
+    A most = own_maximum;
 #pragma unroll
     for (int k = 0; k < Size; ++k) most = Maximum()(static_cast<A>(wide(pack.at[k])), most);
     if (most == -std::numeric_limits<A>::infinity()) continue;  // nothing to add, and no difference to take
-    if (most > own.maximum) own = {most, own.sum * math::exp_up_to_88(own.maximum - most)};
+    if (most != own_maximum) {
+      own_sum *= math::exp_up_to_88(own_maximum - most);
+      own_maximum = most;
+    }
 #pragma unroll
     for (int k = 0; k < Size; ++k)
-      own.sum += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own.maximum);
+      own_sum += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own_maximum);
   }
-  const A maximum = block_reduce(own.maximum, Maximum());
+  const A maximum = block_reduce(own_maximum, Maximum());
   // A thread without elements has no maximum, and no sum to rescale.
-  const A part = own.sum > A(0) ? own.sum * math::exp_up_to_88(own.maximum - maximum) : own.sum;
+  const A sum = own_sum.value(), part = sum > A(0) ? sum * math::exp_up_to_88(own_maximum - maximum) : sum;
   return {maximum, block_sum(part)};
 }
 
@@ -73,9 +77,9 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
 template <class A>
 __global__ void __launch_bounds__(1024)
     mean_loss_kernel(Vec<const A> losses, const std::int64_t* count, A* loss, A* inverse) {
-  A sum = 0;
-  for (std::int64_t i = threadIdx.x; i < losses.size; i += blockDim.x) sum += losses[i];
-  sum = block_sum(sum);
+  LongSum<A> own;
+  for (std::int64_t i = threadIdx.x; i < losses.size; i += blockDim.x) own += losses[i];
+  const A sum = block_sum(own.value());
   if (threadIdx.x > 0) return;
   *loss = *count > 0 ? sum / static_cast<A>(*count) : A(0);
   if (inverse) *inverse = *count > 0 ? A(1) / static_cast<A>(*count) : A(0);

@@ -69,13 +69,13 @@ inline Device inspect_device() {
 }
 
 /// The process's device, inspected when it is first asked for.
-inline const Device& device() {
+CRIA_SHARED inline const Device& device() {
   static const Device instance = inspect_device();
   return instance;
 }
 
 /// The stream that all threads use unless they chose another.
-inline cudaStream_t process_stream() {
+CRIA_SHARED inline cudaStream_t process_stream() {
   static const cudaStream_t instance = [] {
     device();
     cudaStream_t stream;
@@ -86,7 +86,7 @@ inline cudaStream_t process_stream() {
 }
 
 namespace detail {
-inline thread_local cudaStream_t thread_stream = nullptr;  // null: the process's
+CRIA_SHARED inline thread_local cudaStream_t thread_stream = nullptr;  // null: the process's
 }
 
 /// The stream that this thread submits work to.

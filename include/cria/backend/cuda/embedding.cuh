@@ -25,17 +25,18 @@ __global__ void __launch_bounds__(block_size)
 }
 
 /// Vocabulary rows whose gradients a block sums up, and columns of them.
-inline constexpr std::int64_t gradient_rows = 8, gradient_columns = 1024;
+inline constexpr std::int64_t gradient_rows = 8, gradient_columns = 512;
 
 /// A block looks through all tokens for those of its rows and adds up what belongs to them in the order of
-/// the tokens, in shared memory: sums [gradient_rows, columns]. A thread always has the same columns. No sum
-/// depends on timing, and no row is visited that has nothing to add but once, at the end.
+/// the tokens, in shared memory: sums [gradient_rows, columns], in double since a token may occur millions of
+/// times. A thread always has the same columns. No sum depends on timing, and no row is visited that has
+/// nothing to add but once, at the end.
 template <class T, class A>
 __global__ void __launch_bounds__(block_size)
     embedding_backward_kernel(Rows<const T> dy, Vec<const std::int32_t> tokens, Gradient<Rows<A>> dweight) {
   __shared__ std::int32_t found[block_size];  // place in this round of tokens * gradient_rows + row
   __shared__ int found_by_warp[block_size / 32];
-  A* const sums = static_cast<A*>(dynamic_shared_memory());
+  double* const sums = static_cast<double*>(dynamic_shared_memory());
   const std::int64_t first_row = blockIdx.x * gradient_rows, first_column = blockIdx.y * gradient_columns;
   const auto rows = static_cast<int>(std::min(+gradient_rows, dweight.rows - first_row));
   const auto columns = static_cast<int>(std::min(+gradient_columns, dweight.cols - first_column));
@@ -60,7 +61,7 @@ __global__ void __launch_bounds__(block_size)
       const T* column = dy.data + first_column + j;
       for (int f = 0; f < count; ++f) {
         const std::int64_t i = round + found[f] / gradient_rows;
-        sums[found[f] % gradient_rows * columns + j] += static_cast<A>(wide(column[i * dy.cols]));
+        sums[found[f] % gradient_rows * columns + j] += static_cast<double>(wide(column[i * dy.cols]));
       }
     }
     if (count > 0) __syncthreads();  // `found` has been read
@@ -68,7 +69,8 @@ __global__ void __launch_bounds__(block_size)
   for (int j = thread; j < columns; j += block_size) {
     for (int r = 0; r < rows; ++r) {
       A& to = dweight.row(first_row + r)[first_column + j];
-      to = dweight.fresh ? sums[r * columns + j] : to + sums[r * columns + j];
+      const A sum = static_cast<A>(sums[r * columns + j]);
+      to = dweight.fresh ? sum : to + sum;
     }
   }
 }
@@ -95,7 +97,8 @@ struct kernel<ops::Embedding, Cuda> {
         static_cast<unsigned>((dweight.rows + cuda::gradient_rows - 1) / cuda::gradient_rows),
         static_cast<unsigned>((dweight.cols + cuda::gradient_columns - 1) / cuda::gradient_columns));
     cuda::launch(cuda::embedding_backward_kernel<T, A>, grid, cuda::block_size,
-                 static_cast<std::size_t>(cuda::gradient_rows * columns) * sizeof(A), dy, tokens, dweight);
+                 static_cast<std::size_t>(cuda::gradient_rows * columns) * sizeof(double), dy, tokens,
+                 dweight);
   }
 };
 

@@ -61,7 +61,7 @@ class Graph {
 
  private:
   /// The stream that graphs are captured on, whose memory is theirs.
-  static cudaStream_t capturing_stream() {
+  CRIA_SHARED static cudaStream_t capturing_stream() {
     static const cudaStream_t instance = [] {
       cudaStream_t stream;
       check("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));

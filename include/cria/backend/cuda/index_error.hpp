@@ -51,7 +51,7 @@ class IndexErrorNote {
   }
 
   /// The process's note. Never destroyed, as the allocator is not.
-  static IndexErrorNote& instance() {
+  CRIA_SHARED static IndexErrorNote& instance() {
     static auto* instance = new IndexErrorNote;
     return *instance;
   }

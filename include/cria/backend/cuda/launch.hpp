@@ -6,19 +6,51 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <string>
+#include <unordered_map>
 
 #include "cria/backend/cuda/device.hpp"
 
 namespace cria::cuda {
 
-/// How many blocks, and who asks for them.
+/// How many blocks, and who asks for them. Throws BackendError for more than a launch can have.
 struct Grid {
   dim3 blocks;
   Place place;
 
   Grid(dim3 count, Place from = {}) : blocks(count), place(from) {}
-  Grid(std::integral auto count, Place from = {}) : blocks(static_cast<unsigned>(count)), place(from) {}
+  Grid(std::integral auto count, Place from = {}) : blocks(static_cast<unsigned>(count)), place(from) {
+    if (static_cast<std::int64_t>(count) <= 0x7FFFFFFF) return;
+    throw BackendError("cuda: " + std::to_string(count) + " blocks were asked for at " + to_string(from) +
+                       "; a launch has at most 2147483647, so this tensor is too large");
+  }
 };
+
+namespace detail {
+
+/// Lets `kernel` have `bytes` of dynamic shared memory. Without asking it may have 48 KiB together with its
+/// static arrays. Throws BackendError if the device has less.
+template <class... Parameters>
+void allow_shared_memory(void (*kernel)(Parameters...), std::size_t bytes, Place place) {
+  static thread_local std::unordered_map<const void*, std::size_t> allowed;  // by kernel
+  std::size_t& so_far = allowed[reinterpret_cast<const void*>(kernel)];
+  if (bytes <= so_far) return;
+  cudaFuncAttributes attributes{};
+  check("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, kernel), place);
+  const auto limit = static_cast<std::size_t>(device().shared_memory);
+  if (bytes + attributes.sharedSizeBytes > limit) {
+    throw BackendError("cuda: a kernel at " + to_string(place) + " needs " +
+                       std::to_string(bytes + attributes.sharedSizeBytes) +
+                       " bytes of shared memory for a block; the device has " + std::to_string(limit) +
+                       ", so the last dimension is too long for it");
+  }
+  check("cudaFuncSetAttribute",
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+        place);
+  so_far = bytes;
+}
+
+}  // namespace detail
 
 /// Runs kernel(arguments...) on this thread's stream: `grid` blocks of `block` threads with `shared_memory`
 /// bytes of dynamic shared memory. An empty grid does nothing. Throws BackendError if the launch is refused.
@@ -31,12 +63,8 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
   config.blockDim = block;
   config.dynamicSmemBytes = shared_memory;
   config.stream = stream();
-  if (shared_memory > 48 * 1024) {  // what is more must be asked for
-    check("cudaFuncSetAttribute",
-          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared_memory)),
-          grid.place);
-  }
+  // Asked for early enough that 16 KiB of static arrays fit, too.
+  if (shared_memory > 32 * 1024) detail::allow_shared_memory(kernel, shared_memory, grid.place);
   check("cudaLaunchKernelEx", cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...),
         grid.place);
 }

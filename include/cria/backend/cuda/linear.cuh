@@ -16,7 +16,7 @@ struct kernel<ops::Linear, Cuda> {
   static void backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
                        Gradient<Rows<A>> dweight) {
     if (dx) cuda::gemm(plain(dy), plain(weight), !dx.fresh, Rows<T>(dx));
-    if (dweight) cuda::gemm(transposed(dy), plain(x), !dweight.fresh, Rows<A>(dweight));
+    if (dweight) cuda::gemm_over_rows(dy, x, !dweight.fresh, Rows<A>(dweight));
   }
 };
 

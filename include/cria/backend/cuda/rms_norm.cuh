@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (i >= x.rows) return;
   const T* xi = x.row(i);
-  A squares = 0;
+  LongSum<A> squares;
   for (std::int64_t j = Size * lane; j < x.cols; j += Size * 32) {
     auto pack = load<Size>(a.row(i) + j);
     if (b) {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
 #pragma unroll
     for (int k = 0; k < Size; ++k) squares += wide(pack.at[k]) * wide(pack.at[k]);
   }
-  const A r = A(1) / std::sqrt(warp_sum(squares) / static_cast<A>(x.cols) + eps);
+  const A r = A(1) / std::sqrt(warp_sum(squares.value()) / static_cast<A>(x.cols) + eps);
   if (lane == 0) inv_rms[i] = r;
   for (std::int64_t j = Size * lane; j < x.cols; j += Size * 32) {
     auto pack = load<Size>(xi + j);

@@ -22,7 +22,7 @@ class DeviceRotationTable {
 
   /// The table for `positions` positions or more, kept for the next call. It is never freed, since work that
   /// reads it may be on its way.
-  static View covering(std::int64_t positions, std::int64_t dim, float theta) {
+  CRIA_SHARED static View covering(std::int64_t positions, std::int64_t dim, float theta) {
     static auto* tables = new std::map<std::pair<std::int64_t, float>, DeviceRotationTable>;
     static auto* mutex = new std::mutex;
     const std::lock_guard lock(*mutex);

@@ -7,6 +7,7 @@
 
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/backend/cuda/launch.hpp"
+#include "cria/backend/cuda/staging.hpp"
 
 namespace cria::cuda {
 
@@ -53,7 +54,7 @@ class TensorList {
       items.push_back({entry, size_of(entry), chunks_});
       chunks_ += (items.back().size + View::chunk_size - 1) / View::chunk_size;
     }
-    Cuda::copy_from_host(items_.data(), items.data(), items.size() * sizeof(items[0]));
+    Staging::of_thread().copy(items_.data(), items.data(), items.size() * sizeof(items[0]));
   }
 
   std::int64_t chunks() const { return chunks_; }

@@ -36,7 +36,7 @@ class Upload {
     wait(stream_, side.used);
     check("cudaEventSynchronize", cudaEventSynchronize(side.copied));
     std::memcpy(side.host, values.data(), values.size_bytes());
-    check("cudaMemcpyAsync", cudaMemcpyAsync(side.tensor.vec().data, side.host, values.size_bytes(),
+    check("cudaMemcpyAsync", cudaMemcpyAsync(side.tensor.mutable_vec().data, side.host, values.size_bytes(),
                                              cudaMemcpyHostToDevice, stream_));
     record(side.copied, stream_);
     wait(cuda::stream(), side.copied);

@@ -1,0 +1,95 @@
+#include "cria/io/llama_config.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <string>
+
+#include "support/error_message.hpp"
+#include "support/temporary_directory.hpp"
+
+BOOST_AUTO_TEST_SUITE(io)
+BOOST_AUTO_TEST_SUITE(llama_config)
+
+namespace {
+
+using namespace cria;
+using nlohmann::json;
+
+/// What transformers 4.57.6 and 5.24.0 wrote: LlamaConfig(...).save_pretrained(folder), with dtype="bfloat16"
+/// and theta 20000.
+json written_by_transformers(const std::string& version) {
+  return json::parse(cria::io::read_file(CRIA_SOURCE_DIR "/tests/golden/config_transformers_" + version + ".json"));
+}
+
+cria::io::LlamaDescription read(const json& config) {
+  const test::TemporaryDirectory folder;
+  cria::io::write_file(folder / "config.json", config.dump());
+  return cria::io::read_llama_config(folder / "config.json");
+}
+
+/// The sentence that refuses a configuration, without the path.
+std::string refusal(const json& config) {
+  const std::string message = test::error_message<FileError>([&] { read(config); });
+  return message.substr(message.find(": ") + 2);
+}
+
+json with(json config, const char* name, const json& value) {
+  config[name] = value;
+  return config;
+}
+json without(json config, const char* name) {
+  config.erase(name);
+  return config;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(both_spellings_of_transformers_are_read) {
+  for (const char* version : {"4", "5"}) {
+    const auto description = read(written_by_transformers(version));
+    BOOST_TEST(description.dtype == "bfloat16");
+    BOOST_TEST(description.config.rope_theta == 20000.0f);
+    BOOST_TEST(description.config.hidden_size == 32);
+    BOOST_TEST(description.config.num_key_value_heads == 2);
+    BOOST_TEST(description.config.tie_word_embeddings);
+  }
+  // And the one of transformers up to 4.55.
+  const json four = written_by_transformers("4");
+  BOOST_TEST(read(with(without(four, "dtype"), "torch_dtype", "float16")).dtype == "float16");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_written_has_both_spellings) {
+  const test::TemporaryDirectory folder;
+  auto description = read(written_by_transformers("5"));
+  cria::io::write_llama_config(folder / "config.json", description);
+  const json config = json::parse(cria::io::read_file(folder / "config.json"));
+  BOOST_TEST(config["rope_theta"] == 20000.0);
+  BOOST_TEST(config["rope_parameters"] == json({{"rope_theta", 20000.0}, {"rope_type", "default"}}));
+  BOOST_TEST(config["torch_dtype"] == "bfloat16");
+  BOOST_TEST(config["dtype"] == "bfloat16");
+  BOOST_TEST(read(config).config.rope_theta == 20000.0f);
+}
+
+BOOST_AUTO_TEST_CASE(what_cria_has_not_is_refused_with_a_sentence) {
+  const json four = written_by_transformers("4"), five = written_by_transformers("5");
+  BOOST_TEST(refusal(with(five, "rope_parameters",
+                          {{"rope_theta", 5e5}, {"rope_type", "llama3"}, {"factor", 8.0}})) ==
+             "its field 'rope_parameters' asks for rotary embeddings of type \"llama3\"; cria's Llama has "
+             "those of type "
+             "\"default\"");
+  BOOST_TEST(refusal(with(four, "rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}})) ==
+             "its field 'rope_scaling' asks for rotary embeddings of type \"linear\"; cria's Llama has those "
+             "of type "
+             "\"default\"");
+  BOOST_TEST(refusal(with(five, "rope_theta", 10000.0)) ==
+             "its fields 'rope_theta' and 'rope_parameters.rope_theta' disagree: 10000.0 and 20000.0");
+  BOOST_TEST(refusal(without(five, "rope_parameters")) ==
+             "has neither a field 'rope_theta' nor 'rope_parameters.rope_theta'");
+  BOOST_TEST(refusal(without(four, "dtype")) == "has neither a field 'torch_dtype' nor 'dtype'");
+  BOOST_TEST(refusal(with(five, "rope_parameters", {{"rope_theta", "many"}, {"rope_type", "default"}})) ==
+             "its field 'rope_parameters.rope_theta' has the unusable value \"many\"");
+  BOOST_TEST(refusal(with(four, "attention_bias", true)) ==
+             "its field 'attention_bias' is true; cria's Llama needs false");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

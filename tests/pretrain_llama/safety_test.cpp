@@ -1,0 +1,105 @@
+// What keeps a run from being lost: its folder is its own, and divergence ends it.
+
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "support/small_run.hpp"
+
+BOOST_AUTO_TEST_SUITE(pretrain_llama)
+BOOST_AUTO_TEST_SUITE(safety)
+
+namespace {
+
+using namespace cria;
+using test::Outcome, test::Process, test::small_data, test::small_training;
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Outcome train(const std::string& out_dir, const std::vector<std::string>& more) {
+  return test::run(small_training(small_data().data_dir(), out_dir, more));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_diverged_run_ends_and_keeps_the_checkpoint_before) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=10", "--lr_decay_iters=60"}).exit_code == 0);
+  const std::string before = contents(out + "/ckpt/manifest.json");
+  const auto diverged = train(out, {"--init_from=resume", "--max_iters=60", "--learning_rate=1e30",
+                                    "--min_lr=1e30", "--grad_clip=0", "--max_nonfinite_iters=3"});
+  BOOST_TEST(diverged.exit_code == 1);
+  BOOST_TEST(diverged.errors.starts_with("error: training has diverged: since iteration "), diverged.errors);
+  BOOST_TEST(
+      diverged.errors.find(" the loss or its gradient is no finite number, and the last finite loss was ") !=
+          std::string::npos,
+      diverged.errors);
+  BOOST_TEST(diverged.errors.find("try a lower --learning_rate (now 1e+30)") != std::string::npos,
+             diverged.errors);
+  BOOST_TEST(diverged.errors.find("from the checkpoint before that, " + out +
+                                  "/ckpt, by --init_from=resume\n") != std::string::npos,
+             diverged.errors);
+  BOOST_TEST(contents(out + "/ckpt/manifest.json") == before);
+  BOOST_TEST(train(out, {"--init_from=resume", "--max_iters=12"}).exit_code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_has_diverged_is_not_saved_at_its_end) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  const auto diverged = train(out, {"--max_iters=8", "--eval_interval=100", "--learning_rate=1e30",
+                                    "--decay_lr=false", "--grad_clip=0", "--max_nonfinite_iters=0"});
+  BOOST_TEST(diverged.exit_code == 0);
+  BOOST_TEST(diverged.output.find("the loss is no finite number: " + out + "/ckpt is left as it was") !=
+                 std::string::npos,
+             diverged.output);
+  BOOST_TEST(!std::filesystem::exists(out + "/ckpt"));
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_has_one_run_at_a_time) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  Process first(small_training(small_data().data_dir(), out,
+                               {"--max_iters=1000000", "--always_save_checkpoint=false"}));
+  while (first.is_running() && first.output().find("1 | loss") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const auto second = train(out, {"--overwrite=true"});
+  BOOST_TEST(second.exit_code == 1);
+  BOOST_TEST(second.errors.starts_with("error: " + out + ": another run works in this folder: process "),
+             second.errors);
+  BOOST_TEST(second.errors.find("; wait until it has ended, or choose another folder\n") != std::string::npos,
+             second.errors);
+  first.kill(SIGKILL);
+  first.wait();
+  BOOST_TEST(train(out, {"--overwrite=true", "--max_iters=1"}).exit_code ==
+             0);  // the lock died with its process
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_replaced_on_request_only) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=2"}).exit_code == 0);
+  const std::string before = contents(out + "/ckpt/manifest.json");
+  const auto again = train(out, {"--max_iters=2"});
+  BOOST_TEST(again.exit_code == 1);
+  BOOST_TEST(again.errors ==
+             "error: --out_dir is " + out +
+                 ", which holds a run; go on with it by --init_from=resume, let the new one take its "
+                 "place by --overwrite=true, or choose another folder\n");
+  BOOST_TEST(contents(out + "/ckpt/manifest.json") == before);
+  BOOST_TEST(train(out, {"--max_iters=2", "--overwrite=true"}).exit_code == 0);
+  // That was said for one run and is no option of what goes on with it.
+  const auto state = nlohmann::json::parse(contents(out + "/ckpt/state.json"));
+  BOOST_TEST(train(out, {"--init_from=resume", "--max_iters=3"}).exit_code == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -4,7 +4,8 @@
 # Arguments: nvcc, architecture, include, eigen, source, output.
 #
 # 64 registers let 1,024 threads share a multiprocessor. The launch bounds of attention's kernels (cria::cuda::flash) say
-# themselves how many blocks do. So much static shared memory is left by 1,024 threads in blocks of 256 on every architecture.
+# themselves how many blocks do. So much static shared memory is left by 1,024 threads in blocks of 256 on every architecture;
+# cria::cuda::launch and the emulation count on a kernel having no more.
 cmake_minimum_required(VERSION 3.25)
 set(most_registers 64)
 set(most_registers_of_attention 255)

@@ -1,6 +1,9 @@
 // Rows whose sums need as much shared memory as a block gets without asking, and more than a device has.
 
 #include <boost/test/unit_test.hpp>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "cria/cria.hpp"
 #include "support/compare.hpp"
@@ -36,6 +39,12 @@ BOOST_AUTO_TEST_CASE(static_arrays_count_beside_the_dynamic_ones) {
       test::check_close("rms_norm of " + std::to_string(size), ours, others, 1e-4);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_that_needs_less_leaves_others_what_they_have) {
+  const auto want = normalize<Cuda>(16'384);
+  std::thread([] { normalize<Cuda>(12'288); }).join();
+  BOOST_TEST((normalize<Cuda>(16'384) == want));
 }
 
 BOOST_AUTO_TEST_CASE(more_than_the_device_has_is_refused_with_a_sentence) {

@@ -105,7 +105,7 @@ struct Counted {
 
   template <class... Parameters, class... Arguments>
   cuda_emulation::KernelCounters run(unsigned blocks, void (*kernel)(Parameters...), Arguments... arguments) {
-    const cudaLaunchConfig_t config = configuration(blocks, 32, 48 << 10);
+    const cudaLaunchConfig_t config = configuration(blocks, 32, 32 * widest_pitch);
     check(cudaLaunchKernelEx(&config, kernel, arguments...));
     return cuda_emulation::kernel_counters().back();
   }

@@ -28,26 +28,28 @@ struct Grid {
 
 namespace detail {
 
-/// Lets `kernel` have `bytes` of dynamic shared memory. Without asking it may have 48 KiB together with its
-/// static arrays. Throws BackendError if the device has less.
+/// Lets `kernel` have all the dynamic shared memory that the device has beside the kernel's static arrays:
+/// without asking it may have 48 KiB of both together. All, since CUDA keeps one limit for a kernel, and a
+/// thread that needs less must not lower it for the others. Throws BackendError if `bytes` are more.
 template <class... Parameters>
 void allow_shared_memory(void (*kernel)(Parameters...), std::size_t bytes, Place place) {
-  static thread_local std::unordered_map<const void*, std::size_t> allowed;  // by kernel
-  std::size_t& so_far = allowed[reinterpret_cast<const void*>(kernel)];
-  if (bytes <= so_far) return;
-  cudaFuncAttributes attributes{};
-  check("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, kernel), place);
+  static thread_local std::unordered_map<const void*, std::size_t> allowed;
   const auto limit = static_cast<std::size_t>(device().shared_memory);
-  if (bytes + attributes.sharedSizeBytes > limit) {
-    throw BackendError("cuda: a kernel at " + to_string(place) + " needs " +
-                       std::to_string(bytes + attributes.sharedSizeBytes) +
-                       " bytes of shared memory for a block; the device has " + std::to_string(limit) +
-                       ", so the last dimension is too long for it");
+  std::size_t& most = allowed[reinterpret_cast<const void*>(kernel)];  // 0: not asked yet
+  if (most == 0) {
+    cudaFuncAttributes attributes{};
+    check("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, kernel), place);
+    const std::size_t beside = limit - attributes.sharedSizeBytes;
+    check("cudaFuncSetAttribute",
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(beside)),
+          place);
+    most = beside;
   }
-  check("cudaFuncSetAttribute",
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
-        place);
-  so_far = bytes;
+  if (bytes <= most) return;
+  throw BackendError("cuda: a kernel at " + to_string(place) + " needs " +
+                     std::to_string(bytes + limit - most) +
+                     " bytes of shared memory for a block; the device has " + std::to_string(limit) +
+                     ", so the last dimension is too long for it");
 }
 
 }  // namespace detail

@@ -20,27 +20,29 @@ struct Maximum {
 };
 
 /// A thread's sum of very many numbers, whose error does not grow with their count: what each addition rounds
-/// off is added to the next number. Kahan 1965.
+/// off is summed up beside it. Knuth's TwoSum; infinite or NaN where a plain sum is.
 template <class A>
 class LongSum {
  public:
   __device__ LongSum& operator+=(A x) {
-    const A corrected = x - excess_;
-    const A sum = sum_ + corrected;
-    excess_ = (sum - sum_) - corrected;
+    const A sum = sum_ + x, added = sum - sum_;
+    rest_ += (sum_ - (sum - added)) + (x - added);
     sum_ = sum;
     return *this;
   }
   __device__ LongSum& operator*=(A factor) {
     sum_ *= factor;
-    excess_ *= factor;
+    rest_ *= factor;
     return *this;
   }
-  __device__ A value() const { return sum_; }
+  __device__ A value() const {
+    const bool is_finite = sum_ - sum_ == A(0);  // else the rest is infinity minus infinity
+    return is_finite ? sum_ + rest_ : sum_;
+  }
 
  private:
   A sum_ = 0;
-  A excess_ = 0;  // by which the sum is too large
+  A rest_ = 0;
 };
 
 /// The values of all 32 lanes put together; every lane gets the result.

@@ -42,7 +42,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   # Those whose kernels index most: the sanitizers see overruns of local and shared arrays, too, but take long to compile.
   set(asan_test_sources ${cuda_test_sources})
   list(FILTER asan_test_sources INCLUDE REGEX
-    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|mma))_test")
+    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|mma|optimizer))_test")
   add_emulated_cuda_tests(asan cuda_asan ${asan_test_sources})
 endif()
 

@@ -1,6 +1,10 @@
-// That the host does not wait in a step of the optimiser, and that steps stay out of graphs.
+// That the host does not wait in a step of the optimiser, that steps stay out of graphs, and where arrays may
+// begin.
 
 #include <boost/test/unit_test.hpp>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "cria/backend/cuda/graph.hpp"
 #include "cria/cria.hpp"
@@ -53,6 +57,41 @@ BOOST_AUTO_TEST_CASE(a_step_copies_nothing_from_pageable_memory) {
   }
 }
 #endif
+
+// Slices of larger arrays may begin anywhere.
+BOOST_AUTO_TEST_CASE(arrays_need_not_begin_at_multiples_of_packs) {
+  constexpr std::int64_t size = 9000;  // two chunks
+  const auto ramp = [](float factor) {
+    std::vector<float> values;
+    for (std::int64_t i = 0; i <= size; ++i) values.push_back(factor * static_cast<float>(i % 100 + 1));
+    return Tensor<float, Cuda>::from({size + 1}, values);
+  };
+  const auto step = [&](std::int64_t offset) {
+    auto gradient = ramp(0.5f), value = ramp(1.0f), first = ramp(0.1f), second = ramp(0.2f);
+    const auto slice = [&](Tensor<float, Cuda>& x) {
+      return Vec<float>{x.mutable_vec().data + offset, size};
+    };
+    const ops::AdamWTensor<float> tensor{slice(gradient), slice(value),  {},
+                                         slice(first),    slice(second), true};
+    const ops::AdamWStep numbers{.1, .9, .95, 1e-8, .1, 1, 0};
+    const ScratchMemory<double, Cuda> squares(1);
+    const ScratchMemory<ops::AdamWState, Cuda> state(1);
+    const ops::AdamWState before;
+    Cuda::copy_from_host(state.data(), &before, sizeof(before));
+    kernel_for<ops::SumOfSquares, Cuda>::sum(std::span(&tensor.gradient, 1), squares.data());
+    kernel_for<ops::AdamW, Cuda>::begin(numbers, squares.vec(), state.data());
+    kernel_for<ops::AdamW, Cuda>::step(numbers, std::span(&tensor, 1), state.data());
+    double sum = 0;
+    Cuda::copy_to_host(&sum, squares.data(), sizeof(sum));
+    auto values = value.to_vector();
+    values.erase(offset == 0 ? values.end() - 1 : values.begin());
+    return std::pair(sum, values);
+  };
+  const auto [sum, values] = step(1);
+  BOOST_TEST(sum == 0.25 * 90 * 338350);  // 90 times the squares of 1 to 100
+  const auto aligned = step(0).second;    // of the elements before
+  for (std::size_t i = 0; i + 1 < values.size(); ++i) BOOST_TEST(values[i] == aligned[i + 1]);
+}
 
 BOOST_AUTO_TEST_CASE(a_step_cannot_be_captured) {
   const bool before = cria::cuda::allocator().pass_through();

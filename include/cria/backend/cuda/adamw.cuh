@@ -42,7 +42,7 @@ __device__ __forceinline__ void adamw_pack(const ops::AdamWFactors<A>& factors,
   }
 }
 
-/// A block for each chunk of the tensors, which are whole blocks of the allocator, so that packs fit.
+/// A block for each chunk of the tensors.
 template <class T>
 __global__ void __launch_bounds__(block_size)
     adamw_kernel(ops::AdamWStep s, TensorListView<ops::AdamWTensor<T>> tensors,
@@ -51,8 +51,11 @@ __global__ void __launch_bounds__(block_size)
   if (!state->is_finite()) return;
   const auto chunk = tensors.chunk(blockIdx.x);
   const ops::AdamWFactors<A> factors(s, *state, chunk.entry.decays);
-  for_each_pack<widest<A>>(chunk.begin, chunk.end,
-                           [&](std::int64_t i, auto size) { adamw_pack<size>(factors, chunk.entry, i); });
+  const auto& x = chunk.entry;
+  const bool packs =
+      packs_fit<widest<A>>(x.gradient.data, x.value.data, x.master.data, x.first.data, x.second.data);
+  for_each_pack<widest<A>>(packs, chunk.begin, chunk.end,
+                           [&](std::int64_t i, auto size) { adamw_pack<size>(factors, x, i); });
 }
 
 }  // namespace cuda

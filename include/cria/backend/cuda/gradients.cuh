@@ -18,7 +18,8 @@ __global__ void __launch_bounds__(block_size)
     squares_kernel(TensorListView<Vec<const A>> arrays, double* sums) {
   const auto chunk = arrays.chunk(blockIdx.x);
   double sum = 0;
-  for_each_pack<widest<A>>(chunk.begin, chunk.end, [&](std::int64_t i, auto size) {
+  const bool packs = packs_fit<widest<A>>(chunk.entry.data);
+  for_each_pack<widest<A>>(packs, chunk.begin, chunk.end, [&](std::int64_t i, auto size) {
     const auto x = load<size>(chunk.entry.data + i);
 #pragma unroll
     for (int k = 0; k < size; ++k) sum += static_cast<double>(x.at[k]) * static_cast<double>(x.at[k]);

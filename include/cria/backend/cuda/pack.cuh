@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "cria/backend/cuda/portability.cuh"
+#include "cria/core/config.hpp"
 #include "cria/core/dtype.hpp"
 
 namespace cria::cuda {
@@ -53,7 +54,7 @@ __device__ __forceinline__ void store(T* to, const Pack<T, Size>& pack) {
 
 /// Whether packs of Size elements can be moved to or from all of these arrays.
 template <int Size, class... T>
-bool packs_fit(T*... data) {
+CRIA_HOST_DEVICE bool packs_fit(T*... data) {
   return ((reinterpret_cast<std::uintptr_t>(data) % (Size * sizeof(T)) == 0) && ...);
 }
 

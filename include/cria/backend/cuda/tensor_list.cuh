@@ -68,15 +68,16 @@ template <class Entry, class SizeOf>
 TensorList(std::span<const Entry>, SizeOf) -> TensorList<Entry>;
 
 /// Calls work(i, Size) for the packs of [begin, end) that are this thread's, begin being a multiple of Size,
-/// then work(i, 1) for the rest. Size and 1 come as types.
+/// then work(i, 1) for the rest: for all, if packs do not fit the arrays. Size and 1 come as types.
 template <int Size, class Work>
-__device__ __forceinline__ void for_each_pack(std::int64_t begin, std::int64_t end, Work work) {
-  const std::int64_t packs_end = end / Size * Size;
+__device__ __forceinline__ void for_each_pack(bool packs, std::int64_t begin, std::int64_t end, Work work) {
+  const std::int64_t packs_end = packs ? end / Size * Size : begin;
   for (std::int64_t i = begin + Size * threadIdx.x; i < packs_end; i += Size * blockDim.x) {
     work(i, std::integral_constant<int, Size>());
   }
-  const std::int64_t i = packs_end + threadIdx.x;
-  if (i < end) work(i, std::integral_constant<int, 1>());
+  for (std::int64_t i = packs_end + threadIdx.x; i < end; i += blockDim.x) {
+    work(i, std::integral_constant<int, 1>());
+  }
 }
 
 }  // namespace cria::cuda

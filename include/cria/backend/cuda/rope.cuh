@@ -35,6 +35,7 @@ class DeviceRotationTable {
   void grow(std::int64_t positions, std::int64_t dim, float theta) {
     host_.cover(positions, dim, theta);
     view_ = {to_device(host_.cosine), to_device(host_.sine)};
+    check("cudaStreamSynchronize", cudaStreamSynchronize(stream()));  // other streams will read them
     positions_ = positions;
   }
   static const A* to_device(const std::vector<A>& values) {

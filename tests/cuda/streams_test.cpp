@@ -66,5 +66,29 @@ BOOST_FIXTURE_TEST_CASE(a_rotation_table_is_there_for_every_stream, Lazy) {
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(a_bad_index_is_reported_where_its_stream_is_waited_for, Lazy) {
+  const Parameter<float, Cuda> weight = test::zeros({5, 4});
+  Cuda::synchronize();
+  const Stream own;
+  const auto look_up = [&](std::int32_t token) {
+    cria::embedding(Tensor<std::int32_t, Cuda>::from({1}, {token}), weight);
+  };
+  const auto message = [] { return test::error_message<ShapeError>([] { Cuda::synchronize(); }); };
+  {
+    const StreamScope scope(own.handle);
+    look_up(7);
+  }
+  look_up(1);
+  BOOST_TEST(message() == "(nothing thrown)");
+  look_up(9);
+  {
+    const StreamScope scope(own.handle);
+    BOOST_TEST(message() ==
+               "embedding: token 7 at position 0 is outside the vocabulary; it must be in [0, 5)");
+    BOOST_TEST(message() == "(nothing thrown)");
+  }
+  BOOST_TEST(message() == "embedding: token 9 at position 0 is outside the vocabulary; it must be in [0, 5)");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -53,7 +53,7 @@ struct Cuda {
     synchronize(place);
   }
   /// Waits until all work handed to this thread's stream is done.
-  static void synchronize(cuda::Place place = {}) { cuda::IndexErrorNote::instance().synchronize(place); }
+  static void synchronize(cuda::Place place = {}) { cuda::IndexErrorNotes::instance().synchronize(place); }
 
  private:
   static void memcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cuda::Place place) {

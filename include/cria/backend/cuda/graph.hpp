@@ -55,7 +55,7 @@ class Graph {
 
   /// Submits the work to this thread's stream.
   void replay() {
-    IndexErrorNote::instance().for_kernel();  // kernels of the graph may leave a note
+    IndexErrorNotes::instance().expect_from(capturing_stream());  // where its kernels leave notes
     check("cudaGraphLaunch", cudaGraphLaunch(executable_, stream()));
   }
 
@@ -67,7 +67,9 @@ class Graph {
       check("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
       allocator().keep(stream);
       const StreamScope scope(stream);
-      Blas::of_stream();  // it cannot be made during a capture
+      Blas::of_stream();  // neither of them can be made during a capture
+      IndexErrorNotes::instance().for_kernel();
+      check("cudaStreamSynchronize", cudaStreamSynchronize(stream));  // graphs run on other streams
       return stream;
     }();
     return instance;

@@ -4,8 +4,12 @@
 
 #include <cuda_runtime.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cstdint>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "cria/backend/cuda/device.hpp"
 #include "cria/core/check.hpp"
@@ -23,25 +27,67 @@ struct IndexError {
   std::int64_t bound;
 };
 
-/// Where kernels leave their note, and when to look at it.
-class IndexErrorNote {
+/// Where kernels leave their notes, a place for each stream, and when to look at which: threads that work on
+/// streams of their own get the errors of their own kernels.
+class IndexErrorNotes {
  public:
   /// The note in device memory, for a kernel that is about to be launched on this thread's stream.
-  IndexError* for_kernel() {
-    pending_ = true;
-    return note_;
+  IndexError* for_kernel() { return expect_from(stream()); }
+
+  /// The note of kernels that were launched on `origin`, which are about to run on this thread's stream.
+  IndexError* expect_from(cudaStream_t origin) {
+    const std::lock_guard lock(mutex_);
+    IndexError*& note = of_streams_[origin].note;
+    if (!note) note = make();
+    std::vector<IndexError*>& unread = of_streams_[stream()].unread;
+    if (std::find(unread.begin(), unread.end(), note) == unread.end()) unread.push_back(note);
+    return note;
   }
 
-  /// Waits for this thread's stream. Throws ShapeError if a kernel left a note, and clears that.
+  /// Waits for this thread's stream. Throws ShapeError if a kernel left a note there, and clears that.
   void synchronize(Place place) {
-    IndexError error{};
-    if (pending_.exchange(false)) {
+    const std::vector<IndexError*> unread = take_unread();
+    std::vector<IndexError> errors(unread.size());
+    for (std::size_t i = 0; i < unread.size(); ++i) {
       check("cudaMemcpyAsync",
-            cudaMemcpyAsync(&error, note_, sizeof(error), cudaMemcpyDeviceToHost, stream()), place);
+            cudaMemcpyAsync(&errors[i], unread[i], sizeof(IndexError), cudaMemcpyDeviceToHost, stream()),
+            place);
     }
     check("cudaStreamSynchronize", cudaStreamSynchronize(stream()), place);
-    if (error.kind == IndexError::none) return;
-    clear();
+    const IndexError* first = nullptr;
+    for (std::size_t i = 0; i < unread.size(); ++i) {
+      if (errors[i].kind == IndexError::none) continue;
+      clear(unread[i]);
+      if (!first) first = &errors[i];
+    }
+    if (first) fail(*first);
+  }
+
+  /// The process's notes. Never destroyed, as the allocator is not.
+  CRIA_SHARED static IndexErrorNotes& instance() {
+    static auto* instance = new IndexErrorNotes;
+    return *instance;
+  }
+
+ private:
+  struct OfStream {
+    IndexError* note = nullptr;
+    std::vector<IndexError*> unread;  // that kernels on the stream may have written since it was waited for
+  };
+
+  IndexErrorNotes() = default;
+
+  static IndexError* make() {
+    device();
+    void* note = nullptr;
+    check("cudaMalloc", cudaMalloc(&note, sizeof(IndexError)));
+    clear(static_cast<IndexError*>(note));
+    return static_cast<IndexError*>(note);
+  }
+  static void clear(IndexError* note) {
+    check("cudaMemsetAsync", cudaMemsetAsync(note, 0, sizeof(IndexError), stream()));
+  }
+  [[noreturn]] static void fail(const IndexError& error) {
     if (error.kind == IndexError::embedding_token) {
       cria::check::fail_token("embedding", error.position, error.value, error.bound);
     }
@@ -49,23 +95,13 @@ class IndexErrorNote {
         error.kind == IndexError::cross_entropy_target ? "cross_entropy" : "linear_cross_entropy",
         error.position, error.value, error.bound, error.ignored);
   }
-
-  /// The process's note. Never destroyed, as the allocator is not.
-  CRIA_SHARED static IndexErrorNote& instance() {
-    static auto* instance = new IndexErrorNote;
-    return *instance;
+  std::vector<IndexError*> take_unread() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(of_streams_[stream()].unread, {});
   }
 
- private:
-  IndexErrorNote() {
-    device();
-    check("cudaMalloc", cudaMalloc(reinterpret_cast<void**>(&note_), sizeof(IndexError)));
-    clear();
-  }
-  void clear() { check("cudaMemsetAsync", cudaMemsetAsync(note_, 0, sizeof(IndexError), stream())); }
-
-  IndexError* note_ = nullptr;
-  std::atomic<bool> pending_ = false;
+  std::mutex mutex_;
+  std::map<cudaStream_t, OfStream> of_streams_;
 };
 
 }  // namespace cria::cuda

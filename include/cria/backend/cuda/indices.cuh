@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(1024)
 /// Throws ShapeError, when the host next waits for the stream, for a token outside [0, vocabulary).
 inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary) {
   launch(check_indices_kernel<false>, 1, 1024, 0, tokens, vocabulary, 0, IndexError::embedding_token,
-         IndexErrorNote::instance().for_kernel(), nullptr);
+         IndexErrorNotes::instance().for_kernel(), nullptr);
 }
 
 /// count[0] = how many targets count. Throws ShapeError, when the host next waits for the stream, for one
@@ -43,7 +43,7 @@ inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary
 inline void count_targets(IndexError::Kind kind, Vec<const std::int32_t> targets, std::int64_t classes,
                           std::int32_t ignore, std::int64_t* count) {
   launch(check_indices_kernel<true>, 1, 1024, 0, targets, classes, ignore, kind,
-         IndexErrorNote::instance().for_kernel(), count);
+         IndexErrorNotes::instance().for_kernel(), count);
 }
 
 }  // namespace cria::cuda

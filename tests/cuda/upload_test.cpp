@@ -1,9 +1,11 @@
 #include "cria/backend/cuda/upload.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <numeric>
 #include <vector>
 
+#include "cria/backend/cuda/staging.hpp"
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
 #ifdef CRIA_CUDA_EMULATION
@@ -38,6 +40,22 @@ BOOST_FIXTURE_TEST_CASE(work_sees_the_values_of_its_own_call, LazyStreams) {
   for (int call = 0; call < 7; ++call) {
     const float want = static_cast<float>(size * (size - 1)) + 2.0f * static_cast<float>(call * size);
     BOOST_TEST(sums[static_cast<std::size_t>(call)].item() == want, boost::test_tools::tolerance(1e-5f));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(staged_arrays_are_copied_before_their_place_is_used_again, LazyStreams) {
+  std::vector<Tensor<float>> copies;
+  for (int call = 0; call < 9; ++call) {
+    const std::size_t size = call == 6 ? 1000 : 100;
+    std::vector<float> values(size, static_cast<float>(call));
+    copies.push_back(Tensor<float>::empty({static_cast<std::int64_t>(size)}));
+    cria::cuda::Staging::of_thread().copy(copies.back().mutable_vec().data, values.data(),
+                                          size * sizeof(float));
+    std::fill(values.begin(), values.end(), -1.0f);
+  }
+  for (int call = 0; call < 9; ++call) {
+    const auto got = copies[static_cast<std::size_t>(call)].to_vector();
+    BOOST_TEST((got == std::vector<float>(got.size(), static_cast<float>(call))), "call " << call);
   }
 }
 

@@ -55,6 +55,27 @@ BOOST_AUTO_TEST_CASE(the_log_is_the_references) {
   BOOST_TEST(outcome.output.find("step 0: train loss ") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(the_losses_do_not_depend_on_the_threads_that_openmp_gives) {
+  const auto losses = [](const std::vector<std::string>& environment) {
+    const TemporaryDirectory folder;
+    std::vector<std::string> arguments{"/usr/bin/env"};
+    arguments.insert(arguments.end(), environment.begin(), environment.end());
+    for (const std::string& argument :
+         small_training(small_data().data_dir(), folder / "out", {"--max_iters=10"})) {
+      arguments.push_back(argument);
+    }
+    const auto outcome = test::run(arguments);
+    BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+    std::vector<nlohmann::json> result;
+    for (const auto& line : test::metrics(folder / "out", "loss")) result.push_back(line["loss"]);
+    return result;
+  };
+  const auto want = losses({});
+  BOOST_TEST_REQUIRE(want.size() == 11u);
+  BOOST_TEST((losses({"OMP_THREAD_LIMIT=1"}) == want));
+  BOOST_TEST((losses({"OMP_DYNAMIC=true", "OMP_NUM_THREADS=8"}) == want));
+}
+
 BOOST_AUTO_TEST_CASE(the_same_seed_and_threads_give_the_same_losses) {
   const auto losses = losses_of({});
   BOOST_TEST(losses.size() == 61u);

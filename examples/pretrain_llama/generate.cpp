@@ -67,6 +67,10 @@ void generate_from(const GenerateOptions& options, const std::filesystem::path& 
       std::vector<double> logits(scores.size());
       std::transform(scores.begin(), scores.end(), logits.begin(),
                      [](T score) { return static_cast<double>(static_cast<float>(score)); });
+      if (!std::ranges::all_of(logits, [](double logit) { return std::isfinite(logit); })) {
+        throw cria::FileError((folder / "model.safetensors").string(),
+                              "gives scores that are no finite numbers, as a model that has diverged does");
+      }
       const std::int32_t id = sample(logits, options, rng);
       if (id == tokenizer.bos() || id == tokenizer.eos()) break;
       text.push_back(id);
@@ -110,8 +114,8 @@ void generate(const GenerateOptions& options) {
   } else if (description.dtype == "float16") {
     generate_from<cria::float16>(options, folder, description.config, tokenizer);
   } else {
-    throw cria::FileError((folder / "config.json").string(), "its torch_dtype is " + description.dtype +
-                                                                 "; allowed: float32, bfloat16, float16");
+    throw cria::FileError((folder / "config.json").string(),
+                          "its dtype is " + description.dtype + "; allowed: float32, bfloat16, float16");
   }
 }
 

@@ -17,7 +17,8 @@ using nlohmann::json;
 /// What transformers 4.57.6 and 5.24.0 wrote: LlamaConfig(...).save_pretrained(folder), with dtype="bfloat16"
 /// and theta 20000.
 json written_by_transformers(const std::string& version) {
-  return json::parse(cria::io::read_file(CRIA_SOURCE_DIR "/tests/golden/config_transformers_" + version + ".json"));
+  return json::parse(
+      cria::io::read_file(CRIA_SOURCE_DIR "/tests/golden/config_transformers_" + version + ".json"));
 }
 
 cria::io::LlamaDescription read(const json& config) {
@@ -55,6 +56,9 @@ BOOST_AUTO_TEST_CASE(both_spellings_of_transformers_are_read) {
   // And the one of transformers up to 4.55.
   const json four = written_by_transformers("4");
   BOOST_TEST(read(with(without(four, "dtype"), "torch_dtype", "float16")).dtype == "float16");
+  // transformers 5 takes rotary embeddings without a type for the usual ones.
+  const json five = with(written_by_transformers("5"), "rope_parameters", {{"rope_theta", 5e5}});
+  BOOST_TEST(read(five).config.rope_theta == 5e5f);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_has_both_spellings) {
@@ -62,6 +66,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_has_both_spellings) {
   auto description = read(written_by_transformers("5"));
   cria::io::write_llama_config(folder / "config.json", description);
   const json config = json::parse(cria::io::read_file(folder / "config.json"));
+  BOOST_TEST(config["rms_norm_eps"].dump() == "1e-05");
   BOOST_TEST(config["rope_theta"] == 20000.0);
   BOOST_TEST(config["rope_parameters"] == json({{"rope_theta", 20000.0}, {"rope_type", "default"}}));
   BOOST_TEST(config["torch_dtype"] == "bfloat16");
@@ -71,15 +76,18 @@ BOOST_AUTO_TEST_CASE(what_is_written_has_both_spellings) {
 
 BOOST_AUTO_TEST_CASE(what_cria_has_not_is_refused_with_a_sentence) {
   const json four = written_by_transformers("4"), five = written_by_transformers("5");
-  BOOST_TEST(refusal(with(five, "rope_parameters",
-                          {{"rope_theta", 5e5}, {"rope_type", "llama3"}, {"factor", 8.0}})) ==
-             "its field 'rope_parameters' asks for rotary embeddings of type \"llama3\"; cria's Llama has "
-             "those of type "
-             "\"default\"");
+  const auto rope = [&](const json& parameters) {
+    return refusal(with(five, "rope_parameters", parameters));
+  };
+  BOOST_TEST(rope({{"rope_theta", 5e5}, {"rope_type", "llama3"}, {"factor", 8.0}}) ==
+             "its field 'rope_parameters.rope_type' is \"llama3\"; cria's Llama needs \"default\"");
+  BOOST_TEST(rope({{"rope_theta", 1e4}, {"rope_type", "default"}, {"partial_rotary_factor", 0.5}}) ==
+             "its field 'rope_parameters.partial_rotary_factor' is 0.5; cria's Llama needs 1.0");
+  BOOST_TEST(rope(7) == "its field 'rope_parameters' has the unusable value 7");
   BOOST_TEST(refusal(with(four, "rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}})) ==
-             "its field 'rope_scaling' asks for rotary embeddings of type \"linear\"; cria's Llama has those "
-             "of type "
-             "\"default\"");
+             "its field 'rope_scaling.rope_type' is \"linear\"; cria's Llama needs \"default\"");
+  BOOST_TEST(refusal(with(four, "rope_scaling", {{"type", "linear"}, {"factor", 2.0}})) ==
+             "its field 'rope_scaling.type' is \"linear\"; cria's Llama needs \"default\"");
   BOOST_TEST(refusal(with(five, "rope_theta", 10000.0)) ==
              "its fields 'rope_theta' and 'rope_parameters.rope_theta' disagree: 10000.0 and 20000.0");
   BOOST_TEST(refusal(without(five, "rope_parameters")) ==

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "cria/io/io.hpp"
 #include "cria/nn/llama.hpp"
 #include "support/compare.hpp"
 #include "support/small_run.hpp"
@@ -120,6 +122,23 @@ BOOST_AUTO_TEST_CASE(a_prompt_may_be_longer_than_the_context) {
   // Only the end of the prompt is in the context, so that its start makes no difference.
   const std::string other = written({"--prompt=sun " + prompt, "--temperature=0"});
   BOOST_TEST(other == "sun " + text);
+}
+
+BOOST_AUTO_TEST_CASE(a_model_that_has_diverged_is_refused) {
+  const TemporaryDirectory folder;
+  const std::filesystem::path model = folder / "model";
+  std::filesystem::copy(checkpoint(), model);
+  std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
+  auto description = io::read_llama_config(model / "config.json");
+  Model weights(description.config);
+  nn::for_each_parameter(weights,
+                         [](const std::string&, auto& parameter) { nn::fill(parameter, std::nan("")); });
+  io::save_state(model / "model.safetensors", nn::state_dict(weights));
+  const auto outcome = test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + model.string()});
+  BOOST_TEST(outcome.exit_code == 1);
+  BOOST_TEST(outcome.errors ==
+             "error: " + (model / "model.safetensors").string() +
+                 ": gives scores that are no finite numbers, as a model that has diverged does\n");
 }
 
 BOOST_AUTO_TEST_CASE(caches_give_the_scores_of_the_whole_sequence) {

@@ -1,9 +1,12 @@
 #pragma once
 /// config.json of a Hugging Face model folder, as far as a Llama depends on it.
 
+#include <array>
+#include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "cria/io/file.hpp"
 #include "cria/nn/llama.hpp"
@@ -20,8 +23,12 @@ struct LlamaDescription {
 /// transformers 4 (rope_theta, torch_dtype) and of transformers 5 (rope_parameters, dtype). Throws FileError.
 inline void write_llama_config(const std::filesystem::path& path, const LlamaDescription& description) {
   const nn::LlamaConfig& c = description.config;
-  // The shortest decimals of the float values: 1e-05, not its nearest double.
-  const auto decimal = [](float value) { return std::stod(nlohmann::json(value).dump()); };
+  // The double with the fewest decimals that is this float: 1e-05, not 9.999999747378752e-06.
+  const auto decimal = [](float value) {
+    std::array<char, 32> text{};
+    std::to_chars(text.data(), text.data() + text.size(), value);
+    return std::stod(text.data());
+  };
   const nlohmann::ordered_json json = {
       {"architectures", {"LlamaForCausalLM"}},
       {"model_type", "llama"},
@@ -89,17 +96,21 @@ inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   must_be("hidden_act", "silu");
   must_be("attention_bias", false);
   must_be("mlp_bias", false);
-  // Rotary embeddings: a field rope_theta, or in transformers 5 an object with it. Llama 3 stretches them
-  // (rope_type).
+  // Rotary embeddings: a field rope_theta, or in transformers 5 an object with it. Other Llamas stretch them
+  // (rope_type, long ago type) or turn only a part of each head.
   nlohmann::json theta;
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
     if (!json.contains(name) || json.at(name).is_null()) continue;
     const nlohmann::json& rope = json.at(name);
-    const std::string type =
-        rope.is_object() && rope.contains("rope_type") ? rope.at("rope_type").dump() : rope.dump();
-    if (type != "\"default\"") {
-      fail(std::string("its field '") + name + "' asks for rotary embeddings of type " + type +
-           "; cria's Llama has those of type \"default\"");
+    if (!rope.is_object())
+      fail(std::string("its field '") + name + "' has the unusable value " + rope.dump());
+    for (const auto& [key, usual] : {std::pair<const char*, nlohmann::json>{"rope_type", "default"},
+                                     {"type", "default"},
+                                     {"partial_rotary_factor", 1.0}}) {
+      if (rope.contains(key) && rope.at(key) != usual) {
+        fail(std::string("its field '") + name + "." + key + "' is " + rope.at(key).dump() +
+             "; cria's Llama needs " + usual.dump());
+      }
     }
     if (rope.contains("rope_theta")) theta = rope.at("rope_theta");
   }

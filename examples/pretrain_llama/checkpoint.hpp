@@ -2,9 +2,11 @@
 /// What a run is resumed from: a folder that is at the same time a Hugging Face model folder
 /// (model.safetensors, config.json, tokenizer.model); beside them optimizer.safetensors and state.json.
 
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "cria/cria.hpp"
@@ -88,6 +90,32 @@ inline FoundCheckpoint find_checkpoint(const std::filesystem::path& folder) {
         path.string(), "is not the state of a run in format version " + std::to_string(checkpoint_version));
   }
   return found;
+}
+
+/// What a run starts from: the checkpoint to resume, or nothing. Throws cria::FileError if there is no such
+/// checkpoint, and cria::ConfigError if a new run would take the place of another one unasked.
+inline std::optional<FoundCheckpoint> starting_point(const TrainOptions& options) {
+  const std::filesystem::path out_dir = options.out_dir;
+  const bool can_be_resumed = cria::io::holds_folder(out_dir / "ckpt");
+  if (options.init_from == "resume") return find_checkpoint(out_dir / "ckpt");
+  if (!options.overwrite && (can_be_resumed || cria::io::holds_folder(out_dir / "best"))) {
+    throw cria::ConfigError("--out_dir is " + options.out_dir + ", which holds a run; " +
+                            (can_be_resumed ? "go on with it by --init_from=resume, " : "") +
+                            "let the new one take its place by --overwrite=true, or choose another folder");
+  }
+  return {};
+}
+
+/// Whether all weights are numbers, as those of a run that has diverged are not.
+template <class M>
+bool has_finite_weights(const M& model) {
+  bool all_finite = true;
+  cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+    for (const auto value : parameter.value().to_vector()) {
+      all_finite = all_finite && std::isfinite(static_cast<float>(value));
+    }
+  });
+  return all_finite;
 }
 
 /// Loads weights, moments and the run's state. Throws cria::FileError, before anything has changed, if the

@@ -138,6 +138,7 @@ class CommandLine {
     add(prepare_, "text_field", o.text_field,
         "field of a JSON object that holds its text; none: story or text");
     add(prepare_, "data_dir", o.data_dir, "folder for the data");
+    add(prepare_, "overwrite", o.overwrite, "let new data take the place of that which data_dir holds");
     add(prepare_, "stories", o.stories, "stories of the embedded corpus");
     add(prepare_, "seed", o.seed, "of the embedded corpus");
     add(prepare_, "max_seq_len", o.max_seq_len, "tokens in a training sequence: no shard is shorter");

@@ -1,6 +1,8 @@
 #include "corpus.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "tokenizer.hpp"
 
@@ -21,9 +23,24 @@ std::string fingerprint(const Corpus::Shards& shards) {
   return hexadecimal(crc);
 }
 
+/// Throws FileError if there is no window in the shortest shard.
+void check_windows(const Corpus& corpus, std::int64_t max_seq_len) {
+  const auto tokens = [](const auto& shard) { return std::ssize(shard->tokens()); };
+  const auto& shortest = std::min(*std::ranges::min_element(corpus.validation, {}, tokens),
+                                  *std::ranges::min_element(corpus.training, {}, tokens),
+                                  [&](const auto& a, const auto& b) { return tokens(a) < tokens(b); });
+  if (shortest->window_count(max_seq_len) > 0) return;
+  const std::string smaller =
+      tokens(shortest) < 2 ? "" : "--max_seq_len=" + std::to_string(tokens(shortest) / 2) + " or ";
+  throw cria::FileError(shortest->path().string(),
+                        "has " + std::to_string(tokens(shortest)) + " tokens; one window of " +
+                            std::to_string(max_seq_len) + " positions needs at least " +
+                            std::to_string(2 * max_seq_len) + ", so give " + smaller + "more text");
+}
+
 }  // namespace
 
-Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size) {
+Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size, std::int64_t max_seq_len) {
   if (!std::filesystem::is_directory(data_dir)) {
     throw cria::FileError(data_dir.string(),
                           "is not a folder; `pretrain_llama prepare --data_dir=" + data_dir.string() +
@@ -47,10 +64,18 @@ Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size) {
     auto& split = validation.empty() ? validation : training;
     split.push_back(std::make_shared<const cria::io::TokenShard>(path, vocab_size));
   }
+  check_windows(*this, max_seq_len);
   if (const auto path = data_dir / "corpus.json"; std::filesystem::exists(path)) {
     const auto json = nlohmann::json::parse(cria::io::read_file(path), nullptr, /*allow_exceptions=*/false);
     const auto tokens = number(json, "validation", "tokens"), bytes = number(json, "validation", "bytes");
     if (tokens && bytes && *tokens > 0) validation_bytes_per_token = *bytes / *tokens;
+    const auto described =
+        json.is_object() ? json.value("tokenizer_crc32", nlohmann::json()) : nlohmann::json();
+    if (!described.is_null() && described != cria::io::crc32(std::as_bytes(std::span(tokenizer_model)))) {
+      throw cria::FileError(path.string(),
+                            "describes data of another tokenizer.model, as an interrupted `prepare` leaves "
+                            "it; prepare the data again, with --overwrite=true");
+    }
     floor = number(json, "validation", "nats_per_token");
   }
 }

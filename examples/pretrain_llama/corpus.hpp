@@ -20,8 +20,9 @@ struct Corpus {
   std::optional<double> validation_bytes_per_token;
   std::optional<double> floor;  // entropy of the validation split in nats per token, if the corpus knows it
 
-  /// Throws cria::FileError or cria::ConfigError if something is missing or does not fit the vocabulary.
-  Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size);
+  /// Throws cria::FileError or cria::ConfigError if something is missing, does not fit the vocabulary or is
+  /// too short for a window.
+  Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size, std::int64_t max_seq_len);
 
   Fingerprints fingerprints() const;
 };

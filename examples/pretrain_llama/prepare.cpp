@@ -22,6 +22,7 @@
 #include "cria/io/file.hpp"
 #include "cria/io/tokens.hpp"
 #include "embedded_corpus.hpp"
+#include "folder_lock.hpp"
 #include "progress.hpp"
 #include "text_input.hpp"
 #include "tokenizer.hpp"
@@ -277,6 +278,16 @@ void check(const PrepareOptions& options) {
   check_positive("max_seq_len", options.max_seq_len);
 }
 
+/// Throws ConfigError if a folder holds data, of `prepare` or of another trainer of the llama2.c family.
+void check_holds_no_data(const Path& data_dir) {
+  for (const char* name : {"corpus.json", "tokenizer.model"}) {
+    if (!std::filesystem::exists(data_dir / name)) continue;
+    throw ConfigError("--data_dir is " + data_dir.string() +
+                      ", which holds prepared data; train on it, let the new data take its place by "
+                      "--overwrite=true, or choose another folder");
+  }
+}
+
 double ratio(double a, std::int64_t b) {
   return b == 0 ? 0 : a / static_cast<double>(b);
 }
@@ -405,6 +416,7 @@ Splits write_shards(const Corpus& corpus, const SplitRules& rules, const Tokeniz
 /// Encodes the corpus as one run of tokens, the end of which becomes validation, wherever the cut falls.
 Splits write_cut_shards(const Corpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
                         ShardFolder& shards) {
+  const Progress progress("Encoding", 0);
   Splits splits;
   splits.is_cut = true;
   Tokens all;
@@ -448,7 +460,9 @@ void check_sizes(const SplitRules& rules, const Splits& splits, std::int64_t win
                     std::to_string(rules.least_training_tokens()) + " tokens and validation " +
                     std::to_string(rules.least_validation_tokens()) + " (20 windows), so give more " +
                     (is_embedded ? "--stories" : "text") +
-                    (all >= needed ? " or a max_seq_len of at most " + std::to_string(all / needed) : ""));
+                    (all >= needed && !is_embedded
+                         ? " or --max_seq_len=" + std::to_string(all / needed) + ", to `train`, too"
+                         : ""));
 }
 
 }  // namespace
@@ -461,6 +475,8 @@ void prepare(const PrepareOptions& options, std::ostream& out) {
   // The grammar's words make no more than some 3,300 pieces.
   const std::int64_t by_default = corpus.is_embedded() ? 1024 : 4096;
   const std::int64_t vocab_size = options.vocab_size == 0 ? by_default : options.vocab_size;
+  const FolderLock lock(data_dir);
+  if (!options.overwrite) check_holds_no_data(data_dir);
   ShardFolder shards(data_dir / ("tok" + std::to_string(vocab_size)));
 
   const Tokenizer tokenizer = train_tokenizer(corpus, vocab_size, out);
@@ -471,8 +487,9 @@ void prepare(const PrepareOptions& options, std::ostream& out) {
   }
   check_sizes(rules, splits, options.max_seq_len, corpus.is_embedded());
 
-  shards.install();
+  // In this order: until corpus.json, which knows its tokenizer, is written, `train` refuses a mixture.
   cria::io::write_file(data_dir / "tokenizer.model", tokenizer.model_bytes());
+  shards.install();
   cria::io::write_file(data_dir / "corpus.json",
                        description(options, corpus, splits, tokenizer).dump(2) + "\n");
   print_summary(out, splits, corpus.is_embedded());

@@ -93,8 +93,9 @@ std::string Tokenizer::train(std::span<const std::string> stories, std::int64_t 
   if (status.ok()) return model;
   const std::string message = status.ToString();
   if (const std::string largest = number_after(message, "Please set it to a value <= "); !largest.empty()) {
-    throw cria::ConfigError(
-        given + "; the text is too small for so large a vocabulary, the largest possible is " + largest);
+    throw cria::ConfigError(given +
+                            "; the text is too small for so large a vocabulary, the largest possible is " +
+                            largest + ": give --vocab_size=" + largest + " or more text");
   }
   if (const std::string least = number_after(message, " vs "); !least.empty()) {
     throw cria::ConfigError(

@@ -14,9 +14,9 @@ bool with_cuda() {
   return true;
 }
 
-void train_on_cuda(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint) {
+void train_on_cuda(const TrainOptions& options) {
   cria::cuda::device();  // if it is missing, the program says so before it has read the data
-  train_on<cria::Cuda>(options, checkpoint);
+  train_on<cria::Cuda>(options);
 }
 
 #else
@@ -25,7 +25,7 @@ bool with_cuda() {
   return false;
 }
 
-void train_on_cuda(const TrainOptions&, const std::optional<FoundCheckpoint>&) {
+void train_on_cuda(const TrainOptions&) {
   throw cria::BackendError("cuda: this program was not compiled for it");
 }
 

@@ -1,13 +1,10 @@
 #pragma once
 
-#include <optional>
-
-#include "checkpoint.hpp"
 #include "train_options.hpp"
 
 namespace pretrain {
 
 /// Trains on the GPU. Throws cria::BackendError if there is none. Only for programs with_cuda().
-void train_on_cuda(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint);
+void train_on_cuda(const TrainOptions& options);
 
 }  // namespace pretrain

@@ -112,7 +112,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("beta2", options.beta2, "AdamW's second decay rate");
   visit("grad_clip", options.grad_clip, "largest norm of the gradient; 0: any");
   visit("max_nonfinite_iters", options.max_nonfinite_iters,
-        "iterations in a row with a loss that is no number, after which training stops; 0: any");
+        "iterations in a row without a finite loss and gradient, after which training stops; 0: any");
   visit("decay_lr", options.decay_lr, "warm up and decay the learning rate");
   visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");

@@ -67,10 +67,10 @@ class Run {
   using Loss = cria::Tensor<cria::acc_t<T>, B>;
 
  public:
-  explicit Run(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint)
+  explicit Run(const TrainOptions& options)
       : options_(options),
         out_dir_(options.out_dir),
-        corpus_(options.data_dir, options.vocab_size),
+        corpus_(options.data_dir, options.vocab_size, options.max_seq_len),
         fingerprints_(corpus_.fingerprints()),
         stream_(corpus_.training, options.max_seq_len, cria::Rng(options.seed).split(1)),
         model_(options.model()),
@@ -86,12 +86,16 @@ class Run {
         micro_step_(model_, batch_, options),
         losses_(static_cast<std::size_t>(options.gradient_accumulation_steps * batch_.chunks())) {
     lock_.emplace(out_dir_);
-    if (checkpoint) {
+    // Found only now, when no other process can be changing it.
+    if (const auto checkpoint = starting_point(options)) {
       state_ = load_checkpoint(*checkpoint, model_, optimizer_, options_, fingerprints_);
       scaler_.set_state(state_.scaler);
       stream_.seek(state_.data);
       has_checkpoint_ = true;
     } else {
+      if (options.overwrite) {  // or the run before would seem to have been this one until this one saves
+        for (const char* name : {"ckpt", "best"}) cria::io::remove_folder(out_dir_ / name);
+      }
       initialize(model_, cria::Rng(options.seed).split(0),
                  options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
                                            : cria::nn::ResidualScaling::output_projections);
@@ -152,7 +156,7 @@ class Run {
       if (state_.iteration > options_.max_iters) break;
     }
     progress_.reset();
-    if (!options_.eval_only) save_if_finite("ckpt");
+    if (!options_.eval_only) save_latest_if_finite();
     summarize();
   }
 
@@ -171,20 +175,28 @@ class Run {
       std::snprintf(last, sizeof(last), "the last finite loss was %.4f at iteration %lld",
                     last_finite_->second, static_cast<long long>(last_finite_->first));
     }
-    throw std::runtime_error(
-        "training has diverged: since iteration " + std::to_string(it + 1 - nonfinite_iters_) +
-        " the loss or its gradient is no finite number, and " + last + "; try a lower --learning_rate (now " +
-        nlohmann::json(options_.learning_rate).dump() +
-        "), a longer --warmup_iters, --grad_clip=1 or --dtype=float32" +
-        (has_checkpoint_ ? ", from the checkpoint before that, " + (out_dir_ / "ckpt").string() +
-                               ", by --init_from=resume"
-                         : ""));
+    const auto number = [](double value) { return nlohmann::json(value).dump(); };
+    std::string advice = "try a lower --learning_rate (now " + number(options_.learning_rate) +
+                         "), a longer --warmup_iters (now " + std::to_string(options_.warmup_iters) + ") or ";
+    advice += options_.grad_clip > 0 ? "a smaller --grad_clip (now " + number(options_.grad_clip) + ")"
+                                     : std::string("--grad_clip=1");
+    if (has_checkpoint_) {
+      advice +=
+          ", from the checkpoint before that, " + (out_dir_ / "ckpt").string() + ", by --init_from=resume";
+    }
+    // A checkpoint has its dtype for good.
+    if (options_.dtype != "float32") advice += ", or a new run with --dtype=float32";
+    throw std::runtime_error("training has diverged: since iteration " +
+                             std::to_string(it + 1 - nonfinite_iters_) +
+                             " the loss or its gradient is no finite number, and " + last + "; " + advice);
   }
 
-  /// A checkpoint of a run that diverges would take the place of one that did not yet.
-  void save_if_finite(const char* name) {
-    if (nonfinite_iters_ == 0) return save(name);
-    std::printf("the loss is no finite number: %s is left as it was\n", (out_dir_ / name).c_str());
+  /// A checkpoint of a run that diverges would take the place of one that did not yet. An update can also
+  /// have spoiled the weights after the last finite loss.
+  void save_latest_if_finite() {
+    if (nonfinite_iters_ == 0 && has_finite_weights(model_)) return save("ckpt");
+    std::printf("the loss or a weight is no finite number: %s is left as it was\n",
+                (out_dir_ / "ckpt").c_str());
   }
 
   /// Adds the gradients of one micro-batch and notes the losses of its chunks.
@@ -312,7 +324,11 @@ class Run {
       std::printf("stopped before iteration %lld; nothing was trained\n", next);
       return;
     }
-    save_if_finite("ckpt");
+    save_latest_if_finite();
+    if (!has_checkpoint_) {
+      std::printf("stopped after iteration %lld; nothing was saved\n", next - 1);
+      return;
+    }
     std::printf(
         "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume --out_dir=%s\n",
         next - 1, options_.out_dir.c_str());
@@ -408,13 +424,13 @@ class Run {
 
 /// Trains in the dtype that the options name, on backend B.
 template <class B>
-void train_on(const TrainOptions& options, const std::optional<FoundCheckpoint>& checkpoint) {
+void train_on(const TrainOptions& options) {
   if (options.dtype == "bfloat16") {
-    Run<cria::bfloat16, B>(options, checkpoint).train();
+    Run<cria::bfloat16, B>(options).train();
   } else if (options.dtype == "float16") {
-    Run<cria::float16, B>(options, checkpoint).train();
+    Run<cria::float16, B>(options).train();
   } else {
-    Run<float, B>(options, checkpoint).train();
+    Run<float, B>(options).train();
   }
 }
 

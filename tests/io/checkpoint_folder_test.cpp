@@ -210,6 +210,29 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_checkpoint_folder_is_not_replaced) {
   verify_folder(root / "empty");
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_is_removed_with_what_crashes_have_left_of_it) {
+  const TemporaryDirectory directory;
+  const fs::path folder = directory / "ckpt";
+  BOOST_TEST(!holds_folder(folder));
+  remove_folder(folder);  // nothing is there
+  for (const char* name : {"ckpt.new", "ckpt.previous", "ckpt"}) {
+    replace_with(folder, 1);
+    if (name != std::string("ckpt")) fs::rename(folder, directory / name);
+    BOOST_TEST(holds_folder(folder));
+    fs::create_directory(directory / "ckpt.partial");
+    write_plainly(directory / "ckpt.partial/data", "x");
+    remove_folder(folder / "");
+    BOOST_TEST(listing(directory.path()) == "");
+    BOOST_TEST(!holds_folder(folder));
+  }
+  fs::create_directory(folder);
+  write_plainly(folder / "novel.txt", "mine");
+  BOOST_TEST(error_message<FileError>([&] { remove_folder(folder); }) ==
+             folder.string() +
+                 ": holds files but no manifest.json: it is not a checkpoint folder and is not replaced");
+  BOOST_TEST(listing(folder) == "novel.txt");
+}
+
 BOOST_AUTO_TEST_CASE(folders_inside_are_refused_and_an_impossible_place_is_named) {
   const TemporaryDirectory root;
   const fs::path folder = root / "ckpt";

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -195,6 +196,17 @@ BOOST_AUTO_TEST_CASE(damaged_shards_are_refused) {
   }
   {
     const SpoiledData spoiled;
+    const std::string corpus = contents(spoiled.data() / "corpus.json");
+    auto json = nlohmann::json::parse(corpus);
+    json["tokenizer_crc32"] = 7;
+    write(spoiled.data() / "corpus.json", json.dump());
+    BOOST_TEST(spoiled.sentence_of_train() ==
+               (spoiled.data() / "corpus.json").string() +
+                   ": describes data of another tokenizer.model, as an interrupted `prepare` leaves it; "
+                   "prepare the data again, with --overwrite=true");
+  }
+  {
+    const SpoiledData spoiled;
     std::filesystem::remove_all(spoiled.data() / "tok300");
     std::filesystem::create_directory(spoiled.data() / "tok300");
     BOOST_TEST(says(spoiled.sentence_of_train(), "holds no token shards"));
@@ -217,10 +229,41 @@ BOOST_AUTO_TEST_CASE(texts_that_cannot_be_prepared_are_refused_and_nothing_is_wr
   BOOST_TEST(says(prepare("", "300"), "text.txt: holds no text"));
   BOOST_TEST(says(prepare(" \n\n", "300"), "text.txt: holds no text"));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "20"), "so it must be at least "));
-  BOOST_TEST(says(prepare(test::small_text(1, 2), "279"),
-                  "max_seq_len is 16, for which this text of "));
+  BOOST_TEST(says(prepare(test::small_text(1, 2), "279"), "max_seq_len is 16, for which this text of "));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "4000"), "the largest possible is"));
   BOOST_TEST(says(prepare(test::small_text(1, 50), "70000"), "65536"));
+}
+
+BOOST_AUTO_TEST_CASE(a_text_of_forty_lines_can_be_trained_on_as_the_sentences_say) {
+  const TemporaryDirectory folder;
+  std::string text;
+  for (int line = 0; line < 40; ++line)
+    text += "Line " + std::to_string(line) + " is as short as the others.\n";
+  write(folder / "text.txt", text);
+  const auto prepare = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{PRETRAIN_LLAMA, "prepare",
+                                       "--input=" + std::string(folder / "text.txt"),
+                                       "--data_dir=" + std::string(folder / "data")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return test::run(arguments);
+  };
+  // Each sentence names the option that the next try gives.
+  const auto option_in = [](const std::string& errors, const std::string& name) {
+    const std::size_t begin = errors.find("--" + name + "=");
+    BOOST_TEST_REQUIRE(begin != std::string::npos, errors);
+    return errors.substr(begin, errors.find_first_not_of("0123456789", begin + name.size() + 3) - begin);
+  };
+  const std::string vocab_size = option_in(prepare({}).errors, "vocab_size");
+  const std::string max_seq_len = option_in(prepare({vocab_size}).errors, "max_seq_len");
+  const auto prepared = prepare({vocab_size, max_seq_len});
+  BOOST_TEST(prepared.exit_code == 0, prepared.errors);
+  const auto training = [&](const std::string& out, const std::string& window) {
+    return test::run(small_training(folder / "data", folder / out, {vocab_size, window, "--max_iters=1"}));
+  };
+  BOOST_TEST(training("out", max_seq_len).exit_code == 0);
+  BOOST_TEST(
+      training("again", option_in(training("long", "--max_seq_len=256").errors.substr(6), "max_seq_len"))
+          .exit_code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(invalid_utf8_is_replaced_and_counted) {

@@ -17,6 +17,7 @@
 #include "cria/io/file.hpp"
 #include "cria/io/tokens.hpp"
 #include "pretrain_llama/embedded_corpus.hpp"
+#include "pretrain_llama/folder_lock.hpp"
 #include "pretrain_llama/tokenizer.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_directory.hpp"
@@ -72,6 +73,7 @@ struct Fixture {
     options.data_dir = (directory / "data").string();
     options.vocab_size = 262;  // 3 control pieces, 256 bytes, "▁a", "▁", "a": all there is
     options.max_seq_len = 1;
+    options.overwrite = true;  // many tests prepare a folder more than once
   }
 
   void write_input(const std::string& name, const std::string& contents) {
@@ -254,6 +256,46 @@ BOOST_FIXTURE_TEST_CASE(a_vocabulary_by_default_suits_the_embedded_corpus_or_a_t
   BOOST_TEST(error<ConfigError>().starts_with("vocab_size is 4096; the text is too small"));
 }
 
+BOOST_FIXTURE_TEST_CASE(data_is_replaced_on_request_only, Fixture) {
+  write_input("text.txt", letters(60));
+  options.overwrite = false;
+  run();
+  const auto before = state();
+  write_input("more.txt", letters(70));
+  const std::string refusal =
+      "--data_dir is " + options.data_dir +
+      ", which holds prepared data; train on it, let the new data take its place by --overwrite=true, or "
+      "choose another folder";
+  BOOST_TEST(error<ConfigError>() == refusal);
+  BOOST_TEST((state() == before));
+  // Data of another program may lack corpus.json.
+  std::filesystem::remove(data("corpus.json"));
+  BOOST_TEST(error<ConfigError>() == refusal);
+  options.overwrite = true;
+  run();
+  BOOST_TEST((state() != before));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_folder_is_prepared_by_one_at_a_time, Fixture) {
+  write_input("text.txt", letters(60));
+  run();
+  const auto before = state();
+  {
+    const FolderLock other(options.data_dir);
+    BOOST_TEST(
+        error<FileError>().starts_with(options.data_dir + ": another run works in this folder: process "));
+  }
+  BOOST_TEST((state() == before));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_few_stories_of_the_embedded_corpus_are_refused, Fixture) {
+  options.vocab_size = 300;
+  options.stories = 2;
+  options.max_seq_len = 256;
+  const std::string refusal = error<ConfigError>();
+  BOOST_TEST(refusal.ends_with("(20 windows), so give more --stories"), refusal);
+}
+
 BOOST_FIXTURE_TEST_CASE(the_embedded_corpus_is_the_same_for_the_same_seed, Fixture) {
   options.vocab_size = 400;
   options.stories = 300;
@@ -304,9 +346,10 @@ BOOST_FIXTURE_TEST_CASE(the_entropy_is_that_of_the_embedded_stories, Fixture) {
 BOOST_FIXTURE_TEST_CASE(a_refused_text_leaves_nothing_behind, Fixture) {
   write_input("text.txt", letters(60));
   options.vocab_size = 4096;
-  BOOST_TEST(
-      error<ConfigError>() ==
-      "vocab_size is 4096; the text is too small for so large a vocabulary, the largest possible is 262");
+  BOOST_TEST(error<ConfigError>() ==
+             "vocab_size is 4096; the text is too small for so large a vocabulary, the largest possible is "
+             "262: give "
+             "--vocab_size=262 or more text");
   BOOST_TEST(has_written_nothing());
   options.vocab_size = 65537;
   BOOST_TEST(error<ConfigError>() ==
@@ -319,7 +362,7 @@ BOOST_FIXTURE_TEST_CASE(a_text_too_small_for_the_window_is_refused, Fixture) {
   options.max_seq_len = 6;
   BOOST_TEST(error<ConfigError>() ==
              "max_seq_len is 6, for which this text of 120 tokens is too small: training needs 12 tokens and "
-             "validation 126 (20 windows), so give more text or a max_seq_len of at most 5");
+             "validation 126 (20 windows), so give more text or --max_seq_len=5, to `train`, too");
   BOOST_TEST(has_written_nothing());
   options.max_seq_len = 5;
   run();
@@ -375,7 +418,7 @@ BOOST_FIXTURE_TEST_CASE(a_data_folder_that_cannot_be_created_is_named, Fixture) 
   write_input("text.txt", letters(60));
   options.data_dir = (directory / "text.txt").string();
   BOOST_TEST(error<FileError>() ==
-             (directory / "text.txt").string() + "/tok262: the folder cannot be created: Not a directory");
+             (directory / "text.txt").string() + ": cannot be used as a folder to write to: Not a directory");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_full_disk_leaves_the_earlier_data_intact, Fixture) {

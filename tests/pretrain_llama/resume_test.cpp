@@ -81,7 +81,8 @@ bool has_checkpoint(const std::string& out_dir) {
 /// How a run that was stopped goes on: from its checkpoint, or from the start if there was none yet.
 std::vector<std::string> going_on(const std::string& out_dir, const std::string& dtype) {
   std::vector<std::string> more{"--dtype=" + dtype};
-  if (has_checkpoint(out_dir)) more.push_back("--init_from=resume");
+  // A kill between the first best and the first latest checkpoint leaves the best one alone.
+  more.push_back(has_checkpoint(out_dir) ? "--init_from=resume" : "--overwrite=true");
   return small_training(small_data().data_dir(), out_dir, more);
 }
 

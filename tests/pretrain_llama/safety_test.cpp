@@ -57,10 +57,42 @@ BOOST_AUTO_TEST_CASE(a_run_that_has_diverged_is_not_saved_at_its_end) {
   const auto diverged = train(out, {"--max_iters=8", "--eval_interval=100", "--learning_rate=1e30",
                                     "--decay_lr=false", "--grad_clip=0", "--max_nonfinite_iters=0"});
   BOOST_TEST(diverged.exit_code == 0);
-  BOOST_TEST(diverged.output.find("the loss is no finite number: " + out + "/ckpt is left as it was") !=
-                 std::string::npos,
+  BOOST_TEST(diverged.output.find("the loss or a weight is no finite number: " + out +
+                                  "/ckpt is left as it was") != std::string::npos,
              diverged.output);
   BOOST_TEST(!std::filesystem::exists(out + "/ckpt"));
+}
+
+BOOST_AUTO_TEST_CASE(weights_that_the_last_update_has_spoiled_are_not_saved) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  // The loss is computed before the update that makes the weights infinite.
+  const auto diverged =
+      train(out, {"--max_iters=0", "--learning_rate=1e39", "--decay_lr=false", "--eval_interval=100"});
+  BOOST_TEST(test::metrics(out, "loss")[0]["loss"].is_number());
+  BOOST_TEST(diverged.output.find("/ckpt is left as it was") != std::string::npos, diverged.output);
+  BOOST_TEST(!std::filesystem::exists(out + "/ckpt"));
+}
+
+BOOST_AUTO_TEST_CASE(the_advice_to_a_diverged_run_is_what_it_can_change) {
+  const test::TemporaryDirectory folder;
+  const auto diverged = train(folder / "run", {"--dtype=bfloat16", "--learning_rate=1e30", "--decay_lr=false",
+                                               "--max_nonfinite_iters=2", "--eval_interval=100"});
+  BOOST_TEST(diverged.exit_code == 1);
+  BOOST_TEST(diverged.errors.find(
+                 "; try a lower --learning_rate (now 1e+30), a longer --warmup_iters (now 5) or "
+                 "a smaller --grad_clip (now 1.0), or a new run with --dtype=float32\n") != std::string::npos,
+             diverged.errors);
+}
+
+BOOST_AUTO_TEST_CASE(a_float16_gradient_that_overflows_ends_no_run) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  // With so few tokens each one's gradient times the first scale is beyond float16.
+  const auto outcome = train(out, {"--dtype=float16", "--max_iters=5", "--max_nonfinite_iters=1",
+                                   "--batch_size=1", "--gradient_accumulation_steps=1", "--max_seq_len=2"});
+  BOOST_TEST(outcome.exit_code == 0, outcome.errors);
+  BOOST_TEST(test::metrics(out, "loss")[0]["grad_norm"].is_null());
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_has_one_run_at_a_time) {
@@ -97,8 +129,53 @@ BOOST_AUTO_TEST_CASE(a_run_is_replaced_on_request_only) {
   BOOST_TEST(contents(out + "/ckpt/manifest.json") == before);
   BOOST_TEST(train(out, {"--max_iters=2", "--overwrite=true"}).exit_code == 0);
   // That was said for one run and is no option of what goes on with it.
-  const auto state = nlohmann::json::parse(contents(out + "/ckpt/state.json"));
   BOOST_TEST(train(out, {"--init_from=resume", "--max_iters=3"}).exit_code == 0);
+  BOOST_TEST(nlohmann::json::parse(contents(out + "/ckpt/state.json"))["options"]["overwrite"] == false);
+}
+
+BOOST_AUTO_TEST_CASE(an_evaluation_replaces_no_run) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=2"}).exit_code == 0);
+  const std::string metrics = contents(out + "/metrics.jsonl");
+  BOOST_TEST(train(out, {"--eval_only=true"}).exit_code == 1);
+  BOOST_TEST(contents(out + "/metrics.jsonl") == metrics);
+}
+
+BOOST_AUTO_TEST_CASE(whatever_is_left_of_a_run_is_not_replaced_unasked) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=6"}).exit_code == 0);
+  const std::string manifest = contents(out + "/ckpt/manifest.json");
+  // As a crash between two steps of saving leaves it.
+  for (const char* name : {"/ckpt.new", "/ckpt.previous"}) {
+    std::filesystem::rename(out + "/ckpt", out + name);
+    std::filesystem::rename(out + "/best", folder / "best");
+    const auto again = train(out, {"--max_iters=2"});
+    BOOST_TEST(again.exit_code == 1);
+    BOOST_TEST(again.errors.find("go on with it by --init_from=resume") != std::string::npos, again.errors);
+    std::filesystem::rename(folder / "best", out + "/best");
+    std::filesystem::rename(out + name, out + "/ckpt");
+  }
+  // The best model alone cannot be gone on with.
+  std::filesystem::remove_all(out + "/ckpt");
+  BOOST_TEST(train(out, {"--max_iters=2"}).errors ==
+             "error: --out_dir is " + out +
+                 ", which holds a run; let the new one take its place by --overwrite=true, or choose another "
+                 "folder\n");
+  BOOST_TEST(std::filesystem::exists(out + "/best/manifest.json"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_replaces_another_one_leaves_nothing_of_it) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=6"}).exit_code == 0);
+  BOOST_TEST_REQUIRE(std::filesystem::exists(out + "/best"));
+  // It ends before its first evaluation that could save a best model.
+  BOOST_TEST(train(out, {"--max_iters=2", "--overwrite=true"}).exit_code == 0);
+  BOOST_TEST(!std::filesystem::exists(out + "/best"));
+  BOOST_TEST(std::filesystem::exists(out + "/ckpt"));
+  BOOST_TEST(!std::filesystem::exists(out + "/.lock"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -160,7 +160,8 @@ BOOST_AUTO_TEST_CASE(a_text_too_small_for_the_vocabulary_names_the_largest_possi
   BOOST_TEST(error_message<ConfigError>([&] { Tokenizer::train(small_text(), largest + 1); }) ==
              "vocab_size is " + std::to_string(largest + 1) +
                  "; the text is too small for so large a vocabulary, the largest possible is " +
-                 std::to_string(largest));
+                 std::to_string(largest) + ": give --vocab_size=" + std::to_string(largest) +
+                 " or more text");
 }
 
 BOOST_AUTO_TEST_CASE(a_vocabulary_too_small_for_the_text_names_the_least_possible) {

@@ -173,6 +173,22 @@ inline void replace_folder(const std::filesystem::path& folder,
   detail::install_new_folder(target);
 }
 
+/// Whether replace_folder has put something there: `folder`, or what an interrupted call has left beside it.
+inline bool holds_folder(const std::filesystem::path& folder) {
+  return std::ranges::any_of(std::array{".new", "", ".previous"}, [&](const char* suffix) {
+    return detail::is_present(detail::sibling(folder, suffix) / "manifest.json");
+  });
+}
+
+/// Removes `folder` and what interrupted calls of replace_folder have left beside it. Throws FileError; also
+/// for a folder with files but without manifest, which replace_folder has not made.
+inline void remove_folder(const std::filesystem::path& folder) {
+  detail::check_replaceable(detail::sibling(folder, ""));
+  for (const char* suffix : {".partial", ".new", ".previous", ""}) {
+    detail::remove_tree(detail::sibling(folder, suffix));
+  }
+}
+
 /// The newest complete one of <folder>.new, <folder> and <folder>.previous, in this order; complete means
 /// that its manifest is there and undamaged. Throws FileError if there is none.
 inline std::filesystem::path find_complete_folder(const std::filesystem::path& folder) {

@@ -1,12 +1,14 @@
 #pragma once
 /// How far long work is, for whoever waits for it.
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <mutex>
@@ -48,18 +50,20 @@ inline std::string progress_text(const std::string& label, const std::string& un
 }
 
 /// While it lives, says on stderr how far the work is: on a terminal by a bar that is wiped away at the end,
-/// elsewhere by a line whenever nothing was said for half a minute. A thread of its own draws, so work may be
+/// elsewhere by a line whenever nothing was said for a while. A thread of its own draws, so work may be
 /// silent as long as it likes.
 class Progress {
  public:
   /// Of `total` things that are called `unit` (" tokens"), `done` are done already. total = 0: nobody knows
-  /// how many.
-  Progress(std::string label, std::int64_t total, std::string unit = "", std::int64_t done = 0)
+  /// how many. `patience` is how long nothing may be said where there is no terminal.
+  Progress(std::string label, std::int64_t total, std::string unit = "", std::int64_t done = 0,
+           std::chrono::seconds patience = std::chrono::seconds(30))
       : label_(std::move(label)),
         unit_(std::move(unit)),
         total_(total),
         from_(done),
         done_(done),
+        patience_(patience),
         thread_([this] { run(); }) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -96,12 +100,18 @@ class Progress {
 
   void draw() {
     const auto now = Clock::now();
-    if (now - (is_terminal_ ? start_ : last_word_) < std::chrono::seconds(is_terminal_ ? 1 : 30)) return;
+    if (is_terminal_ ? now - start_ < std::chrono::seconds(1) : now - last_word_ < patience_) return;
     last_word_ = now;
-    const std::string text = progress_text(label_, unit_, from_, done_, total_,
-                                           std::chrono::duration<double>(now - start_).count());
+    std::string text = progress_text(label_, unit_, from_, done_, total_,
+                                     std::chrono::duration<double>(now - start_).count());
+    if (is_terminal_) text.resize(std::min(text.size(), columns() - 1));  // one line, which can be wiped
     std::fprintf(stderr, is_terminal_ ? "\r%s\033[K" : "%s\n", text.c_str());
     is_drawn_ = is_terminal_;
+  }
+
+  static std::size_t columns() {
+    winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
   }
 
   void wipe() {
@@ -111,6 +121,7 @@ class Progress {
   std::string label_, unit_;
   std::int64_t total_, from_;
   std::atomic<std::int64_t> done_;
+  const std::chrono::seconds patience_;
   const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point last_word_ = start_;

@@ -18,7 +18,8 @@ class StopSignal {
     action.sa_handler = [](int) {
       const int before = errno;  // of what was interrupted
       flag() = 1;
-      constexpr std::string_view text = "\nstopping after this iteration; once more stops at once\n";
+      // In the place of a bar, if one is drawn.
+      constexpr std::string_view text = "\r\033[Kstopping after this iteration; once more stops at once\n";
       if (isatty(STDERR_FILENO) == 1) {
         [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
       }

@@ -1,15 +1,64 @@
 #include "pretrain_llama/progress.hpp"
 
-#include <boost/test/unit_test.hpp>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "cria/io/file.hpp"
 #include "support/small_run.hpp"
 
 BOOST_AUTO_TEST_SUITE(pretrain_llama)
 BOOST_AUTO_TEST_SUITE(progress)
 
 namespace {
+
 using namespace pretrain;
+
+/// Closes a file at its end.
+class Descriptor {
+ public:
+  Descriptor(int number) : number_(number) { BOOST_TEST_REQUIRE(number >= 0); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { ::close(number_); }
+  operator int() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// While it lives, what is written to stderr goes to a file.
+class Redirected {
+ public:
+  explicit Redirected(int file) : before_(::dup(STDERR_FILENO)) { ::dup2(file, STDERR_FILENO); }
+  Redirected(const Redirected&) = delete;
+  Redirected& operator=(const Redirected&) = delete;
+  ~Redirected() { ::dup2(before_, STDERR_FILENO); }
+
+ private:
+  Descriptor before_;
+};
+
+/// What comes from a terminal, to the end of `text`; all that there was if it does not come for a minute.
+std::string read_until(int terminal, const std::string& text) {
+  std::string got;
+  pollfd ready{terminal, POLLIN, 0};
+  char next = 0;
+  while (got.find(text) == std::string::npos && ::poll(&ready, 1, 60'000) == 1 &&
+         ::read(terminal, &next, 1) == 1) {
+    got += next;
+  }
+  return got;
 }
+
+}  // namespace
 
 BOOST_AUTO_TEST_CASE(times_read_like_a_clock) {
   BOOST_TEST(clock_text(7.9) == "0:07");
@@ -28,6 +77,47 @@ BOOST_AUTO_TEST_CASE(a_bar_shows_share_speed_and_time_left) {
   BOOST_TEST(progress_text("evaluating", "", 0, 0, 4, 4) ==
              "evaluating [                              ]   0%");
   BOOST_TEST(progress_text("Training the vocabulary", "", 0, 0, 0, 61) == "Training the vocabulary for 1:01");
+}
+
+BOOST_AUTO_TEST_CASE(on_a_terminal_a_bar_is_wiped_away_around_what_is_printed) {
+  const Descriptor terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  BOOST_TEST_REQUIRE((::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0));
+  const Descriptor screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
+  winsize size{};
+  size.ws_col = 50;
+  BOOST_TEST_REQUIRE(::ioctl(screen, TIOCSWINSZ, &size) == 0);
+  {
+    const Redirected errors(screen);
+    Progress progress("training", 1000, " tokens");
+    progress.update(500);
+    // The bar is as wide as the terminal at most.
+    const std::string bar = "\rtraining [===============               ]  50%";
+    std::string drawn = read_until(terminal, "\033[K");
+    BOOST_TEST(drawn.starts_with(bar), drawn);
+    BOOST_TEST(drawn.size() <= std::string("\r").size() + 49 + std::string("\033[K").size());
+    progress.around([] { std::fputs("a line\n", stderr); });
+    const std::string around = read_until(terminal, "a line");
+    BOOST_TEST(around.ends_with("\r\033[Ka line"), around);
+    read_until(terminal, bar);
+  }
+  BOOST_TEST(read_until(terminal, "\r\033[K").ends_with("\r\033[K"));
+}
+
+BOOST_AUTO_TEST_CASE(elsewhere_silent_work_says_how_far_it_is_by_a_line) {
+  const cria::test::TemporaryDirectory folder;
+  const Descriptor file = ::open((folder / "errors").c_str(), O_RDWR | O_CREAT | O_APPEND, 0600);
+  const auto said = [&] { return cria::io::read_file(folder / "errors"); };
+  {
+    const Redirected errors(file);
+    Progress progress("Encoding", 4, "", 0, std::chrono::seconds(1));
+    progress.update(2);
+    while (said().find('\n') == std::string::npos) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  BOOST_TEST(said().starts_with("Encoding [===============               ]  50%  "), said());
+  BOOST_TEST(said().ends_with(" left\n"), said());
+  BOOST_TEST(said().find('\r') == std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(where_nobody_watches_nothing_is_drawn) {

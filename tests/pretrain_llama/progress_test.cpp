@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(elsewhere_silent_work_says_how_far_it_is_by_a_line) {
     const Redirected errors(file);
     Progress progress("Encoding", 4, "", 0, std::chrono::seconds(1));
     progress.update(2);
-    while (said().find('\n') == std::string::npos) {
+    for (int wait = 0; wait < 6000 && said().find('\n') == std::string::npos; ++wait) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
   }

@@ -113,9 +113,9 @@ step ops 100 "$benchmarks/ops_bench_cuda" "$benchmarks/ops_bench_cuda" --benchma
   --benchmark_out="$work/ops.json" --benchmark_out_format=json
 step train_step 60 "$benchmarks/train_step_bench_cuda" "$benchmarks/train_step_bench_cuda" --benchmark_min_time=0.1 \
   --benchmark_filter=/length:256/ --benchmark_out="$work/train_step.json" --benchmark_out_format=json
-step prepare 60 "$pretrain" "$pretrain" prepare "${corpus[@]}" --data_dir="$work/data"
+step prepare 60 "$pretrain" "$pretrain" prepare "${corpus[@]}" --data_dir="$work/data" --overwrite=true
 step reference_run 60 "$pretrain" "$pretrain" train --config="$reference" "${corpus[1]}" --data_dir="$work/data" \
-  --out_dir="$work/run" --device=cuda --max_iters=100 --lr_decay_iters=100000 --eval_iters=20
+  --out_dir="$work/run" --overwrite=true --device=cuda --max_iters=100 --lr_decay_iters=100000 --eval_iters=20
 step reference_report 10 "$work/run/metrics.jsonl" "$python" "$root/benchmarks/reference_run/report.py" "$work" \
   "$root/benchmarks/reference_run/train_log.txt" "$output/gpu_reference_run" "$gpu"
 if $dry_run; then

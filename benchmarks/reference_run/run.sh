@@ -26,5 +26,5 @@ cmake --build "$build" --target pretrain_llama
 pretrain=$build/examples/pretrain_llama/pretrain_llama
 [ -f "$work/data/corpus.json" ] || "$pretrain" prepare --input="$text" --vocab_size=4096 --data_dir="$work/data"
 "$pretrain" train --config="$root/examples/pretrain_llama/configs/reference.toml" --data_dir="$work/data" \
-  --out_dir="$work/run" --max_iters=100 --lr_decay_iters=100000 "$@"
+  --out_dir="$work/run" --overwrite=true --max_iters=100 --lr_decay_iters=100000 "$@"
 python3 "$here/report.py" "$work" "$here/train_log.txt" "$output" "$machine"

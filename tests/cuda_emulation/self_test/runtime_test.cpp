@@ -196,4 +196,21 @@ BOOST_AUTO_TEST_CASE(launches_are_counted_by_name) {
   BOOST_TEST(counters[1].bytes_read == 1024);
 }
 
+BOOST_AUTO_TEST_CASE(copies_of_pageable_memory_are_counted) {
+  const DeviceArray<unsigned> on_device(std::vector<unsigned>(64, 1));
+  unsigned pageable[64] = {};
+  void* pinned = nullptr;
+  check(cudaMallocHost(&pinned, sizeof(pageable)));
+  cuda_emulation::reset_counters();
+  check(cudaMemcpy(on_device.data(), pinned, sizeof(pageable), cudaMemcpyHostToDevice));
+  check(cudaMemcpy(pinned, on_device.data(), sizeof(pageable), cudaMemcpyDeviceToHost));
+  BOOST_TEST(cuda_emulation::pageable_copies() == 0u);
+  check(cudaMemcpy(on_device.data(), pageable, sizeof(pageable), cudaMemcpyHostToDevice));
+  check(cudaMemcpy(pageable, on_device.data(), sizeof(pageable), cudaMemcpyDeviceToHost));
+  BOOST_TEST(cuda_emulation::pageable_copies() == 2u);
+  cuda_emulation::reset_counters();
+  BOOST_TEST(cuda_emulation::pageable_copies() == 0u);
+  check(cudaFreeHost(pinned));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,6 +16,8 @@ struct Table {
   std::unordered_map<std::string, KernelCounters*> by_name;
 };
 
+std::uint64_t pageable = 0;
+
 Table& table() {
   static Table instance;
   return instance;
@@ -37,6 +39,15 @@ std::vector<KernelCounters> kernel_counters() {
   return {table().rows.begin(), table().rows.end()};
 }
 
+void count_pageable_copy() {
+  ++pageable;
+}
+
+std::uint64_t pageable_copies() {
+  const RuntimeLock lock;
+  return pageable;
+}
+
 std::vector<LineCounters> line_counters() {
   const RuntimeLock lock;
   return line_counting.read ? line_counting.read() : std::vector<LineCounters>{};
@@ -45,6 +56,7 @@ std::vector<LineCounters> line_counters() {
 void reset_counters() {
   const RuntimeLock lock;
   table() = {};
+  pageable = 0;
   if (line_counting.reset) line_counting.reset();
 }
 

@@ -9,6 +9,8 @@ namespace cuda_emulation {
 /// The counters under this name, to add to.
 KernelCounters& counters_of(const std::string& name);
 
+void count_pageable_copy();
+
 /// The chk flavour's; the others have none.
 struct LineCounting {
   std::vector<LineCounters> (*read)();

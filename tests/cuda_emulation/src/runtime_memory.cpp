@@ -194,7 +194,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t size, cudaMe
   if (!copy.valid()) return remember(cudaErrorInvalidValue);
   const bool pageable =
       (!copy.from_device && !is_pinned(from, size)) || (!copy.to_device && !is_pinned(to, size));
-  if (pageable) ++counters_of("memcpy from or to pageable memory").launches;
+  if (pageable) count_pageable_copy();
   if (is_capturing(stream)) {
     if (pageable) {
       report("a copy from or to pageable host memory while the stream is captured");

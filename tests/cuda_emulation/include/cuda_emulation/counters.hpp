@@ -38,6 +38,8 @@ struct LineCounters {
 
 /// Kernels in the order of their first launch.
 std::vector<KernelCounters> kernel_counters();
+/// Copies between the device and host memory that is not page-locked, which wait for the stream.
+std::uint64_t pageable_copies();
 /// Lines by kernel and line.
 std::vector<LineCounters> line_counters();
 void reset_counters();

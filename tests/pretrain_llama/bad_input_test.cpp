@@ -141,6 +141,8 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
              "--dim is 6; divided by --n_heads = 2 it must be even, because rotary embeddings turn pairs");
   BOOST_TEST(train_sentence({"--n_heads=3", "--dim=18", "--n_group=2"}) ==
              "--n_heads is 3; it must be a multiple of --n_group = 2");
+  BOOST_TEST(train_sentence({"--max_nonfinite_iters=-1"}) ==
+             "--max_nonfinite_iters is -1; it must be at least 0");
   BOOST_TEST(train_sentence({"--init_from=gpt2"}) == "--init_from is gpt2; allowed: scratch, resume");
   BOOST_TEST(train_sentence({"--learning_rate=nan"}) ==
              "--learning_rate is nan; it must be a number from 0 on");

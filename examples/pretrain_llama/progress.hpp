@@ -78,7 +78,10 @@ class Progress {
   }
 
   /// `done` of the total are done.
-  void update(std::int64_t done) { done_ = done; }
+  void update(std::int64_t done) {
+    done_ = done;
+    updated_ = Clock::now();
+  }
 
   /// Calls print(), which writes to the terminal, with the bar out of its way.
   template <class Print>
@@ -102,8 +105,9 @@ class Progress {
     const auto now = Clock::now();
     if (is_terminal_ ? now - start_ < std::chrono::seconds(1) : now - last_word_ < patience_) return;
     last_word_ = now;
-    std::string text = progress_text(label_, unit_, from_, done_, total_,
-                                     std::chrono::duration<double>(now - start_).count());
+    // The speed is that up to the last update: it must not fall while the next one is waited for.
+    const std::chrono::duration<double> taken = (total_ > 0 ? updated_.load() : now) - start_;
+    std::string text = progress_text(label_, unit_, from_, done_, total_, taken.count());
     if (is_terminal_) text.resize(std::min(text.size(), columns() - 1));  // one line, which can be wiped
     std::fprintf(stderr, is_terminal_ ? "\r%s\033[K" : "%s\n", text.c_str());
     is_drawn_ = is_terminal_;
@@ -124,6 +128,7 @@ class Progress {
   const std::chrono::seconds patience_;
   const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
   const Clock::time_point start_ = Clock::now();
+  std::atomic<Clock::time_point> updated_ = start_;
   Clock::time_point last_word_ = start_;
   bool is_drawn_ = false, ends_ = false;
   std::mutex mutex_;

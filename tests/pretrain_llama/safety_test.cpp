@@ -67,10 +67,10 @@ BOOST_AUTO_TEST_CASE(an_evaluation_that_is_no_number_saves_nothing) {
   const test::TemporaryDirectory folder;
   const std::string out = folder / "run";
   BOOST_TEST_REQUIRE(train(out, {"--max_iters=2", "--lr_decay_iters=60"}).exit_code == 0);
-  const auto diverged =
-      train(out, {"--init_from=resume", "--max_iters=8", "--eval_interval=1", "--learning_rate=1e30",
-                  "--min_lr=1e30", "--grad_clip=0", "--max_nonfinite_iters=0"});
-  BOOST_TEST(diverged.output.find("val loss nan") != std::string::npos, diverged.output);
+  const auto diverged = train(out, {"--init_from=resume", "--max_iters=8", "--eval_interval=1",
+                                    "--learning_rate=1e39", "--decay_lr=false", "--max_nonfinite_iters=0"});
+  const auto val_loss = test::metrics(out, "val_loss").back()["val_loss"];
+  BOOST_TEST(val_loss.is_null(), val_loss);
   // Both are from before: a model that has diverged could write nothing.
   for (const char* name : {"/ckpt", "/best"}) {
     const auto written = test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + out + name});

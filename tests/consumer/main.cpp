@@ -28,6 +28,7 @@ const char* broken_with_library() {
     nn::initialize(layer, Rng(1));
     const auto x = Tensor<float>::full({128, 64}, 0.1f);
     if (part::project(x, layer.weight).to_vector() != layer(x).to_vector()) return "the same product in both";
+    if (part::library_of_bfloat16() != cpu::gemm_library<bfloat16>()) return "one library of products";
   }
   {
     const std::size_t before = cpu::allocator().statistics().in_use;

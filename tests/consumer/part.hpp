@@ -3,6 +3,7 @@
 // oneDNN.
 
 #include <cria/cria.hpp>
+#include <string>
 
 #define PART_API [[gnu::visibility("default")]]
 
@@ -13,6 +14,9 @@ PART_API cria::Tensor<float> add_hundred(cria::Tensor<float> x);
 
 /// x weight^T
 PART_API cria::Tensor<float> project(const cria::Tensor<float>& x, const cria::Parameter<float>& weight);
+
+/// By which library it multiplies bfloat16.
+PART_API std::string library_of_bfloat16();
 
 /// Throws ShapeError.
 PART_API void fail();

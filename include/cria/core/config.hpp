@@ -2,10 +2,9 @@
 /// What is decided when compiling: where code can run, and which backend user code gets by default.
 ///
 /// CRIA_CUDA                  the CUDA backend is there (CMake's target cria::cuda defines it)
-/// CRIA_DEFAULT_BACKEND_CUDA  for cria's tests, which run once for each backend: Tensor<T> lives on the GPU.
-/// Programs write
-///                            Tensor<T, Cuda>: with this macro a type would mean one thing in files that nvcc
-///                            compiles and another in those that it does not.
+/// CRIA_DEFAULT_BACKEND_CUDA  Tensor<T> lives on the GPU: for cria's tests and benchmarks, which run once for
+///                            each backend. Programs write Tensor<T, Cuda>: with this macro a type would mean
+///                            one thing in files that nvcc compiles and another in those that it does not.
 
 #ifdef CRIA_CUDA
 #include <cuda_runtime.h>
@@ -18,8 +17,8 @@
 #define CRIA_HOST_DEVICE
 #endif
 
-/// What a process or a thread has once, and types that are thrown: one for all, also where a shared library
-/// is compiled with -fvisibility=hidden.
+/// What a process or a thread has once, and types that are thrown or that such state is a template of: one
+/// for all, also where a shared library is compiled with -fvisibility=hidden.
 #define CRIA_SHARED [[gnu::visibility("default")]]
 
 /// Before a loop whose steps do not depend on each other, or on nothing but a sum that they add to: the

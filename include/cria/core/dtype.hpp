@@ -12,7 +12,7 @@ namespace cria {
 
 /// bfloat16: 1 sign, 8 exponent and 7 fraction bits; the upper half of a float. Rounds to nearest even, keeps
 /// NaN.
-struct bfloat16 {
+struct CRIA_SHARED bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
@@ -37,7 +37,7 @@ struct bfloat16 {
 
 /// float16 (IEEE 754 binary16): 1 sign, 5 exponent and 10 fraction bits. Rounds to nearest even, overflows to
 /// infinity, keeps subnormals and NaN.
-struct float16 {
+struct CRIA_SHARED float16 {
   std::uint16_t bits = 0;
 
   float16() = default;

@@ -13,7 +13,7 @@ namespace cuda {
 
 /// cos and sin of the host's table in device memory, [positions, dim / 2] each.
 template <class A>
-class DeviceRotationTable {
+class CRIA_SHARED DeviceRotationTable {
  public:
   struct View {
     const A* cosine;
@@ -22,7 +22,7 @@ class DeviceRotationTable {
 
   /// The table for `positions` positions or more, kept for the next call. It is never freed, since work that
   /// reads it may be on its way.
-  CRIA_SHARED static View covering(std::int64_t positions, std::int64_t dim, float theta) {
+  static View covering(std::int64_t positions, std::int64_t dim, float theta) {
     static auto* tables = new std::map<std::pair<std::int64_t, float>, DeviceRotationTable>;
     static auto* mutex = new std::mutex;
     const std::lock_guard lock(*mutex);

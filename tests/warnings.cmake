@@ -1,28 +1,28 @@
-# Includes cria in every documented way, with each compiler that there is, and fails where one warns.
-# -Dcompilers= those to be tried, -Dinclude= cria's headers, -Deigen= Eigen's, -Dsource= a program that uses cria.
+# Includes cria in every documented way, and fails where the compiler warns.
+# -Dcompiler= the compiler, -Dinclude= cria's headers, -Deigen= Eigen's, -Dsource= a program that uses cria.
 
 set(warnings -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
+# -fsyntax-only takes a fraction of the time; the last way is README's, whose optimiser warns, too.
 set(ways
-  "-std=c++20"
-  "-std=c++20 -O3 -march=native -fopenmp"
-  "-std=c++20 -O2 -fopenmp-simd -fno-rtti"
-  "-std=c++20 -O3 -march=native -fopenmp-simd -DCRIA_OPENMP_SIMD"
-  "-std=c++2b -Og -march=x86-64-v3"
-  "-std=c++2b -O3 -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp -fno-rtti"
+  "-fsyntax-only -std=c++20"
+  "-fsyntax-only -std=c++20 -O3 -march=native -fopenmp"
+  "-fsyntax-only -std=c++20 -O2 -fopenmp-simd -fno-rtti"
+  "-fsyntax-only -std=c++20 -O3 -march=native -fopenmp-simd -DCRIA_OPENMP_SIMD"
+  "-fsyntax-only -std=c++2b -Og -march=x86-64-v3 -fno-rtti"
+  "-c -o /dev/null -std=c++20 -O3 -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno \
+-fno-trapping-math -fopenmp -Wno-psabi"
 )
 set(failures "")
-foreach(compiler IN LISTS compilers)
-  foreach(way IN LISTS ways)
-    separate_arguments(flags UNIX_COMMAND "${way}")
-    execute_process(COMMAND ${compiler} ${flags} ${warnings} -fsyntax-only -I${include} -I${eigen} ${source}
-                    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
-    if(status EQUAL 0)
-      message(STATUS "${compiler} ${way}: no warning")
-    else()
-      string(SUBSTRING "${output}" 0 2000 output)
-      list(APPEND failures "${compiler} ${way}:\n${output}\n")
-    endif()
-  endforeach()
+foreach(way IN LISTS ways)
+  separate_arguments(flags UNIX_COMMAND "${way}")
+  execute_process(COMMAND ${compiler} ${flags} ${warnings} -I${include} -I${eigen} ${source}
+                  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(status EQUAL 0)
+    message(STATUS "${compiler} ${way}: no warning")
+  else()
+    string(SUBSTRING "${output}" 0 2000 output)
+    list(APPEND failures "${compiler} ${way}:\n${output}\n")
+  endif()
 endforeach()
 if(failures)
   message(FATAL_ERROR ${failures})

@@ -7,6 +7,9 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Wc99-extensions"
+#else  // GCC 12 takes what AVX-512 instructions leave out for uninitialised
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #include <Eigen/Core>
 #pragma GCC diagnostic pop

@@ -1,6 +1,7 @@
 // The matrix products of the reference model's training, by each library that is compiled in, as the step
 // calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
-// gemm/<library>/<dtype>/<weight>/<forward|dx|dweight>/threads:<threads>.
+// gemm/<library>/<dtype>/<weight>/<forward|dx|dweight>/threads:<threads>. And products of small square
+// matrices, each by all threads together: gemm/<library>/float32/square/<size>/threads:<threads>.
 
 #include <benchmark/benchmark.h>
 
@@ -65,11 +66,31 @@ void add_all(const std::string& library, Gemm gemm) {
   }
 }
 
+/// Where gemm.hpp's eigen_is_faster_up_to comes from.
+template <class Gemm>
+void add_squares(const std::string& library, Gemm gemm) {
+  for (const std::int64_t size : {4, 16, 24, 28, 32, 64, 128}) {
+    benchmark::RegisterBenchmark(
+        ("gemm/" + library + "/float32/square/" + std::to_string(size) +
+         "/threads:" + std::to_string(cpu::available_threads()))
+            .c_str(),
+        [=](benchmark::State& state) {
+          std::vector<float> a(static_cast<std::size_t>(size * size)), b = a, c = a;
+          const Operand<float> left{{a.data(), size, size}, false}, right{{b.data(), size, size}, false};
+          for (auto _ : state) gemm(left, right, false, Rows<float>{c.data(), size, size});
+        })
+        ->UseRealTime();
+  }
+}
+
 const bool added = [] {
-  add_all<float>("eigen", [](const auto&... arguments) { cpu::eigen::gemm(arguments...); });
+  const auto eigen = [](const auto&... arguments) { cpu::eigen::gemm(arguments...); };
+  add_all<float>("eigen", eigen);
+  add_squares("eigen", eigen);
 #ifdef CRIA_ONEDNN
   const auto onednn = [](const auto&... arguments) { cpu::onednn::gemm(arguments...); };
   add_all<float>("onednn", onednn);
+  add_squares("onednn", onednn);
   if (cpu::onednn::multiplies_bfloat16()) add_all<bfloat16>("onednn", onednn);
 #endif
   return true;

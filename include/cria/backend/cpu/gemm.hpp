@@ -52,8 +52,10 @@ std::string gemm_library() {
   return "Eigen " + std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + widened;
 }
 
-/// Multiplications of a product below which Eigen is faster than any library that prepares products: for
-/// matrices of 16 x 16 by 2.7 times, for 32 x 32 no more (oneDNN 2.7, AVX-512, one thread).
+/// Multiplications of a product up to which Eigen is faster than a library that looks up what it prepared:
+/// for matrices of 4 x 4 by 7 times, of 16 x 16 by 2.6, of 24 x 24 by 1.3, of 28 x 28 no more (oneDNN 2.6,
+/// AVX-512, one thread; benchmarks/gemm_bench.cpp, square). The number of threads does not decide: results
+/// would depend on it.
 inline constexpr std::int64_t eigen_is_faster_up_to = 24 * 24 * 24;
 
 /// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.

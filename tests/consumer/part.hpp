@@ -3,7 +3,6 @@
 // oneDNN.
 
 #include <cria/cria.hpp>
-#include <string>
 
 #define PART_API [[gnu::visibility("default")]]
 
@@ -14,9 +13,8 @@ PART_API cria::Tensor<float> add_hundred(cria::Tensor<float> x);
 
 /// x weight^T
 PART_API cria::Tensor<float> project(const cria::Tensor<float>& x, const cria::Parameter<float>& weight);
-
-/// By which library it multiplies bfloat16.
-PART_API std::string library_of_bfloat16();
+PART_API cria::Tensor<cria::bfloat16> project(const cria::Tensor<cria::bfloat16>& x,
+                                              const cria::Parameter<cria::bfloat16>& weight);
 
 /// Throws ShapeError.
 PART_API void fail();

@@ -8,7 +8,7 @@ function(add_consumer_test name from)
     --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/consumer ${CMAKE_BINARY_DIR}/consumer_${from}
     --build-generator ${CMAKE_GENERATOR}
     --build-options -Dfrom=${from} -Dcria_source=${PROJECT_SOURCE_DIR} -DCMAKE_PREFIX_PATH=${prefix}
-                    -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_BUILD_TYPE=Debug
+                    -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
     --test-command ${CMAKE_BINARY_DIR}/consumer_${from}/consumer)
   set_tests_properties(${name} PROPERTIES TIMEOUT 900)
 endfunction()

@@ -6,55 +6,89 @@ list(FILTER cuda_test_sources INCLUDE REGEX "/tests/(ops|core|nn|optim)/")
 # These are about the CPU alone: its threads, its allocator, types without a backend.
 list(FILTER cuda_test_sources EXCLUDE REGEX "/(dtype|math|profile|random|shape|schedule|data_parallel|recompute)_test")
 file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)
-list(APPEND cuda_test_sources ${own_cuda_test_sources})
 
-# add_cuda_tests(<executable> <label> <source>...): one test for each file, as in tests/CMakeLists.txt.
-function(add_cuda_tests executable label)
+# add_cuda_tests(<executable> <label> <left out> <source>...): one test for each file, as in tests/CMakeLists.txt, without the
+# cases that are left out.
+function(add_cuda_tests executable label left_out)
+  list(TRANSFORM left_out PREPEND --run_test=!)
   foreach(source IN LISTS ARGN)
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
     string(REPLACE "_test.cpp" "" suite ${path})
     string(REPLACE "/" "." name ${suite})
-    add_test(NAME ${label}.${name} COMMAND ${executable} --run_test=${suite})
+    add_test(NAME ${label}.${name} COMMAND ${executable} --run_test=${suite} ${left_out})
     set_tests_properties(${label}.${name} PROPERTIES TIMEOUT 300 LABELS ${label} SKIP_RETURN_CODE 77
                                                      ENVIRONMENT "CRIA_CUDA_PASS_THROUGH=1")
   endforeach()
 endfunction()
 
-# add_emulated_cuda_tests(<flavour> <label> <source>...)
-function(add_emulated_cuda_tests flavour label)
+# add_emulated_cuda_tests(<flavour> <label> <left out> <source>...): the flavour is that of the kernels, and of tests that
+# have kernels of their own; all others are compiled once.
+function(add_emulated_cuda_tests flavour label left_out)
+  set(kernels cuda_kernels_${flavour})
+  cria_add_kernels(${kernels} OBJECT Cuda)
+  target_link_libraries(${kernels} PUBLIC cuda_emulation_${flavour} cria_warnings cria::cpu)
+  target_compile_definitions(${kernels} PUBLIC CRIA_CUDA)
+  target_compile_options(${kernels} PRIVATE -O1)
+
   set(executable cria_cuda_tests_${flavour})
-  add_executable(${executable} cuda/main.cpp ${ARGN})
+  add_executable(${executable} cuda/main.cpp ${own_cuda_test_sources})
   target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(${executable} PRIVATE
-    cuda_emulation_${flavour} cria_warnings cria::io Boost::unit_test_framework)
-  target_compile_definitions(${executable} PRIVATE
-    CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${executable} PRIVATE ${kernels} cuda_test_objects cria_kernels)  # which are linked in this order
   target_compile_options(${executable} PRIVATE -O1)
-  add_cuda_tests(${executable} ${label} ${ARGN})
+  compile_together(${executable})
+  add_cuda_tests(${executable} ${label} "${left_out}" ${ARGN})
 endfunction()
 
 if(CRIA_CUDA STREQUAL EMULATION)
   add_subdirectory(cuda_emulation)
-  add_emulated_cuda_tests(plain cuda ${cuda_test_sources})
+  add_library(cuda_test_objects OBJECT ${cuda_test_sources} cuda/read_past_the_end.cpp)
+  target_include_directories(cuda_test_objects PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(cuda_test_objects
+    PUBLIC cuda_emulation_headers cria_warnings cria::io Boost::unit_test_framework
+    PRIVATE cria_fast)
+  compile_quickly(cuda_test_objects)
+  target_compile_options(cuda_test_objects PRIVATE "SHELL:-include cria/kernel_library.hpp")
+  target_compile_definitions(cuda_test_objects PUBLIC
+    CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+
+  set(all_cuda_test_sources ${cuda_test_sources} ${own_cuda_test_sources})
+  add_emulated_cuda_tests(plain cuda "" ${all_cuda_test_sources})
+  # What runs a kernel again and again as the first time is left out where kernels are watched, which takes its time.
   if(TARGET cuda_emulation_chk)
-    add_emulated_cuda_tests(chk cuda_chk ${cuda_test_sources})
+    add_emulated_cuda_tests(chk cuda_chk
+      "ops/*/*/gradients_match_finite_differences;nn/mixed_precision/float16_training_follows_float32" ${all_cuda_test_sources})
   endif()
-  # Those whose kernels index most: the sanitizers see overruns of local and shared arrays, too, but take long to compile.
-  set(asan_test_sources ${cuda_test_sources})
+  # Those whose kernels index most.
+  set(asan_test_sources ${all_cuda_test_sources})
   list(FILTER asan_test_sources INCLUDE REGEX
     "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|mma|optimizer))_test")
-  add_emulated_cuda_tests(asan cuda_asan ${asan_test_sources})
+  add_emulated_cuda_tests(asan cuda_asan
+    "ops/*/*/gradients_match_finite_differences;ops/*/*/repeats_in_every_order" ${asan_test_sources})
+
+  # Kernels that read past the end of their tensor are caught, so it is the watched ones that are linked.
+  add_test(NAME cuda_asan.kernels_are_watched COMMAND cria_cuda_tests_asan --run_test=kernels/read_past_the_end)
+  set_tests_properties(cuda_asan.kernels_are_watched PROPERTIES
+    LABELS cuda_asan PASS_REGULAR_EXPRESSION "ERROR: AddressSanitizer")
+  if(TARGET cria_cuda_tests_chk)
+    add_test(NAME cuda_chk.kernels_are_watched COMMAND cria_cuda_tests_chk --run_test=kernels/read_past_the_end)
+    set_tests_properties(cuda_chk.kernels_are_watched PROPERTIES
+      LABELS cuda_chk PASS_REGULAR_EXPRESSION "out-of-bounds device read")
+  endif()
+  # And no other file has any.
+  add_test(NAME cuda.kernels_are_compiled_once COMMAND sh -c
+    "! nm -C --defined-only $<JOIN:$<TARGET_OBJECTS:cuda_test_objects>, > | grep -E ' [A-Za-z] .*_kernel<'")
+  set_tests_properties(cuda.kernels_are_compiled_once PROPERTIES LABELS cuda)
 endif()
 
 if(CRIA_CUDA STREQUAL ON)
-  cuda_sources(files_for_nvcc cuda/main.cpp ${cuda_test_sources})
+  cuda_sources(files_for_nvcc cuda/main.cpp ${cuda_test_sources} ${own_cuda_test_sources})
   add_executable(cria_cuda_tests ${files_for_nvcc})
   target_include_directories(cria_cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io cria_build_options Boost::unit_test_framework)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_compile_options(cria_cuda_tests PRIVATE --diag-suppress=3189)  # a namespace may be called module
-  add_cuda_tests(cria_cuda_tests cuda ${cuda_test_sources})
+  add_cuda_tests(cria_cuda_tests cuda "" ${cuda_test_sources} ${own_cuda_test_sources})
 
   # The training program, of which nvcc compiles a part.
   add_executable(pretrain_llama_cuda_test support/main.cpp pretrain_llama/cuda_test.cpp)
@@ -71,17 +105,14 @@ endif()
 find_program(CRIA_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin DOC "nvcc of a CUDA toolkit, 12 or later")
 if(CRIA_CUDA)
   get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
-  foreach(architecture 75 80 90 100)
-    if(CRIA_NVCC)
-      add_test(NAME cuda.nvcc.sm_${architecture} COMMAND ${CMAKE_COMMAND}
-        -Dnvcc=${CRIA_NVCC} -Darchitecture=${architecture} -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
-        -Doutput=${CMAKE_CURRENT_BINARY_DIR}/kernels_sm_${architecture}.fatbin -Dsource=${CMAKE_CURRENT_SOURCE_DIR}/cuda/kernels.cu
-        -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
-    else()
-      add_test(NAME cuda.nvcc.sm_${architecture} COMMAND sh -c "echo 'skipped: there is no nvcc'; exit 77")
-    endif()
-    set_tests_properties(cuda.nvcc.sm_${architecture} PROPERTIES TIMEOUT 600 LABELS cuda SKIP_RETURN_CODE 77)
-  endforeach()
+  if(CRIA_NVCC)
+    add_test(NAME cuda.nvcc COMMAND ${CMAKE_COMMAND}
+      -Dnvcc=${CRIA_NVCC} "-Darchitectures=80 90 100" -Doldest=75 -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
+      -Dfolder=${CMAKE_CURRENT_BINARY_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
+  else()
+    add_test(NAME cuda.nvcc COMMAND sh -c "echo 'skipped: there is no nvcc'; exit 77")
+  endif()
+  set_tests_properties(cuda.nvcc PROPERTIES TIMEOUT 900 LABELS cuda SKIP_RETURN_CODE 77)
 endif()
 
 # benchmarks/gpu.sh as far as it goes without a GPU and without building.

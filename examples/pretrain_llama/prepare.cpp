@@ -43,9 +43,9 @@ struct Part {
 };
 
 /// The input, part by part.
-class Corpus {
+class RawCorpus {
  public:
-  explicit Corpus(const PrepareOptions& options)
+  explicit RawCorpus(const PrepareOptions& options)
       : files_(text_files(options.input)),
         text_field_(options.text_field),
         stories_(options.stories),
@@ -235,7 +235,7 @@ std::vector<Tokens> encode(const Tokenizer& tokenizer, std::span<const std::stri
 /// Where validation ends and where training shards do.
 class SplitRules {
  public:
-  SplitRules(const Corpus& corpus, std::int64_t window)
+  SplitRules(const RawCorpus& corpus, std::int64_t window)
       : is_embedded_(corpus.is_embedded()), splits_files_(corpus.files().size() > 1), window_(window) {}
 
   /// Tokens of a shard with one window.
@@ -312,8 +312,8 @@ nlohmann::ordered_json description(const Split& split, bool has_entropy) {
   return result;
 }
 
-nlohmann::ordered_json description(const PrepareOptions& options, const Corpus& corpus, const Splits& splits,
-                                   const Tokenizer& tokenizer) {
+nlohmann::ordered_json description(const PrepareOptions& options, const RawCorpus& corpus,
+                                   const Splits& splits, const Tokenizer& tokenizer) {
   nlohmann::ordered_json result = {{"format_version", 1}};
   if (corpus.is_embedded()) {
     result["source"] = "embedded";
@@ -358,7 +358,7 @@ void print_summary(std::ostream& out, const Splits& splits, bool has_entropy) {
   out.precision(precision);
 }
 
-Tokenizer train_tokenizer(const Corpus& corpus, std::int64_t vocab_size, std::ostream& out) {
+Tokenizer train_tokenizer(const RawCorpus& corpus, std::int64_t vocab_size, std::ostream& out) {
   const std::vector<std::string> stories = corpus.tokenizer_stories();
   out << "Training a vocabulary of " << vocab_size << " pieces on " << stories.size() << " stories."
       << std::endl;
@@ -367,7 +367,7 @@ Tokenizer train_tokenizer(const Corpus& corpus, std::int64_t vocab_size, std::os
 }
 
 /// Encodes the corpus and writes its shards.
-Splits write_shards(const Corpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
+Splits write_shards(const RawCorpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
                     ShardFolder& shards) {
   constexpr std::size_t chunk_stories = 1000;
   Splits splits;
@@ -414,7 +414,7 @@ Splits write_shards(const Corpus& corpus, const SplitRules& rules, const Tokeniz
 }
 
 /// Encodes the corpus as one run of tokens, the end of which becomes validation, wherever the cut falls.
-Splits write_cut_shards(const Corpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
+Splits write_cut_shards(const RawCorpus& corpus, const SplitRules& rules, const Tokenizer& tokenizer,
                         ShardFolder& shards) {
   const Progress progress("Encoding", 0);
   Splits splits;
@@ -469,7 +469,7 @@ void check_sizes(const SplitRules& rules, const Splits& splits, std::int64_t win
 
 void prepare(const PrepareOptions& options, std::ostream& out) {
   check(options);
-  const Corpus corpus(options);
+  const RawCorpus corpus(options);
   const SplitRules rules(corpus, options.max_seq_len);
   const Path data_dir = options.data_dir;
   // The grammar's words make no more than some 3,300 pieces.

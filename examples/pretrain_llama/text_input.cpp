@@ -18,10 +18,10 @@ using cria::FileError;
 constexpr std::string_view separator = "<|endoftext|>";
 
 std::string_view stripped(std::string_view text) {
-  constexpr std::string_view white_space = " \t\n\v\f\r";
-  const std::size_t begin = text.find_first_not_of(white_space);
+  constexpr std::string_view blank = " \t\n\v\f\r";
+  const std::size_t begin = text.find_first_not_of(blank);
   if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(white_space) - begin + 1);
+  return text.substr(begin, text.find_last_not_of(blank) - begin + 1);
 }
 
 void add_story(Text& result, std::string_view story) {

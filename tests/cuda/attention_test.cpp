@@ -41,7 +41,7 @@ Values to_values(const std::vector<T>& x) {
 template <class T, class B>
 Results run(const Sizes& sizes, bool fresh) {
   using A = acc_t<T>;
-  using K = kernel_for<ops::Attention, B>;
+  using K = kernel_for<cria::ops::Attention, B>;
   const Shape q_shape{sizes.batch, sizes.length, sizes.heads, sizes.dim};
   const Shape k_shape{sizes.batch, sizes.keys, sizes.kv_heads, sizes.dim};
   const auto normals = [](const Shape& shape, std::uint64_t seed) {

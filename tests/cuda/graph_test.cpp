@@ -30,7 +30,7 @@ Tensor<float> ramp(std::int64_t size, float first) {
 }
 
 /// The loss of a layer and its gradient.
-void differentiate(const nn::Linear<float>& layer, const Tensor<float>& x, Tensor<float>* loss) {
+void differentiate(const cria::nn::Linear<float>& layer, const Tensor<float>& x, Tensor<float>* loss) {
   const auto y = mean(square(layer(x)));
   backward(y, 2.0f);
   *loss = y.detach();
@@ -51,8 +51,8 @@ BOOST_FIXTURE_TEST_CASE(a_replay_reads_what_is_in_memory_then, Caching) {
 }
 
 BOOST_FIXTURE_TEST_CASE(gradients_of_replays_add_up_as_those_of_calls_do, Caching) {
-  nn::Linear<float> layer(6, 5);
-  nn::initialize(layer, Rng(3));
+  cria::nn::Linear<float> layer(6, 5);
+  cria::nn::initialize(layer, Rng(3));
   auto x = Tensor<float>::from({2, 6}, std::vector<float>(12, 0.5f));
   const auto set = [&](int step) {
     std::vector<float> values;
@@ -84,11 +84,11 @@ BOOST_FIXTURE_TEST_CASE(gradients_of_replays_add_up_as_those_of_calls_do, Cachin
 }
 
 BOOST_FIXTURE_TEST_CASE(a_replay_drops_by_the_stream_that_is_in_memory_then, Caching) {
-  const nn::Dropout layer{0.3f};
+  const cria::nn::Dropout layer{0.3f};
   auto x = ramp(1000, 1).set_requires_grad();
   Tensor<float> y;
   const auto run = [&](const auto& rng) {
-    const nn::DropoutStream stream(rng);
+    const cria::nn::DropoutStream stream(rng);
     const auto dropped = layer(layer(x));
     x.clear_grad();
     backward(sum(dropped));

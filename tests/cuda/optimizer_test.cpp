@@ -70,16 +70,16 @@ BOOST_AUTO_TEST_CASE(arrays_need_not_begin_at_multiples_of_packs) {
     const auto slice = [&](Tensor<float, Cuda>& x) {
       return Vec<float>{x.mutable_vec().data + offset, size};
     };
-    const ops::AdamWTensor<float> tensor{slice(gradient), slice(value),  {},
-                                         slice(first),    slice(second), true};
-    const ops::AdamWStep numbers{.1, .9, .95, 1e-8, .1, 1, 0};
+    const cria::ops::AdamWTensor<float> tensor{slice(gradient), slice(value),  {},
+                                               slice(first),    slice(second), true};
+    const cria::ops::AdamWStep numbers{.1, .9, .95, 1e-8, .1, 1, 0};
     const ScratchMemory<double, Cuda> squares(1);
-    const ScratchMemory<ops::AdamWState, Cuda> state(1);
-    const ops::AdamWState before;
+    const ScratchMemory<cria::ops::AdamWState, Cuda> state(1);
+    const cria::ops::AdamWState before;
     Cuda::copy_from_host(state.data(), &before, sizeof(before));
-    kernel_for<ops::SumOfSquares, Cuda>::sum(std::span(&tensor.gradient, 1), squares.data());
-    kernel_for<ops::AdamW, Cuda>::begin(numbers, squares.vec(), state.data());
-    kernel_for<ops::AdamW, Cuda>::step(numbers, std::span(&tensor, 1), state.data());
+    kernel_for<cria::ops::SumOfSquares, Cuda>::sum(std::span(&tensor.gradient, 1), squares.data());
+    kernel_for<cria::ops::AdamW, Cuda>::begin(numbers, squares.vec(), state.data());
+    kernel_for<cria::ops::AdamW, Cuda>::step(numbers, std::span(&tensor, 1), state.data());
     double sum = 0;
     Cuda::copy_to_host(&sum, squares.data(), sizeof(sum));
     auto values = value.to_vector();

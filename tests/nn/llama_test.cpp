@@ -20,7 +20,7 @@ const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_di
 
 /// The largest difference relative to the largest golden value.
 template <class T>
-double difference(const std::vector<T>& got, const io::TensorView& golden) {
+double difference(const std::vector<T>& got, const cria::io::TensorView& golden) {
   const auto* want = reinterpret_cast<const float*>(golden.bytes.data());
   BOOST_REQUIRE_EQUAL(static_cast<std::int64_t>(got.size()), golden.shape.size());
   double worst = 0, largest = 0;
@@ -34,7 +34,7 @@ double difference(const std::vector<T>& got, const io::TensorView& golden) {
 template <class T>
 void check_against_pytorch(const std::string& name, double tolerance) {
   const auto golden = golden_json(name + ".json");
-  const io::SafetensorsFile tensors(golden_path(name + ".safetensors"));
+  const cria::io::SafetensorsFile tensors(golden_path(name + ".safetensors"));
   auto model = golden_model<T>(golden);
   const auto batch = golden_batch(golden, 0);
   BOOST_TEST(difference(model.logits(batch.inputs).to_vector(), *tensors.find("logits")) < tolerance);

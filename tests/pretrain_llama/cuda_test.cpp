@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_resumed_run_is_the_run_that_was_never_stopped) {
               {"--init_from=resume", "--max_iters=20", "--dtype=" + dtype, "--lr_decay_iters=20"});
     BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
     const auto model = [&](const char* out) {
-      return io::read_file(std::filesystem::path(folder / out) / "ckpt" / "model.safetensors");
+      return cria::io::read_file(std::filesystem::path(folder / out) / "ckpt" / "model.safetensors");
     };
     BOOST_TEST((model("parts") == model("whole")), dtype);
   }

@@ -43,11 +43,11 @@ std::string written(const std::vector<std::string>& more) {
 }
 
 using Tokens = Tensor<std::int32_t>;
-using Model = nn::LlamaForCausalLM<float>;
+using Model = cria::nn::LlamaForCausalLM<float>;
 
 /// A model with grouped heads whose weights are large enough that every position matters.
 Model model_of_large_weights(bool tied) {
-  nn::LlamaConfig config;
+  cria::nn::LlamaConfig config;
   config.vocab_size = 40;
   config.hidden_size = 16;
   config.intermediate_size = 32;
@@ -59,15 +59,15 @@ Model model_of_large_weights(bool tied) {
   Model model(config);
   const Rng rng(5);
   std::uint64_t index = 0;
-  nn::for_each_parameter(model, [&](const std::string&, auto& parameter) {
-    nn::fill_normal(parameter, 0.4, rng.split(index++));
+  cria::nn::for_each_parameter(model, [&](const std::string&, auto& parameter) {
+    cria::nn::fill_normal(parameter, 0.4, rng.split(index++));
   });
   return model;
 }
 
 /// The next-token scores after every one of `tokens`, which the caches are given in pieces of `piece`.
 Values scores_with_caches(const Model& model, std::span<const std::int32_t> tokens, std::size_t piece) {
-  std::vector<nn::KeyValueCache<float>> caches;
+  std::vector<cria::nn::KeyValueCache<float>> caches;
   Values scores;
   for (std::size_t begin = 0; begin < tokens.size(); begin += piece) {
     const auto next = tokens.subspan(begin, std::min(piece, tokens.size() - begin));
@@ -129,11 +129,11 @@ BOOST_AUTO_TEST_CASE(a_model_that_has_diverged_is_refused) {
   const std::filesystem::path model = folder / "model";
   std::filesystem::copy(checkpoint(), model);
   std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
-  auto description = io::read_llama_config(model / "config.json");
+  auto description = cria::io::read_llama_config(model / "config.json");
   Model weights(description.config);
-  nn::for_each_parameter(weights,
-                         [](const std::string&, auto& parameter) { nn::fill(parameter, std::nan("")); });
-  io::save_state(model / "model.safetensors", nn::state_dict(weights));
+  cria::nn::for_each_parameter(
+      weights, [](const std::string&, auto& parameter) { cria::nn::fill(parameter, std::nan("")); });
+  cria::io::save_state(model / "model.safetensors", cria::nn::state_dict(weights));
   const auto outcome = test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + model.string()});
   BOOST_TEST(outcome.exit_code == 1);
   BOOST_TEST(outcome.errors ==

@@ -13,8 +13,8 @@ namespace {
 
 using namespace cria;
 
-nn::LlamaConfig config(nn::Recompute recompute) {
-  nn::LlamaConfig c;
+cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
+  cria::nn::LlamaConfig c;
   c.recompute = recompute;
   c.vocab_size = 1000;
   c.hidden_size = 144;
@@ -29,13 +29,13 @@ nn::LlamaConfig config(nn::Recompute recompute) {
 /// Bytes that the allocator got from the system for two training steps of `batch` sequences, four at once on
 /// each thread.
 template <class T>
-double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch, int threads) {
+double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int threads) {
   cpu::allocator().release_cached();
   const auto before = cpu::allocator().statistics();
-  nn::LlamaForCausalLM<T> model(c);
+  cria::nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
-  nn::DataParallel parallel(model, threads);
+  cria::nn::DataParallel parallel(model, threads);
   const auto tokens = Tensor<std::int32_t>::zeros({4, 128});
   for (int step = 0; step < 2; ++step) {
     parallel.run(batch / 4, [&](const auto& own, std::int64_t) {
@@ -51,7 +51,7 @@ double bytes_of_training(const nn::LlamaConfig& c, std::int64_t batch, int threa
 }
 
 template <class T>
-void check_plan(nn::Recompute recompute) {
+void check_plan(cria::nn::Recompute recompute) {
   const auto c = config(recompute);
   for (const int threads : {1, 2}) {
     const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
@@ -74,16 +74,17 @@ void check_plan(nn::Recompute recompute) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(training_takes_what_was_planned_whatever_the_batch) {
-  for (const auto recompute : {nn::Recompute::none, nn::Recompute::cheap, nn::Recompute::attention,
-                               nn::Recompute::mlp, nn::Recompute::layer}) {
+  for (const auto recompute :
+       {cria::nn::Recompute::none, cria::nn::Recompute::cheap, cria::nn::Recompute::attention,
+        cria::nn::Recompute::mlp, cria::nn::Recompute::layer}) {
     check_plan<float>(recompute);
   }
-  check_plan<bfloat16>(nn::Recompute::cheap);
-  check_plan<float16>(nn::Recompute::cheap);
+  check_plan<bfloat16>(cria::nn::Recompute::cheap);
+  check_plan<float16>(cria::nn::Recompute::cheap);
 }
 
 BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
-  nn::LlamaConfig c;
+  cria::nn::LlamaConfig c;
   c.hidden_size = 1 << 16;
   c.num_hidden_layers = 1000;
   const auto plan = pretrain::planned_memory(
@@ -95,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
-  nn::LlamaConfig c;
+  cria::nn::LlamaConfig c;
   c.hidden_size = c.intermediate_size = c.num_hidden_layers = c.num_attention_heads = 1'000'000;
   const pretrain::MemoryUse use{.element_size = 2,
                                 .widened = true,
@@ -107,7 +108,7 @@ BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
 }
 
 BOOST_AUTO_TEST_CASE(the_tokens_of_a_batch_count) {
-  const nn::LlamaConfig c;
+  const cria::nn::LlamaConfig c;
   pretrain::MemoryUse use{
       .element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .threads = 2};
   const std::int64_t before = pretrain::planned_memory(c, use).total();

@@ -1,0 +1,101 @@
+#pragma once
+/// The operations, compiled once for a program instead of in every file that uses them: a file that includes
+/// this header takes those of floating-point tensors from a library. CMake's cria_add_kernels makes the
+/// library, and what links it includes this header before everything else. Without it everything works the
+/// same, but takes longer to compile.
+///
+/// CRIA_KERNELS(extern, T, B) says that the operations on Tensor<T, B> are elsewhere, CRIA_KERNELS(, T, B)
+/// compiles them.
+
+#include "cria/ops/attention.hpp"
+#include "cria/ops/cast.hpp"
+#include "cria/ops/cross_entropy.hpp"
+#include "cria/ops/dropout.hpp"
+#include "cria/ops/elementwise.hpp"
+#include "cria/ops/embedding.hpp"
+#include "cria/ops/gradients.hpp"
+#include "cria/ops/linear.hpp"
+#include "cria/ops/matmul.hpp"
+#include "cria/ops/reduce.hpp"
+#include "cria/ops/reshape.hpp"
+#include "cria/ops/rms_norm.hpp"
+#include "cria/ops/rope.hpp"
+#include "cria/optim/adamw.hpp"
+
+#define CRIA_UNARY_KERNEL(EXTERN, T, B, F) \
+  EXTERN template Tensor<T, B> unary(std::string_view, F, const Tensor<T, B>&);
+#define CRIA_BINARY_KERNEL(EXTERN, T, B, F) \
+  EXTERN template Tensor<T, B> binary(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
+#define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
+
+#define CRIA_KERNELS(EXTERN, T, B)                                                                        \
+  EXTERN template class Tensor<T, B>;                                                                     \
+  EXTERN template class Parameter<T, B>;                                                                  \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>)                                                  \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>)                                              \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square)                                                            \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp)                                                               \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log)                                                               \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Relu)                                                              \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Silu)                                                              \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Subtract)                                                         \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Multiply)                                                         \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Divide)                                                           \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::SwiGlu)                                                           \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float)                                                                   \
+  CRIA_CAST_KERNEL(EXTERN, T, B, double)                                                                  \
+  CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16)                                                                \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float16)                                                                 \
+  EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&);                       \
+  EXTERN template void accumulate_gradient(const Tensor<T, B>&, const Tensor<T, B>&);                     \
+  EXTERN template Tensor<T, B> attention(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&);  \
+  EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&,  \
+                                                    std::int32_t);                                        \
+  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Parameter<T, B>&,   \
+                                                           const Tensor<std::int32_t, B>&, std::int32_t); \
+  EXTERN template Tensor<T, B> dropout(const Tensor<T, B>&, float, const Noise&);                         \
+  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&);         \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&);                       \
+  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&);                          \
+  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&);      \
+  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);                                \
+  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);                                  \
+  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float);              \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(                                     \
+      const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float);                           \
+  EXTERN template Tensor<T, B> rope(const Tensor<T, B>&, std::int64_t, float);                            \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>&, const Tensor<T, B>&,    \
+                                                             std::int64_t, float);                        \
+  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                           \
+  EXTERN template void kernel<ops::AdamW, B>::step(                                                       \
+      const ops::AdamWStep&, std::span<const ops::AdamWTensor<T>>, const ops::AdamWState*);
+
+#define CRIA_GRADIENT_KERNELS(EXTERN, A, B)                                                       \
+  EXTERN template void kernel<ops::SumOfSquares, B>::sum(std::span<const Vec<const A>>, double*); \
+  EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>);
+#define CRIA_INTEGER_KERNELS(EXTERN, T, B)                                 \
+  EXTERN template class Tensor<T, B>;                                      \
+  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
+  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);
+
+/// The same for what is not of one floating-point type.
+#define CRIA_COMMON_KERNELS(EXTERN, B)          \
+  CRIA_GRADIENT_KERNELS(EXTERN, float, B)       \
+  CRIA_GRADIENT_KERNELS(EXTERN, double, B)      \
+  CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B) \
+  CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B) \
+  EXTERN template class AdamW<B>;
+
+#define CRIA_ALL_KERNELS(EXTERN, B) \
+  CRIA_COMMON_KERNELS(EXTERN, B)    \
+  CRIA_KERNELS(EXTERN, float, B)    \
+  CRIA_KERNELS(EXTERN, double, B)   \
+  CRIA_KERNELS(EXTERN, bfloat16, B) \
+  CRIA_KERNELS(EXTERN, float16, B)
+
+namespace cria {
+CRIA_ALL_KERNELS(extern, Cpu)
+#ifdef CRIA_CUDA
+CRIA_ALL_KERNELS(extern, Cuda)
+#endif
+}  // namespace cria

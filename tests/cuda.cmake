@@ -68,11 +68,11 @@ if(CRIA_CUDA STREQUAL EMULATION)
   # Kernels that read past the end of their tensor are caught, so it is the watched ones that are linked.
   add_test(NAME cuda_asan.kernels_are_watched COMMAND cria_cuda_tests_asan --run_test=kernels/read_past_the_end)
   set_tests_properties(cuda_asan.kernels_are_watched PROPERTIES
-    LABELS cuda_asan PASS_REGULAR_EXPRESSION "ERROR: AddressSanitizer")
+    LABELS cuda_asan ENVIRONMENT CRIA_CUDA_PASS_THROUGH=1 PASS_REGULAR_EXPRESSION "ERROR: AddressSanitizer")
   if(TARGET cria_cuda_tests_chk)
     add_test(NAME cuda_chk.kernels_are_watched COMMAND cria_cuda_tests_chk --run_test=kernels/read_past_the_end)
     set_tests_properties(cuda_chk.kernels_are_watched PROPERTIES
-      LABELS cuda_chk PASS_REGULAR_EXPRESSION "out-of-bounds device read")
+      LABELS cuda_chk ENVIRONMENT CRIA_CUDA_PASS_THROUGH=1 PASS_REGULAR_EXPRESSION "out-of-bounds device read")
   endif()
   # And no other file has any.
   add_test(NAME cuda.kernels_are_compiled_once COMMAND sh -c

@@ -8,6 +8,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def peers(device):
 def programs(options):
     """Name, dtype, batch and command of everything that is measured, in the order of the table."""
     beside = peers(options.device)
-    graphs = [("cria", ["--graph=on"]), ("cria, no graph", ["--graph=off"])] if options.device == "cuda" else [("cria", [])]
+    graphs = [("cria", [])]
+    if options.device == "cuda":
+        graphs = [("cria", ["--graph=on"]), ("cria, no graph", ["--graph=off"])]
     for batch in options.batches:
         for dtype in options.dtypes:
             arguments = [f"--dtype={dtype}", f"--batch={batch}", f"--steps={options.steps}"]
@@ -40,22 +43,27 @@ def programs(options):
                 yield name, dtype, batch, [*command, *arguments]
 
 
-def measure(command, preload):
-    """What the program printed; None, and why on standard output, if it failed or did not end."""
+def measure(command, preload, limit):
+    """What the program printed; None, and why on standard output, if it failed or took longer than `limit` seconds."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()))
     if preload and command[0] == sys.executable:
         environment["LD_PRELOAD"] = preload
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        if done.returncode == 0:
-            result = json.loads(done.stdout.strip().splitlines()[-1])
+    # Files, since a program that is stopped may leave others that keep a pipe open.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        try:
+            exit_code = subprocess.run(command, env=environment, stdout=output, stderr=errors, timeout=limit).returncode
+        except subprocess.TimeoutExpired:
+            print(f"{' '.join(command)} was stopped after {limit} s", flush=True)
+            return None
+        output.seek(0)
+        errors.seek(0)
+        if exit_code == 0:
+            result = json.loads(output.read().strip().splitlines()[-1])
             result["tokens_per_s"] = result["tokens"] / statistics.median(result["seconds"][1:])
             return result
-        said = done.stderr.strip()[-2000:]
-        print(f"{' '.join(command)} failed: {said.splitlines()[-1] if said else done.returncode}\n{said}", flush=True)
-    except subprocess.TimeoutExpired:
-        print(f"{' '.join(command)} was stopped after 600 s", flush=True)
-    return None
+        said = errors.read().strip()[-2000:]
+        print(f"{' '.join(command)} failed: {said.splitlines()[-1] if said else exit_code}\n{said}", flush=True)
+        return None
 
 
 def summary(runs):
@@ -150,6 +158,7 @@ def main():
     parser.add_argument("--batches", type=lambda text: [int(each) for each in words(text)], default=[16, 128])
     parser.add_argument("--dtypes", type=words, default=["float32", "bfloat16", "float16"])
     parser.add_argument("--preload", default="", help="an allocator for the Python programs (jemalloc)")
+    parser.add_argument("--limit", type=float, default=600, help="seconds for one program")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of PyTorch; cria's is its program's")
     parser.add_argument("--machine", default=f"{processor()}, {os.cpu_count()} cores", help="what the table names it")
     parser.add_argument("--output", type=Path, default=DOCS, help="the folder to write to")
@@ -158,7 +167,7 @@ def main():
     runs = {}
     for number in range(options.rounds):
         for name, dtype, batch, command in measured:
-            result = measure(command, options.preload)
+            result = measure(command, options.preload, options.limit)
             runs.setdefault((name, dtype, batch), []).append(result)
             if result:
                 print(f"round {number + 1}/{options.rounds}  {name:<17} {dtype:<9} batch {batch:<4} "

@@ -77,9 +77,9 @@ class Job:
 
 
 def run(jobs, workers, deadline, logs):
-    """Runs up to `workers` of the jobs at once, in their order, and yields each when it has ended; None every second.
-    None is started after the deadline, a time of time.monotonic(). Jobs may be appended meanwhile. What they print goes to
-    files in the folder `logs`."""
+    """Runs up to `workers` of the jobs at once, in their order, and yields each when it has ended, and None every second.
+    No job is started after the deadline, a time of time.monotonic(). Jobs may be appended meanwhile. What they print goes
+    to files in the folder `logs`."""
     started, running = 0, []
     beat = time.monotonic() + BEAT
     try:

@@ -26,7 +26,8 @@ def toolkits():
     named = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(name)]
     nvcc = shutil.which("nvcc")
     found = [Path(nvcc).resolve().parent.parent] if nvcc else []
-    return [*map(Path, named), *found, Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"), reverse=True)]
+    others = sorted(Path("/usr/local").glob("cuda-*"), reverse=True)
+    return [*map(Path, named), *found, Path("/usr/local/cuda"), *others]
 
 
 def library_folder(names):

@@ -3,7 +3,7 @@
 import os
 from datetime import datetime
 
-LOG_LIMIT = 200_000  # characters of one program that go into the log
+LOG_LIMIT = 50_000  # characters of one program that go into the log
 
 
 def table(columns, rows):

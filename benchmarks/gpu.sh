@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests cria on a GPU and measures it there: builds a pack, a folder with all that is needed, and runs it, within nine
 # minutes after the build. docs/gpu.md says what it does and how its report is to be read.
-#   --pack=DIR         only makes the pack, in DIR, for a machine that may have no compiler and no network: DIR/run runs it
-#   --architecture=90  of the GPU, its compute capability without the point; else that of this machine's GPU, of a pack 90
+#   --pack=DIR         only makes the pack, in DIR, for a machine that may have no compiler and no network: DIR/run there
+#   --architecture=90  the GPU's compute capability without the point; else that of this machine's GPU, for a pack 90
 #   --text=FILE        what the reference run learns: TinyStories, if the log is to be met; else the embedded corpus
 #   --build=DIR        where programs are built (build/gpu)
 # Other options (--budget=SECONDS, --dry-run) are those of DIR/run. It needs a CUDA toolkit, 12 or later.
@@ -42,7 +42,8 @@ if [ -z "$architecture" ]; then
   fi
 fi
 [[ $architecture =~ ^[0-9]+$ ]] || fail "--architecture is $architecture; it must be a number such as 90"
-nvcc=$(PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin command -v nvcc) || fail "there is no nvcc; CUDA_HOME must name a toolkit"
+nvcc=$(PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin command -v nvcc) ||
+  fail "there is no nvcc; CUDA_HOME must name a CUDA toolkit"
 
 # ---- programs: of any recent x86-64 machine, and without oneDNN, which would be carried too ---------------------------
 "$root/.ci/install_packages.sh" python3
@@ -82,7 +83,8 @@ mkdir -p "$pack"
 find "$pack" -mindepth 1 -maxdepth 1 ! -name report -exec rm -rf {} +  # what it has found so far stays
 cd "$root"
 cp --parents -t "$pack" benchmarks/gpu/*.py benchmarks/compare/{compare,torch_llama}.py benchmarks/loss_curves.py \
-  benchmarks/reference_run/{report.py,train_log.txt} examples/pretrain_llama/configs/reference.toml tests/golden/*.{json,safetensors}
+  benchmarks/reference_run/{report.py,train_log.txt} examples/pretrain_llama/configs/reference.toml \
+  tests/golden/*.{json,safetensors}
 cp "$metrics" "$pack/reference_cpu.jsonl"
 
 carried=$work/programs
@@ -97,12 +99,14 @@ awk '$2 == "=>" { print $3 }' <<<"$libraries" | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libcublas|libcublasLt)\.so' | xargs cp -L -t "$carried/lib"
 tar -C "$carried" -cf - bin lib data | xz -T0 >"$pack/programs.tar.xz"
 
+compiler="$("$nvcc" --version | sed -n 's/.*release \(.*\), .*/nvcc \1/p'), $("${CXX:-g++}" --version | head -n 1)"
+needed=$(grep -oE 'libcublas(Lt)?\.so\.[0-9]+ ' <<<"$libraries" | sort -u | sed 's/\(.*\) /"\1"/' | paste -sd,)
 cat >"$pack/pack.json" <<JSON
 {
   "commit": "$(git describe --always --dirty)",
-  "compiler": "$("$nvcc" --version | sed -n 's/.*release \(.*\), .*/nvcc \1/p'), $(${CXX:-g++} --version | head -n 1)",
+  "compiler": "$compiler",
   "architecture": "$architecture",
-  "libraries": [$(grep -oE 'libcublas(Lt)?\.so\.[0-9]+ ' <<<"$libraries" | sort -u | sed 's/\(.*\) /"\1"/' | paste -sd,)],
+  "libraries": [$needed],
   "text": "$([ -n "$text" ] && basename "$text" || echo the embedded corpus)",
   "vocabulary": ${corpus[1]#*=}
 }
@@ -117,7 +121,7 @@ bytes=$(du -sb --exclude=report "$pack" | cut -f 1)
 [ "$bytes" -le $((55 << 20)) ] || fail "the pack, $pack, has $((bytes >> 20)) MiB; at most 55 can be carried"
 
 if [ -n "$only_pack" ]; then
-  echo "the pack is $pack, $((bytes >> 20)) MiB, for sm_$architecture; on the machine that has the GPU: $(basename "$pack")/run"
+  echo "the pack is $pack, $((bytes >> 20)) MiB, for sm_$architecture; its run is for the machine that has the GPU"
 else
   exec "$pack/run" "${run_options[@]}"
 fi

@@ -5,17 +5,17 @@ import json
 import re
 
 
-def boost_suites(listing, depth):
-    """Names of suites (or cases) from --list_content at a depth from 0, such as ops/rms_norm at 1."""
-    path, found = [], []
-    for line in listing.splitlines():
-        match = re.match(r"( *)(\w+)\*", line)
-        if match:
-            level = len(match[1]) // 4
-            path[level:] = [match[2]]
-            if level == depth:
-                found.append("/".join(path))
-    return found
+def boost_tests(listing):
+    """Suites of the second level, such as ops/rms_norm, and cases, such as ops/rms_norm/forward, from --list_content."""
+    path, suites, cases = [], [], []
+    entries = re.findall(r"^( *)(\w+)\*", listing, re.MULTILINE)
+    for (spaces, name), (next_spaces, _) in zip(entries, [*entries[1:], ("", "")]):
+        path[len(spaces) // 4:] = [name]
+        if len(path) == 2:
+            suites.append("/".join(path))
+        if len(next_spaces) <= len(spaces):
+            cases.append("/".join(path))
+    return suites, cases
 
 
 class BoostCases:

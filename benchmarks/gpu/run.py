@@ -99,21 +99,21 @@ def test_job(run, program, name):
     return job
 
 
-def suites(run, program, depth):
-    """Names of suites, of depth 1, or cases, of depth 2."""
+def tests_of(run, program):
+    """The names of its suites, and those of its cases."""
     done = subprocess.run([BIN / program, "--list_content"], capture_output=True, text=True, timeout=60, cwd=PACK,
                           env=run.environment)
-    return parse.boost_suites(done.stderr, depth)
+    return parse.boost_tests(done.stderr)
 
 
 def run_tests(run, step):
     """A process for each suite, as a kernel that fails leaves the device useless for all that follow in its process; the
     cases that failed are run once more, each alone. Meanwhile PyTorch compiles what it is measured with later."""
-    all_cases = suites(run, "cria_cuda_tests", 2)
-    names = suites(run, "cria_cuda_tests", 1)
+    names, all_cases = tests_of(run, "cria_cuda_tests")
     first = [test_job(run, "cria_cuda_tests", name) for name in names if name == TAKES_ALL_MEMORY]
     others = [test_job(run, "cria_cuda_tests", name) for name in names if name != TAKES_ALL_MEMORY]
-    others += [test_job(run, "pretrain_llama_cuda_test", case) for case in suites(run, "pretrain_llama_cuda_test", 2)]
+    _, training_cases = tests_of(run, "pretrain_llama_cuda_test")
+    others += [test_job(run, "pretrain_llama_cuda_test", case) for case in training_cases]
     compilations = [run.job("PyTorch compiles", torch_command(dtype, batch, "--compile"), 100)
                     for dtype in ("bfloat16", "float32") for batch in (128, 32)]
     passed, failed, alone, broken, not_run = 0, {}, {}, [], []
@@ -295,7 +295,7 @@ def run_sanitizers(run, step):
     if not program:
         step.result = "skipped: there is no compute-sanitizer"
         return
-    names = [name for name in suites(run, "cria_cuda_tests", 1)
+    names = [name for name in tests_of(run, "cria_cuda_tests")[0]
              if name.startswith(("ops/", "optim/", "cuda/")) and name != TAKES_ALL_MEMORY]
     planned = []
     for tool, options in SANITIZERS.items():

@@ -71,9 +71,10 @@ class Job:
         return self.exit_code == 0
 
     @property
-    def last_line(self):
+    def verdict(self):
+        """The result, and of a program that failed the last that it said."""
         lines = self.output.strip().splitlines()
-        return lines[-1] if lines else self.result
+        return f"{self.result}: {lines[-1]}" if self.exit_code and lines else self.result
 
 
 def run(jobs, workers, deadline, logs):

@@ -8,7 +8,7 @@ import re
 def boost_tests(listing):
     """Suites of the second level, such as ops/rms_norm, and cases, such as ops/rms_norm/forward, from --list_content."""
     path, suites, cases = [], [], []
-    entries = re.findall(r"^( *)(\w+)\*", listing, re.MULTILINE)
+    entries = re.findall(r"^( *)(\S+)\*", listing, re.MULTILINE)
     for (spaces, name), (next_spaces, _) in zip(entries, [*entries[1:], ("", "")]):
         path[len(spaces) // 4:] = [name]
         if len(path) == 2:

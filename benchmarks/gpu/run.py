@@ -152,8 +152,9 @@ def run_tests(run, step):
                         if case.startswith(job.name + "/") and case not in known]
         # Boost's exit code says that cases failed, which is no more than what is known.
         if (not job.passed and not cases.failed) or cases.unfinished or not (cases.passed or cases.failed):
-            where = f", in the case {cases.unfinished}" if cases.unfinished else ""
-            broken.append((job.name, job.result + where, "\n".join(job.output.splitlines()[-8:])))
+            how = "ran no case" if job.passed else job.result
+            how += f", in the case {cases.unfinished}" if cases.unfinished else ""
+            broken.append((job.name, how, "\n".join(job.output.splitlines()[-8:])))
 
     for planned in (first, compilations + others):
         for job in run.each(planned, workers=8, live=say):
@@ -178,7 +179,7 @@ def run_reference(run, step):
         "--max_iters=100", "--lr_decay_iters=100000", "--eval_iters=20"]), live=keep)
     keep()
     if not job.passed:
-        step.fail(job.result)
+        step.fail(job.verdict)
         step.text = code(job.output[-1500:])
     if not kept.exists():
         return
@@ -189,7 +190,7 @@ def run_reference(run, step):
     if page.passed:
         step.text += "\n" + body_of(run.work / "reference_run.md")
     elif not step.failed:
-        step.fail(page.last_line)
+        step.fail(page.verdict)
 
 
 def losses(metrics):
@@ -247,7 +248,7 @@ def run_benchmarks(run, step, program, name, *options):
     job = run.one(run.job(name, [BIN / program, *options, f"--benchmark_out={output}", "--benchmark_out_format=json"]))
     found = parse.benchmarks(output.read_text()) if output.exists() else None
     entries = [entry for entry in found["benchmarks"] if "error_message" not in entry] if found else []
-    step.result = f"{len(entries)} benchmarks" + ("" if job.passed else f", {job.result}")
+    step.result = f"{len(entries)} benchmarks" + ("" if job.passed else f", {job.verdict}")
     if not entries or job.exit_code not in (0, None):
         step.fail(step.result)
         step.text = code(job.output[-1500:])
@@ -326,7 +327,7 @@ def run_sanitizers(run, step):
         else:
             ended[job.tool].append(findings.count)
             if findings.count is None:  # the tool itself failed
-                unclear.append((job.name, f"{job.result}: {job.last_line}"))
+                unclear.append((job.name, job.verdict))
         if findings.count != 0:
             for said, times in findings.kinds.items():
                 where = kinds.setdefault((job.tool, said), {})
@@ -351,7 +352,7 @@ def run_kernels(run, step):
     for row in parse.kernels(times.read_text() if times.exists() else ""):
         by_kernel.setdefault(row["Kernel Name"], []).append(parse.number(row, "gpu__time_duration.sum") or 0)
     if not by_kernel:
-        step.fail(f"ncu {job.result}")
+        step.fail(f"ncu {job.verdict}")
         step.text = code((times.read_text() if times.exists() else "")[-1500:] + job.output[-1500:])
         return
     total = sum(map(sum, by_kernel.values()))
@@ -369,7 +370,7 @@ def run_kernels(run, step):
                   "--filter-mode=per-launch-config", "--launch-count=1")
     rows = parse.kernels(details.read_text() if details.exists() else "")
     if not rows:
-        step.fail(f"ncu {job.result}")
+        step.fail(f"ncu {job.verdict}")
         step.text += "\n" + code((details.read_text() if details.exists() else "")[-1500:] + job.output[-1500:])
         return
     step.text += "\n" + table(
@@ -439,7 +440,7 @@ def rehearse(environment, budget):
                 pass
             said = next((line for line in job.output.splitlines() if expected.search(line)), None)
             all_do = all_do and said is not None
-            print(f"{name}: {said or 'error: ' + job.result + ': ' + job.last_line}")
+            print(f"{name}: {said or 'error: ' + job.verdict}")
     for name in ("nvidia-smi", "compute-sanitizer", "ncu"):
         print(f"{name}: {machine.tool(name) or 'there is none'}")
     return all_do

@@ -22,7 +22,8 @@ for option in "$@"; do
     --text=?*) text=${option#*=} ;;
     --build=?*) build=${option#*=} ;;
     --budget=?* | --dry-run) run_options+=("$option") ;;
-    *) fail "unknown option $option; there are --pack, --architecture, --text, --build, --budget and --dry-run" ;;
+    *) fail "unknown option $option; there are --pack=DIR, --architecture=NUMBER, --text=FILE, --build=DIR," \
+            "--budget=SECONDS and --dry-run" ;;
   esac
 done
 [ -z "$text" ] || [ -f "$text" ] || fail "--text is $text; it must be a file"

@@ -1,6 +1,7 @@
 // The reference Llama trained on random tokens, as torch_llama.py and jax_llama.py do it beside it:
-// cria_llama --dtype=bfloat16 --batch=16 --steps=6 prints one JSON object. On a GPU, --graph=on trains by a CUDA graph.
-// --bound=off leaves out the matrix products that are measured alone, which a profiler would take for the steps'.
+// cria_llama --dtype=bfloat16 --batch=16 --steps=6 prints one JSON object. On a GPU, --graph=on trains by a
+// CUDA graph. --bound=off leaves out the matrix products that are measured alone, which a profiler would take
+// for the steps'.
 
 #include <chrono>
 #include <cstdio>

@@ -18,7 +18,7 @@ if [[ " $* " == *" --device=cuda "* ]]; then
   output=${output}_cuda
   options=(-DCRIA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native)
 fi
-work=$root/output/${output
+work=$root/output/${output##*/}
 
 "$root/.ci/install_packages.sh" python3
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${options[@]}" >/dev/null

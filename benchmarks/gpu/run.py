@@ -24,6 +24,7 @@ from report import Report, Step, code, table
 PACK = Path(__file__).resolve().parents[2]
 BIN = PACK / "bin"
 SCRIPTS = PACK / "benchmarks"
+WORKERS = min(12, max(4, os.cpu_count()))  # programs at a time, where none of them is timed
 NO_DEVICE = re.compile(r"no NVIDIA driver|finds no device")
 
 # Two programs for CPUs whose products round in another order differ by less than 0.0001 here; a device that does not learn
@@ -92,7 +93,9 @@ def test_job(run, program, name):
     """A suite, or a single case. It gets half of the time that is left, so that one that hangs leaves some to others.
     Each tensor is an allocation of its own, so that the driver may see reads beyond it."""
     is_training = program == "pretrain_llama_cuda_test"
-    environment = {} if is_training else {"CRIA_CUDA_PASS_THROUGH": "1"}
+    environment = {"OMP_NUM_THREADS": "2"}  # as more threads than cores wait for each other by spinning
+    if not is_training:
+        environment["CRIA_CUDA_PASS_THROUGH"] = "1"
     job = run.job(name, [BIN / program, f"--run_test={name}", "--log_level=test_suite", "--color_output=no"],
                   (run.deadline - time.monotonic()) / 2, BIN if is_training else PACK, **environment)
     job.program = program
@@ -157,7 +160,7 @@ def run_tests(run, step):
             broken.append((job.name, how, "\n".join(job.output.splitlines()[-8:])))
 
     for planned in (first, compilations + others):
-        for job in run.each(planned, workers=8, live=say):
+        for job in run.each(planned, workers=WORKERS, live=say):
             if job not in compilations:
                 take(job, planned)
                 say()
@@ -178,19 +181,23 @@ def run_reference(run, step):
         f"--vocab_size={run.facts['vocabulary']}", "--data_dir=data", f"--out_dir={folder}", "--device=cuda",
         "--max_iters=100", "--lr_decay_iters=100000", "--eval_iters=20"]), live=keep)
     keep()
-    if not job.passed:
+    if not kept.exists():
         step.fail(job.verdict)
         step.text = code(job.output[-1500:])
-    if not kept.exists():
         return
     beside_cpu(step, losses(PACK / "reference_cpu.jsonl"), losses(kept))
-    page = run.one(run.job("report of the reference run", [
-        sys.executable, SCRIPTS / "reference_run/report.py", kept, PACK / "data",
-        SCRIPTS / "reference_run/train_log.txt", run.work / "reference_run", run.gpu]))
-    if page.passed:
+    if not job.passed and not step.failed:
+        step.result += f"; {job.verdict}"
+        step.failed = job.exit_code is not None  # to run out of time is no failure
+    if step.failed:
+        step.text += "\n" + code(job.output[-1500:])
+    page = subprocess.run([sys.executable, SCRIPTS / "reference_run/report.py", kept, PACK / "data",
+                           SCRIPTS / "reference_run/train_log.txt", run.work / "reference_run", run.gpu],
+                          capture_output=True, text=True, timeout=30)
+    if page.returncode == 0:
         step.text += "\n" + body_of(run.work / "reference_run.md")
-    elif not step.failed:
-        step.fail(page.verdict)
+    else:
+        step.fail(page.stderr.strip().splitlines()[-1])
 
 
 def losses(metrics):
@@ -207,11 +214,12 @@ def beside_cpu(step, on_cpu, on_gpu):
     step.text += (f"Losses of the same run on a CPU, in bfloat16, too, with the same weights and tokens. They may differ "
                   f"by {LOSS_TOLERANCE}.\n\n" + table(["iteration", "CPU", "GPU", "difference"], rows))
     if not shared:
+        step.fail("it has no iteration that the CPU's has")
         return
     worst = max(differences.values(), key=lambda value: math.inf if math.isnan(value) else value)
     if not worst <= LOSS_TOLERANCE:
         step.fail(f"losses differ from the CPU's by {worst:.5f}; allowed: {LOSS_TOLERANCE}")
-    elif not step.failed:
+    else:
         step.result = f"{len(on_gpu)} iterations; the first {len(shared)} losses are the CPU's to {worst:.5f}"
 
 
@@ -320,7 +328,7 @@ def run_sanitizers(run, step):
         step.result = f"{findings} findings in {finished} of {len(planned)} runs of a suite"
         step.failed = findings > 0 or any(None in found for found in ended.values())
 
-    for job in run.each(planned, workers=8, live=say):
+    for job in run.each(planned, workers=WORKERS, live=say):
         findings = parse.SanitizerFindings(job.output)
         if job.exit_code is None:
             unclear.append((job.name, job.result))

@@ -41,6 +41,10 @@ class Job:
         if exit_code is not None:
             self.finish(exit_code)
             return True
+        if now >= self.ends_at + 5 * GRACE:  # it hangs in the driver
+            self.seconds, self.result = now - self.began, "could not be killed"
+            self.output = self.log.read_text(errors="replace")
+            return True
         if now >= self.ends_at + GRACE:
             self.signal(signal.SIGKILL)
         elif now >= self.ends_at and not self.asked_to_end:
@@ -103,4 +107,3 @@ def run(jobs, workers, deadline, logs):
         for job in running:
             if job.process:
                 job.signal(signal.SIGKILL)
-                job.process.wait()

@@ -78,6 +78,11 @@ def kernels(text):
     return [row for row in rows if (row["ID"] or "").isdigit()]
 
 
+def function_name(kernel):
+    """Of a demangled name, without namespaces, types and arguments: what ncu's --kernel-name takes."""
+    return re.split(r"[<(]", kernel.replace("(anonymous namespace)", ""))[0].split()[-1].split("::")[-1]
+
+
 def number(row, *names):
     """The first of the metrics that is there, or None."""
     for name in names:
@@ -88,11 +93,11 @@ def number(row, *names):
     return None
 
 
-STALL = re.compile(r"smsp__average_warps_issue_stalled_(\w+)_per_issue_active\.ratio")
+STALL = re.compile(r"smsp__average_warps_issue_stalled_(?!selected|\w+_not_issued)(\w+)_per_issue_active\.ratio")
 
 
 def stalls(row):
-    """Reasons that warps wait for, the commonest first, as shares of all warps that are there."""
+    """What warps wait for, the commonest first, as shares of all waiting."""
     found = {match[1]: number(row, name) or 0 for name in row if name and (match := STALL.fullmatch(name))}
     total = sum(found.values())
     shares = [(name.replace("_", " "), value / total) for name, value in found.items() if value > 0]

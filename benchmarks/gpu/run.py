@@ -24,6 +24,7 @@ from report import Report, Step, code, table
 PACK = Path(__file__).resolve().parents[2]
 BIN = PACK / "bin"
 SCRIPTS = PACK / "benchmarks"
+FILES = ("report.md", "log.txt", "reference_run.jsonl", "speed.json", "operations.json", "growth.json", "kernels.csv")
 WORKERS = min(12, max(4, os.cpu_count()))  # programs at a time, where none of them is timed
 NO_DEVICE = re.compile(r"no NVIDIA driver|finds no device")
 
@@ -352,13 +353,12 @@ def run_kernels(run, step):
         return
     times, details = run.work / "times.csv", run.output / "kernels.csv"
     profile = lambda log, limit, *options: run.one(run.job(f"ncu, {log.stem}", [
-        program, "--csv", "--page=raw", "--print-units=base", "--clock-control=none", f"--log-file={log}",
-        "--kernel-name-base=demangled", *options, BIN / "cria_llama_cuda", "--dtype=bfloat16", "--batch=128",
-        "--steps=1", "--bound=off"], limit))
+        program, "--csv", "--page=raw", "--print-units=base", "--clock-control=none", f"--log-file={log}", *options,
+        BIN / "cria_llama_cuda", "--dtype=bfloat16", "--batch=128", "--steps=1", "--bound=off"], limit))
     job = profile(times, 0.6 * (run.deadline - time.monotonic()), "--metrics=gpu__time_duration.sum", "--cache-control=none")
     by_kernel = {}
     for row in parse.kernels(times.read_text() if times.exists() else ""):
-        by_kernel.setdefault(row["Kernel Name"], []).append(parse.number(row, "gpu__time_duration.sum") or 0)
+        by_kernel.setdefault(row["Kernel Name"], []).append(duration(row))
     if not by_kernel:
         step.fail(f"ncu {job.verdict}")
         step.text = code((times.read_text() if times.exists() else "")[-1500:] + job.output[-1500:])
@@ -371,20 +371,27 @@ def run_kernels(run, step):
                      (f"`{name[:150]}`", len(by_kernel[name]), f"{sum(by_kernel[name]) / 1e6:,.3f}",
                       f"{100 * sum(by_kernel[name]) / total:.1f} %") for name in longest[:15]]))
     run.report.publish()
-    # Names hold what regular expressions take for operators.
-    pattern = "|".join(re.sub(r"[^A-Za-z0-9_]", ".", name) for name in longest[:5])
+    functions = dict.fromkeys(map(parse.function_name, longest[:5]))
     sections = ("SpeedOfLight", "LaunchStats", "Occupancy", "MemoryWorkloadAnalysis", "WarpStateStats")
-    job = profile(details, math.inf, *(f"--section={section}" for section in sections), f"--kernel-name=regex:^({pattern})$",
-                  "--filter-mode=per-launch-config", "--launch-count=1")
-    rows = parse.kernels(details.read_text() if details.exists() else "")
+    job = profile(details, math.inf, *(f"--section={section}" for section in sections),
+                  f"--kernel-name=regex:^({'|'.join(functions)})$", "--filter-mode=per-launch-config", "--launch-count=1")
+    rows = {}  # of each kernel the launch that took longest, of all instances of the five functions
+    for row in parse.kernels(details.read_text() if details.exists() else ""):
+        name = row["Kernel Name"]
+        if name in longest[:5] and (name not in rows or duration(row) > duration(rows[name])):
+            rows[name] = row
     if not rows:
         step.fail(f"ncu {job.verdict}")
         step.text += "\n" + code((details.read_text() if details.exists() else "")[-1500:] + job.output[-1500:])
         return
     step.text += "\n" + table(
         ["<kernel", "us", "registers", "occupancy", "GB/s", "of the memory's rate", "of the multiprocessors'",
-         "<warps wait for"], [kernel_row(row) for row in rows])
-    step.result = f"{len(rows)} launches of the {min(5, len(longest))} longest kernels"
+         "<warps wait for"], [kernel_row(rows[name]) for name in longest[:5] if name in rows])
+    step.result = f"{len(rows)} of the {min(5, len(longest))} longest kernels in detail"
+
+
+def duration(row):
+    return parse.number(row, "gpu__time_duration.sum") or 0
 
 
 def kernel_row(row):
@@ -511,6 +518,8 @@ def main():
                          f"{gpu['compute_cap'].replace('.', '')}")
     output = Path(os.environ.get("OUT") or PACK / "report")
     output.mkdir(parents=True, exist_ok=True)
+    for name in FILES:  # those of an earlier run
+        (output / name).unlink(missing_ok=True)
     report = Report(output, f"cria on {gpu['name']}", {
         "GPU": f"{gpu['name']} (compute capability {gpu['compute_cap']}, driver {gpu['driver_version']}, "
                f"{gpu['memory.total']}, up to {gpu['clocks.max.sm']} and {gpu['power.limit']})",

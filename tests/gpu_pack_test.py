@@ -225,7 +225,7 @@ class GpuPackTest(unittest.TestCase):
             "| sanitizers | 0 findings in 12 of 12 runs of a suite |", "| racecheck | 3 | 3 | 0 | 0 |",
             "| `void cria::map_kernel<float, Gate>(int, float *)` | 3 | 0.060 | 66.7 % |",
             "| `void cria::map_kernel<float, Gate>(int, float *)` | 20.0 | 54 | 71 % | 2,500 | 75 % | 20 % | "
-            "long scoreboard 90 %, wait 10 % |", "| growth | 1 benchmarks |"], report)
+            "long scoreboard 90 %, wait 10 % |", "| growth | 1 measurements |"], report)
         files = sorted(self.pack.output.rglob("*"))
         self.assertLessEqual(len(files), 8, files)
         self.assertTrue(all(file.is_file() for file in files), files)
@@ -243,8 +243,8 @@ class GpuPackTest(unittest.TestCase):
             "context:\n    float16", "### ops/rope: stopped after", "in the case ops/rope/hangs",
             "### cuda/mma: killed by SIGSEGV, in the case cuda/mma/tiles",
             "| reference run | losses differ from the CPU's by 1.13000; allowed: 0.003 |",
-            "--graph=on failed: error: cuda: an illegal memory access", "failed with exit code 1 |",
-            "| operations | 1 benchmarks, failed with exit code 1: error: cuda: misaligned address |",
+            "cria, float16, batch 32 failed: error: cuda: an illegal memory access", "| speed | 32 measurements, 8 failed |",
+            "| operations | 1 measurements, failed with exit code 1: error: cuda: misaligned address |",
             "| `Invalid __global__ read of size 4 bytes in void map_kernel<float>(int, float *)` | memcheck | ops/linear | 1 |",
             "| `Error: Race reported in void softmax_kernel<float>(float *)` | racecheck | ops/linear | 1 |",
             "initcheck cuda/mma: failed with exit code 1: Error: Device not supported", "| synccheck | 3 | 3 | 0 | 0 |",

@@ -43,7 +43,7 @@ def programs(options):
                 yield name, dtype, batch, [*command, *arguments]
 
 
-def measure(command, preload, limit):
+def measure(what, command, preload, limit):
     """What the program printed; None, and why on standard output, if it failed or took longer than `limit` seconds."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()))
     if preload and command[0] == sys.executable:
@@ -53,7 +53,7 @@ def measure(command, preload, limit):
         try:
             exit_code = subprocess.run(command, env=environment, stdout=output, stderr=errors, timeout=limit).returncode
         except subprocess.TimeoutExpired:
-            print(f"{' '.join(command)} was stopped after {limit} s", flush=True)
+            print(f"{what} was stopped after {limit:g} s", flush=True)
             return None
         output.seek(0)
         errors.seek(0)
@@ -62,7 +62,7 @@ def measure(command, preload, limit):
             result["tokens_per_s"] = result["tokens"] / statistics.median(result["seconds"][1:])
             return result
         said = errors.read().strip()[-2000:]
-        print(f"{' '.join(command)} failed: {said.splitlines()[-1] if said else exit_code}\n{said}", flush=True)
+        print(f"{what} failed: {said.splitlines()[-1] if said else exit_code}\n{said}", flush=True)
         return None
 
 
@@ -167,7 +167,7 @@ def main():
     runs = {}
     for number in range(options.rounds):
         for name, dtype, batch, command in measured:
-            result = measure(command, options.preload, options.limit)
+            result = measure(f"{name}, {dtype}, batch {batch}", command, options.preload, options.limit)
             runs.setdefault((name, dtype, batch), []).append(result)
             if result:
                 print(f"round {number + 1}/{options.rounds}  {name:<17} {dtype:<9} batch {batch:<4} "

@@ -14,7 +14,7 @@ def table(columns, rows):
 
 
 def code(text):
-    return f"```\n{text.strip()}\n```\n"
+    return f"```\n{text.strip()}\n```\n\n" if text.strip() else ""
 
 
 class Step:

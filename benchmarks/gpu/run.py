@@ -212,8 +212,8 @@ def beside_cpu(step, on_cpu, on_gpu):
     number = lambda loss: float("nan") if loss is None else loss
     differences = {i: abs(number(on_gpu[i]) - number(on_cpu[i])) for i in shared}
     rows = [(i, f"{number(on_cpu[i]):.5f}", f"{number(on_gpu[i]):.5f}", f"{differences[i]:.5f}") for i in shared]
-    step.text += (f"Losses of the same run on a CPU, in bfloat16, too, with the same weights and tokens. They may differ "
-                  f"by {LOSS_TOLERANCE}.\n\n" + table(["iteration", "CPU", "GPU", "difference"], rows))
+    step.text += ("Losses beside those of the same run on a CPU, from the same weights and tokens, in bfloat16 as well. They "
+                  f"may differ by {LOSS_TOLERANCE}.\n\n" + table(["iteration", "CPU", "GPU", "difference"], rows))
     if not shared:
         step.fail("it has no iteration that the CPU's has")
         return
@@ -243,12 +243,14 @@ def run_speed(run, step):
         "--rounds=2", "--steps=15", "--batches=128,32", "--dtypes=bfloat16,float32,float16",
         "--limit=90", f"--machine={run.gpu}", f"--output={run.work}"]), live=say)
     say()
-    measured = sum("tokens/s" in line for line in job.output.splitlines() if line.startswith("round "))
-    stopped = re.findall(r"^.*(?:failed:|was stopped after).*$|^PyTorch is left out.*$", job.output, re.MULTILINE)
-    step.text += "".join(f"\n{line}\n" for line in dict.fromkeys(stopped))
-    step.result = f"{measured} measurements" + ("" if job.passed else f", {job.result}")
-    if not measured or job.exit_code not in (0, None):  # to run out of time is no failure
-        step.fail(step.result)
+    measured = len(re.findall(r"^round .* tokens/s ", job.output, re.MULTILINE))
+    failed = re.findall(r"^.*, batch \d+ (?:failed: |was stopped after ).*$", job.output, re.MULTILINE)
+    left_out = re.findall(r"^PyTorch is left out.*$", job.output, re.MULTILINE)
+    step.text += "".join(f"\n{line}\n" for line in dict.fromkeys(failed + left_out))
+    step.result = f"{measured} measurements" + (f", {len(failed)} failed" if failed else "")
+    if not job.passed and not failed:
+        step.result += f", {job.verdict}"
+    step.failed = bool(failed) or not measured or job.exit_code not in (0, None)  # to run out of time is no failure
 
 
 def run_benchmarks(run, step, program, name, *options):
@@ -257,7 +259,7 @@ def run_benchmarks(run, step, program, name, *options):
     job = run.one(run.job(name, [BIN / program, *options, f"--benchmark_out={output}", "--benchmark_out_format=json"]))
     found = parse.benchmarks(output.read_text()) if output.exists() else None
     entries = [entry for entry in found["benchmarks"] if "error_message" not in entry] if found else []
-    step.result = f"{len(entries)} benchmarks" + ("" if job.passed else f", {job.verdict}")
+    step.result = f"{len(entries)} measurements" + ("" if job.passed else f", {job.verdict}")
     if not entries or job.exit_code not in (0, None):
         step.fail(step.result)
         step.text = code(job.output[-1500:])

@@ -142,11 +142,12 @@ def write(options, runs):
         return
     rounds = max(len(results) for results in runs.values())
     facts = {"date": str(date.today()), "processor": options.machine, "cores": os.cpu_count(), "rows": rows}
-    (options.output / "comparison.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (options.output / "comparison.md").write_text(
-        "# cria beside PyTorch and JAX\n\n" + markdown(rows, rounds, options.machine) + "\nMade with "
-        "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
-    (options.output / "comparison.svg").write_text(svg(rows))
+    page = ("# cria beside PyTorch and JAX\n\n" + markdown(rows, rounds, options.machine) + "\nMade with "
+            "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
+    for name, text in (("json", json.dumps(facts, indent=1) + "\n"), ("md", page), ("svg", svg(rows))):
+        new = options.output / f"comparison.{name}.new"
+        new.write_text(text)
+        new.replace(options.output / f"comparison.{name}")  # so that it is whole for whoever reads it meanwhile
 
 
 def main():

@@ -233,10 +233,10 @@ class GpuPackTest(unittest.TestCase):
 
     def test_what_fails_is_told_and_the_next_step_goes_on(self):
         start = time.monotonic()
-        code, output = self.run_pack("--budget=12", BROKEN="1")
+        code, output = self.run_pack("--budget=20", BROKEN="1")
         report = self.pack.report()
         self.assertEqual(code, 1, output)
-        self.assertLess(time.monotonic() - start, 20)
+        self.assertLess(time.monotonic() - start, 30)
         self.check_lines([
             "| tests | 3 of 4 cases passed, 2 suites did not end well |", "### ops/linear/forward failed, but passes alone",
             "tests/ops/linear_test.cpp(7): check worst <= 0.001 has failed [0.25 > 0.001]\nFailure occurred in a following "

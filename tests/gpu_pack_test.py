@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import unittest
@@ -287,6 +288,11 @@ class GpuPackTest(unittest.TestCase):
         for name in ("cria_cuda_tests", "pretrain_llama_cuda_test", "ops_bench_cuda", "train_step_bench_cuda",
                      "cria_llama_cuda"):
             program(self.pack.pack / "bin" / name, NO_DEVICE)
+        (self.pack.pack / "lib").mkdir()
+        with tarfile.open(self.pack.pack / "programs.tar.xz", "w:xz") as archive:  # as a pack comes
+            for name in ("bin", "lib", "data"):
+                archive.add(self.pack.pack / name, name)
+                shutil.rmtree(self.pack.pack / name)
         code, output = self.run_pack("--dry-run", NO_DEVICE="1")
         self.assertEqual(code, 0, output)
         self.check_lines(["tests, 117 s: ", "cria_llama_cuda: skipped: cuda: this machine has no NVIDIA driver",

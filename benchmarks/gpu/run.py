@@ -28,8 +28,8 @@ FILES = ("report.md", "log.txt", "reference_run.jsonl", "speed.json", "operation
 WORKERS = min(12, max(4, os.cpu_count()))  # programs at a time, where none of them is timed
 NO_DEVICE = re.compile(r"no NVIDIA driver|finds no device")
 
-# Two programs for CPUs whose products round in another order differ by less than 0.0001 here; a device that does not learn
-# differs by the 0.08 that ten steps of the reference run take off.
+# Two programs for CPUs whose products round in another order differ by less than 0.0001 here; a device that does not
+# learn differs by the 0.08 that ten steps of the reference run take off.
 LOSS_TOLERANCE = 0.003
 
 
@@ -85,7 +85,6 @@ class Run:
 
 
 # ---- the steps --------------------------------------------------------------------------------------------------------
-
 
 TAKES_ALL_MEMORY = "cuda/allocator"  # so nothing else may use the device meanwhile
 
@@ -213,8 +212,8 @@ def beside_cpu(step, on_cpu, on_gpu):
     number = lambda loss: float("nan") if loss is None else loss
     differences = {i: abs(number(on_gpu[i]) - number(on_cpu[i])) for i in shared}
     rows = [(i, f"{number(on_cpu[i]):.5f}", f"{number(on_gpu[i]):.5f}", f"{differences[i]:.5f}") for i in shared]
-    step.text += ("Losses beside those of the same run on a CPU, from the same weights and tokens, in bfloat16 as well. They "
-                  f"may differ by {LOSS_TOLERANCE}.\n\n" + table(["iteration", "CPU", "GPU", "difference"], rows))
+    step.text += ("Losses beside those of the same run on a CPU, from the same weights and tokens, in bfloat16 as well. "
+                  f"They may differ by {LOSS_TOLERANCE}.\n\n" + table(["iteration", "CPU", "GPU", "difference"], rows))
     worst = max(differences.values(), key=lambda value: math.inf if math.isnan(value) else value)
     if not worst <= LOSS_TOLERANCE:
         step.fail(f"losses differ from the CPU's by {worst:.5f}; allowed: {LOSS_TOLERANCE}")
@@ -279,8 +278,8 @@ def run_operations(run, step):
              rate(entry, "bytes/s", 1e9, 0), rate(entry, "FLOP/s", 1e12, 1),
              rate(entry, "of_roofline", 0.01, 0) + " %"] for entry in entries]
     step.text += (
-        f"Measured peaks: {peak('bytes_per_s', 1e9)} GB/s read and written in a copy of 200 MB; in products of 4,096 rows "
-        f"and columns {peak('flops_per_s_float32', 1e12)} TFLOP/s in float32 (TF32), "
+        f"Measured peaks: {peak('bytes_per_s', 1e9)} GB/s read and written in a copy of 200 MB; in products of 4,096 "
+        f"rows and columns {peak('flops_per_s_float32', 1e12)} TFLOP/s in float32 (TF32), "
         f"{peak('flops_per_s_bfloat16', 1e12)} in bfloat16, {peak('flops_per_s_float16', 1e12)} in float16. The roofline "
         "is the least time that these allow. Arrays that fit into the device's cache can be faster.\n\n"
         + table(["<operation", "us", "GB/s", "TFLOP/s", "of the roofline"], rows))
@@ -355,7 +354,8 @@ def run_kernels(run, step):
     profile = lambda log, limit, *options: run.one(run.job(f"ncu, {log.stem}", [
         program, "--csv", "--page=raw", "--print-units=base", "--clock-control=none", f"--log-file={log}", *options,
         BIN / "cria_llama_cuda", "--dtype=bfloat16", "--batch=128", "--steps=1", "--bound=off"], limit))
-    job = profile(times, 0.6 * (run.deadline - time.monotonic()), "--metrics=gpu__time_duration.sum", "--cache-control=none")
+    job = profile(times, 0.6 * (run.deadline - time.monotonic()), "--metrics=gpu__time_duration.sum",
+                  "--cache-control=none")
     by_kernel = {}
     for row in parse.kernels(times.read_text() if times.exists() else ""):
         by_kernel.setdefault(row["Kernel Name"], []).append(duration(row))
@@ -465,11 +465,15 @@ def rehearse(environment, budget):
 
 
 def unpack():
+    """Programs, libraries and data, unless they have been unpacked before."""
     archive = PACK / "programs.tar.xz"
     if archive.exists() and not BIN.exists():
-        with tarfile.open(archive) as file:
+        with tempfile.TemporaryDirectory(dir=PACK) as folder, tarfile.open(archive) as file:
             file.extraction_filter = lambda member, path: member  # it is the pack's own; without it Python warns
-            file.extractall(PACK)
+            file.extractall(folder)
+            for name in ("data", "lib", "bin"):  # the last says that all are there
+                shutil.rmtree(PACK / name, ignore_errors=True)
+                os.rename(Path(folder) / name, PACK / name)
 
 
 def programs_environment(needed):

@@ -20,7 +20,7 @@ for option in "$@"; do
     --pack=?*) pack=${option#*=} ;;
     --architecture=?*) architecture=${option#*=} ;;
     --text=?*) text=${option#*=} ;;
-    --build=?*) build=${option#*=} ;;
+    --build=?*) build=$(realpath -m "${option#*=}") ;;
     --budget=?* | --dry-run) run_options+=("$option") ;;
     *) fail "unknown option $option; there are --pack=DIR, --architecture=NUMBER, --text=FILE, --build=DIR," \
             "--budget=SECONDS and --dry-run" ;;
@@ -70,11 +70,12 @@ else
   work=$build/embedded
 fi
 [ -f "$work/data/corpus.json" ] || "$pretrain" prepare "${corpus[@]}" --data_dir="$work/data"
-metrics=$work/reference_cpu/metrics.jsonl
+metrics=$work/reference_cpu.jsonl
 if [ ! "$metrics" -nt "$pretrain" ]; then
   "$pretrain" train --config="$root/examples/pretrain_llama/configs/reference.toml" "${corpus[1]}" --device=cpu \
     --data_dir="$work/data" --out_dir="$work/reference_cpu" --overwrite=true --max_iters=9 --lr_decay_iters=100000 \
     --eval_iters=1
+  cp "$work/reference_cpu/metrics.jsonl" "$metrics"
 fi
 
 # ---- the pack: the tree's own layout, so that scripts find each other -------------------------------------------------
@@ -86,7 +87,7 @@ cd "$root"
 cp --parents -t "$pack" benchmarks/gpu/*.py benchmarks/compare/{compare,torch_llama}.py benchmarks/loss_curves.py \
   benchmarks/reference_run/{report.py,train_log.txt} examples/pretrain_llama/configs/reference.toml \
   tests/golden/*.{json,safetensors}
-cp "$metrics" "$pack/reference_cpu.jsonl"
+cp -t "$pack" "$metrics"
 
 carried=$work/programs
 rm -rf "$carried"

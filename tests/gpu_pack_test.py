@@ -74,9 +74,9 @@ for i in 0 1 2 3 4 5 6 7 8 9; do
 done
 """
 
-# A line for compare.py; LLAMA_HANGS says so when it has started, and does not end.
+# A line for compare.py; with LLAMA_HANGS it makes that file and does not end until it is gone, with the whole pack.
 LLAMA = """
-[ -z "$LLAMA_HANGS" ] || { : >"$LLAMA_HANGS"; sleep 60; }
+[ -z "$LLAMA_HANGS" ] || { : >"$LLAMA_HANGS"; while [ -e "$LLAMA_HANGS" ]; do sleep 0.1; done; exit 1; }
 case "$*" in *float32*) seconds=0.04 ;; *) seconds=0.02 ;; esac
 case "$*" in *batch=32*) batch=32 ;; *) batch=128 ;; esac
 [ -z "$BROKEN" ] || case "$*" in *float16*--graph=on*) echo 'error: cuda: an illegal memory access' >&2; exit 1 ;; esac

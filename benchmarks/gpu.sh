@@ -1,134 +1,129 @@
 #!/usr/bin/env bash
-# For whoever has a GPU: builds for it, runs all CUDA tests, plainly and under compute-sanitizer, the benchmarks of
-# operations and training steps, the reference run's 101 iterations beside their log, and PyTorch beside cria, and writes
-# docs/gpu_report.md. It needs a driver and a CUDA toolkit, asks nothing, and ends within ten minutes: what fails or runs
-# out of time is in the report, the next step goes on, and the exit code is 1.
-#   --text=FILE    what the reference run learns: TinyStories, if the log is to be met; else the embedded corpus
-#   --python=FILE  a Python that has torch; else that of compare/run.sh, or python3
-#   --output=DIR   where gpu_report.md goes (docs; of a dry run, the build folder)
-#   --build=DIR    where programs are built (build/gpu)
-#   --skip-build   takes the programs that lie there
-#   --dry-run      without a GPU: says what each step would run, and for how long at most; builds one program if there is
-#                  an nvcc, and sees that each program that is there ends and says that there is no device
-set -uo pipefail
+# Tests cria on a GPU and measures it there: builds a pack, a folder with all that is needed, and runs it, within nine
+# minutes after the build. docs/gpu.md says what it does and how its report is to be read.
+#   --pack=DIR         only makes the pack, in DIR, for a machine that may have no compiler and no network: DIR/run there
+#   --architecture=90  the GPU's compute capability without the point; else that of this machine's GPU, for a pack 90
+#   --text=FILE        what the reference run learns: TinyStories, if the log is to be met; else the embedded corpus
+#   --build=DIR        where programs are built (build/gpu)
+# Other options (--budget=SECONDS, --dry-run) are those of DIR/run. It needs a CUDA toolkit, 12 or later.
+set -euo pipefail
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/gpu
-output=''
-python=$root/build/compare-python/bin/python
-[ -x "$python" ] || python=python3
-text='' skip_build=false dry_run=false
+pack='' architecture='' text=''
+run_options=()
 for option in "$@"; do
   case $option in
-    --text=*) text=${option#*=} ;;
-    --python=*) python=${option#*=} ;;
-    --output=*) output=${option#*=} ;;
-    --build=*) build=${option#*=} ;;
-    --skip-build) skip_build=true ;;
-    --dry-run) dry_run=true ;;
-    *) echo "error: unknown option $option; there are --text, --python, --output, --build, --skip-build and --dry-run" >&2
-       exit 1 ;;
+    --pack=?*) pack=${option#*=} ;;
+    --architecture=?*) architecture=${option#*=} ;;
+    --text=?*) text=${option#*=} ;;
+    --build=?*) build=$(realpath -m "${option#*=}") ;;
+    --budget=?* | --dry-run) run_options+=("$option") ;;
+    *) fail "unknown option $option; there are --pack=DIR, --architecture=NUMBER, --text=FILE, --build=DIR," \
+            "--budget=SECONDS and --dry-run" ;;
   esac
 done
-[ -z "$text" ] || [ -f "$text" ] || { echo "error: --text is $text; it must be a file" >&2; exit 1; }
-
-if $dry_run; then
-  export CUDA_VISIBLE_DEVICES=  # hides what there is
-  gpu='no device' capability=9.0
-elif ! facts=$(nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total --format=csv,noheader -i 0 2>/dev/null); then
-  echo "error: nvidia-smi finds no GPU; --dry-run does what can be done without one" >&2
-  exit 1
-else
-  gpu=${facts%%,*}
-  capability=$(cut -d, -f2 <<<"$facts" | tr -d ' ')
+[ -z "$text" ] || [ -f "$text" ] || fail "--text is $text; it must be a file"
+if [ -n "$pack" ] && [ ${#run_options[@]} -gt 0 ]; then
+  fail "${run_options[0]} is for $pack/run; --pack only makes the pack"
 fi
-architecture=${capability/./}
-export PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
-nvcc=$(command -v nvcc || echo nvcc)
-sanitizer=$(command -v compute-sanitizer || echo compute-sanitizer)
-
-work=$build/report
-if [ -z "$output" ]; then
-  $dry_run && output=$work || output=$root/docs
+if [ -n "$pack" ] && [ -e "$pack" ] && [ ! -f "$pack/pack.json" ] && [ -n "$(ls -A "$pack")" ]; then
+  fail "--pack is $pack, which is no pack; it must be a new folder, an empty one, or a pack"
 fi
-mkdir -p "$work" "$output" || exit 1
-rm -rf "$work"/*.{log,json,tsv,md} "$work/run" "$output"/gpu_{report,reference_run}.md
-deadline=$((SECONDS + 570))
-failed=0
-
-# step NAME SECONDS NEEDED COMMAND...: runs the command for so long at most, if the file NEEDED is there. What it prints
-# goes to NAME.log, how it ended to steps.tsv.
-step() {
-  local name=$1 limit=$2 needed=$3 result status start=$SECONDS
-  shift 3
-  [ "$limit" -le $((deadline - SECONDS)) ] || limit=$((deadline - SECONDS))
-  echo "$name, $limit s at most: $*"
-  if [ ! -e "$needed" ]; then
-    result="skipped: there is no ${needed#"$root"/}"
-    $dry_run || failed=1
-  elif [ "$limit" -le 0 ]; then
-    result='skipped: no time was left'
-    failed=1
+if [ -z "$architecture" ]; then
+  if capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 2>/dev/null); then
+    architecture=${capability/./}
+  elif [ -n "$pack" ] || [[ " ${run_options[*]} " == *" --dry-run "* ]]; then
+    architecture=90
   else
-    timeout --kill-after=5 "$limit" "$@" >"$work/$name.log" 2>&1
-    status=$?
-    if $dry_run && grep -qE 'no NVIDIA driver|finds no device|has no module|\*\*\*Skipped' "$work/$name.log"; then
-      result="ended as it should without a device"
-    elif [ $status -eq 0 ]; then
-      result=passed
-    elif [ $status -eq 124 ] || [ $status -eq 137 ]; then
-      result="stopped after $limit s"
-      failed=1
-    else
-      result="failed with exit code $status"
-      failed=1
-    fi
+    fail "nvidia-smi finds no GPU; --pack makes a pack for another machine, --dry-run does what can be done without one"
   fi
-  echo "  $result"
-  printf '%s\t%s\t%s\n' "$name" "$result" $((SECONDS - start)) >>"$work/steps.tsv"
-}
+fi
+[[ $architecture =~ ^[0-9]+$ ]] || fail "--architecture is $architecture; it must be a number such as 90"
+nvcc=$(PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin command -v nvcc) ||
+  fail "there is no nvcc; CUDA_HOME must name a CUDA toolkit"
 
-tests=$build/tests/cria_cuda_tests
-benchmarks=$build/benchmarks
+# ---- programs: of any recent x86-64 machine, and without oneDNN, which would be carried too ---------------------------
+"$root/.ci/install_packages.sh" python3
+programs=(tests/cria_cuda_tests tests/pretrain_llama_cuda_test examples/pretrain_llama/pretrain_llama
+  benchmarks/ops_bench_cuda benchmarks/train_step_bench_cuda benchmarks/cria_llama_cuda)
+# An RPATH of the old kind, which the libraries beside the programs find each other by, too.
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
+  -DCMAKE_CUDA_ARCHITECTURES="$architecture-real" -DCRIA_ONEDNN=OFF -DCRIA_NATIVE=OFF \
+  -DCMAKE_CXX_FLAGS=-march=x86-64-v3 -DCMAKE_CUDA_FLAGS=-Xcompiler=-march=x86-64-v3 \
+  -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' \
+  -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null
+cmake --build "$build" --target "${programs[@]##*/}"
+toolkit=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
+export LD_LIBRARY_PATH=$toolkit/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+# ---- data, and what the CPU's losses on it are ------------------------------------------------------------------------
 pretrain=$build/examples/pretrain_llama/pretrain_llama
-reference=$root/examples/pretrain_llama/configs/reference.toml
-targets=(cria_cuda_tests pretrain_llama_cuda_test pretrain_llama ops_bench_cuda train_step_bench_cuda cria_llama_cuda)
 if [ -n "$text" ]; then
   corpus=(--input="$text" --vocab_size=4096)
+  work=$build/text-$(cksum <"$text" | tr ' ' -)
 else
   corpus=(--stories=20000 --vocab_size=3072)  # the grammar has not words for more pieces
+  work=$build/embedded
+fi
+[ -f "$work/data/corpus.json" ] || "$pretrain" prepare "${corpus[@]}" --data_dir="$work/data"
+metrics=$work/reference_cpu.jsonl
+if [ ! "$metrics" -nt "$pretrain" ]; then
+  "$pretrain" train --config="$root/examples/pretrain_llama/configs/reference.toml" "${corpus[1]}" --device=cpu \
+    --data_dir="$work/data" --out_dir="$work/reference_cpu" --overwrite=true --max_iters=9 --lr_decay_iters=100000 \
+    --eval_iters=1
+  cp "$work/reference_cpu/metrics.jsonl" "$metrics"
 fi
 
-if ! $skip_build; then
-  if $dry_run; then
-    targets=(cria_llama_cuda)
-  else
-    step packages 120 "$root/.ci/install_packages.sh" "$root/.ci/install_packages.sh"
-  fi
-  step configure 60 "$nvcc" cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_CUDA=ON \
-    -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_ARCHITECTURES="$architecture"
-  step build 330 "$nvcc" cmake --build "$build" --target "${targets[@]}" -- -k 0
-fi
-step tests 90 "$tests" ctest --test-dir "$build" -L '^cuda$' -E 'nvcc|gpu_script' -j 4 --output-on-failure --no-tests=error
-step ops 100 "$benchmarks/ops_bench_cuda" "$benchmarks/ops_bench_cuda" --benchmark_min_time=0.02 \
-  --benchmark_out="$work/ops.json" --benchmark_out_format=json
-step train_step 60 "$benchmarks/train_step_bench_cuda" "$benchmarks/train_step_bench_cuda" --benchmark_min_time=0.1 \
-  --benchmark_filter=/length:256/ --benchmark_out="$work/train_step.json" --benchmark_out_format=json
-step prepare 60 "$pretrain" "$pretrain" prepare "${corpus[@]}" --data_dir="$work/data" --overwrite=true
-step reference_run 60 "$pretrain" "$pretrain" train --config="$reference" "${corpus[1]}" --data_dir="$work/data" \
-  --out_dir="$work/run" --overwrite=true --device=cuda --max_iters=100 --lr_decay_iters=100000 --eval_iters=20
-step reference_report 10 "$work/run/metrics.jsonl" "$python" "$root/benchmarks/reference_run/report.py" "$work" \
-  "$root/benchmarks/reference_run/train_log.txt" "$output/gpu_reference_run" "$gpu"
-if $dry_run; then
-  step torch 60 "$root/benchmarks/compare/torch_llama.py" "$python" "$root/benchmarks/compare/torch_llama.py" \
-    --device=cuda --dtype=bfloat16 --batch=128 --steps=12
-fi
-step compare 200 "$benchmarks/cria_llama_cuda" "$python" "$root/benchmarks/compare/compare.py" --device=cuda \
-  --cria="$benchmarks/cria_llama_cuda" --rounds=2 --steps=12 --batches=128 --output="$work"
-# Last, because they take what time is left.
-export CRIA_CUDA_PASS_THROUGH=1  # each tensor is an allocation of its own, so that reads beyond it are seen
-step memcheck 120 "$sanitizer" "$sanitizer" --tool=memcheck --report-api-errors=no --error-exitcode=1 "$tests"
-step racecheck 120 "$sanitizer" "$sanitizer" --tool=racecheck --error-exitcode=1 "$tests" \
-  --run_test=ops,cuda
+# ---- the pack: the tree's own layout, so that scripts find each other -------------------------------------------------
+only_pack=$pack
+pack=$(realpath -m "${pack:-$build/pack}")
+mkdir -p "$pack"
+find "$pack" -mindepth 1 -maxdepth 1 ! -name report -exec rm -rf {} +  # what it has found so far stays
+cd "$root"
+cp --parents -t "$pack" benchmarks/gpu/*.py benchmarks/compare/{compare,torch_llama}.py benchmarks/loss_curves.py \
+  benchmarks/reference_run/{report.py,train_log.txt} examples/pretrain_llama/configs/reference.toml \
+  tests/golden/*.{json,safetensors}
+cp -t "$pack" "$metrics"
 
-"$python" "$root/benchmarks/gpu_report.py" "$work" "$output/gpu_report.md" "$gpu" "${facts:-}" || failed=1
-exit $failed
+carried=$work/programs
+rm -rf "$carried"
+mkdir -p "$carried"/{bin,lib}
+cp -r "$work/data" "$carried/data"
+cp "${programs[@]/#/$build/}" "$carried/bin"
+strip "$carried"/bin/*
+libraries=$(ldd "$carried"/bin/*)
+# glibc is the machine's own, and cuBLAS, half a gigabyte, is where PyTorch or a toolkit is.
+awk '$2 == "=>" { print $3 }' <<<"$libraries" | sort -u |
+  grep -vE '/(libc|libm|libdl|librt|libpthread|libcublas|libcublasLt)\.so' | xargs cp -L -t "$carried/lib"
+tar -C "$carried" -cf - bin lib data | xz -T0 >"$pack/programs.tar.xz"
+
+compiler="$("$nvcc" --version | sed -n 's/.*release \(.*\), .*/nvcc \1/p'), $("${CXX:-g++}" --version | head -n 1)"
+needed=$(grep -oE 'libcublas(Lt)?\.so\.[0-9]+ ' <<<"$libraries" | sort -u | sed 's/\(.*\) /"\1"/' | paste -sd,)
+cat >"$pack/pack.json" <<JSON
+{
+  "commit": "$(git describe --always --dirty)",
+  "compiler": "$compiler",
+  "architecture": "$architecture",
+  "libraries": [$needed],
+  "text": "$([ -n "$text" ] && basename "$text" || echo the embedded corpus)",
+  "vocabulary": ${corpus[1]#*=}
+}
+JSON
+cat >"$pack/run" <<'RUN'
+#!/usr/bin/env bash
+# Runs this pack: [--budget=SECONDS] [--dry-run]. What it finds goes to the folder OUT, or to report/ beside this file.
+exec python3 "$(dirname "$0")/benchmarks/gpu/run.py" "$@"
+RUN
+chmod +x "$pack/run"
+bytes=$(du -sb --exclude=report "$pack" | cut -f 1)
+[ "$bytes" -le $((55 << 20)) ] || fail "the pack, $pack, has $((bytes >> 20)) MiB; at most 55 can be carried"
+
+if [ -n "$only_pack" ]; then
+  echo "the pack is $pack, $((bytes >> 20)) MiB, for sm_$architecture; its run is for the machine that has the GPU"
+else
+  exec "$pack/run" "${run_options[@]}"
+fi

@@ -1,11 +1,9 @@
 #pragma once
 
-#include <algorithm>
-#include <span>
 #include <type_traits>
-#include <vector>
 
 #include "cria/cria.hpp"
+#include "pretrain_llama/micro_step.hpp"
 
 namespace cria::benchmarks {
 
@@ -15,64 +13,63 @@ inline int threads_of_a_step() {
 }
 
 /// A training step as the training program does it, on random tokens: forward, backward, clipping and AdamW.
+/// On a GPU forward and backward can be one CUDA graph.
 template <class T>
 class TrainStep {
  public:
-  TrainStep(const nn::LlamaConfig& config, std::int64_t batch, int threads)
-      : batch_(batch),
-        length_(config.max_position_embeddings),
-        chunk_(std::is_same_v<DefaultBackend, Cpu> ? nn::sequences_of_a_chunk(batch, length_, threads)
-                                                   : batch),
-        model_(config),
-        optimizer_(model_, {.learning_rate = 5e-4}),
-        scaler_({.enabled = std::is_same_v<T, float16>}),
-        parallel_(model_, threads),
-        tokens_(static_cast<std::size_t>(batch * (length_ + 1))) {
-    initialize(model_, Rng(1337));
-    Rng rng(1);
-    for (auto& token : tokens_) {
-      token = static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(config.vocab_size)));
-    }
-  }
+  TrainStep(const nn::LlamaConfig& config, std::int64_t batch, int threads, bool with_graph = false)
+      : TrainStep(config, {.batch_size = batch,
+                           .max_seq_len = config.max_position_embeddings,
+                           .device = std::is_same_v<DefaultBackend, Cpu> ? "cpu" : "cuda",
+                           .cuda_graph = with_graph ? "on" : "off",
+                           .threads = threads}) {}
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
-  std::int64_t tokens() const { return batch_ * length_; }
-  std::int64_t rows_of_a_chunk() const { return chunk_ * length_; }
+  std::int64_t tokens() const { return batch_.size * batch_.length; }
+  std::int64_t rows_of_a_chunk() const { return batch_.chunk_size * batch_.length; }
 
   /// Returns the mean loss.
   double operator()() {
-    const double loss = parallel_.run((batch_ + chunk_ - 1) / chunk_, [&](auto& model, std::int64_t chunk) {
-      const std::int64_t sequences = std::min(chunk_, batch_ - chunk * chunk_);
-      const double weight = static_cast<double>(sequences) / static_cast<double>(batch_);
-      const auto mean_loss = model.loss(sequences_of(chunk, sequences, 0), sequences_of(chunk, sequences, 1));
-      backward(mean_loss, static_cast<float>(scaler_.scale() * weight));
-      return static_cast<double>(mean_loss.item()) * weight;
+    const double loss = parallel_.run(batch_.chunks(), [&](auto& model, std::int64_t chunk) {
+      const auto scale = static_cast<float>(scaler_.scale() * batch_.weight(chunk));
+      const auto mean_loss = micro_step_(model, transfer_(batch_, chunk), Rng(2), scale);
+      return static_cast<double>(mean_loss.item()) * batch_.weight(chunk);
     });
     parallel_.reduce_gradients();
-    optimizer_.step({.loss_scale = scaler_.scale(), .max_norm = 1.0});
+    micro_step_.update([&] { optimizer_.step({.loss_scale = scaler_.scale(), .max_norm = 1.0}); });
     scaler_.update(optimizer_.gradient_norm());
     return loss;
   }
 
  private:
-  /// The inputs (shift 0) or targets (shift 1) of a chunk.
-  Tensor<std::int32_t> sequences_of(std::int64_t chunk, std::int64_t sequences, std::int64_t shift) const {
-    std::vector<std::int32_t> values;
-    for (std::int64_t i = 0; i < sequences; ++i) {
-      const auto first = static_cast<std::size_t>((chunk * chunk_ + i) * (length_ + 1) + shift);
-      const auto row = std::span(tokens_).subspan(first, static_cast<std::size_t>(length_));
-      values.insert(values.end(), row.begin(), row.end());
+  TrainStep(const nn::LlamaConfig& config, const pretrain::TrainOptions& options)
+      : batch_(options),
+        transfer_(batch_),
+        model_(config),
+        optimizer_(model_, {.learning_rate = 5e-4}),
+        scaler_({.enabled = std::is_same_v<T, float16>}),
+        parallel_(model_, static_cast<int>(options.threads)),
+        micro_step_(model_, batch_, options) {
+    initialize(model_, Rng(1337));
+    Rng rng(1);
+    const auto token = [&] {
+      return static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(config.vocab_size)));
+    };
+    for (std::size_t i = 0; i < batch_.inputs.size(); ++i) {
+      const bool begins_a_sequence = i % static_cast<std::size_t>(batch_.length) == 0;
+      batch_.inputs[i] = begins_a_sequence ? token() : batch_.targets[i - 1];
+      batch_.targets[i] = token();
     }
-    return Tensor<std::int32_t>::from({sequences, length_}, values);
   }
 
-  std::int64_t batch_, length_, chunk_;
+  pretrain::Batch batch_;
+  pretrain::TokenTransfer<DefaultBackend> transfer_;
   nn::LlamaForCausalLM<T> model_;
   AdamW<> optimizer_;
   GradScaler scaler_;
   nn::DataParallel<nn::LlamaForCausalLM<T>> parallel_;
-  std::vector<std::int32_t> tokens_;  // [batch, length + 1]
+  pretrain::MicroStep<T, DefaultBackend> micro_step_;
 };
 
 }  // namespace cria::benchmarks

@@ -8,6 +8,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -30,42 +31,61 @@ def peers(device):
 def programs(options):
     """Name, dtype, batch and command of everything that is measured, in the order of the table."""
     beside = peers(options.device)
+    graphs = [("cria", [])]
+    if options.device == "cuda":
+        graphs = [("cria", ["--graph=on"]), ("cria, no graph", ["--graph=off"])]
     for batch in options.batches:
-        for dtype in ("float32", "bfloat16", "float16"):
+        for dtype in options.dtypes:
             arguments = [f"--dtype={dtype}", f"--batch={batch}", f"--steps={options.steps}"]
-            yield "cria", dtype, batch, [options.cria, *arguments]
+            for name, graph in graphs:
+                yield name, dtype, batch, [options.cria, *arguments, *graph]
             for name, command in beside if dtype != "float16" else []:  # theirs would need a scaler
                 yield name, dtype, batch, [*command, *arguments]
 
 
-def measure(command, preload):
+def measure(what, command, preload, limit):
+    """What the program printed; None, and why on standard output, if it failed or took longer than `limit` seconds."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(os.cpu_count()))
     if preload and command[0] == sys.executable:
         environment["LD_PRELOAD"] = preload
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    result = json.loads(done.stdout.strip().splitlines()[-1])
-    result["tokens_per_s"] = result["tokens"] / statistics.median(result["seconds"][1:])
-    return result
+    # Files, since a program that is stopped may leave others that keep a pipe open.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        try:
+            exit_code = subprocess.run(command, env=environment, stdout=output, stderr=errors, timeout=limit).returncode
+        except subprocess.TimeoutExpired:
+            print(f"{what} was stopped after {limit:g} s", flush=True)
+            return None
+        output.seek(0)
+        errors.seek(0)
+        if exit_code == 0:
+            result = json.loads(output.read().strip().splitlines()[-1])
+            result["tokens_per_s"] = result["tokens"] / statistics.median(result["seconds"][1:])
+            return result
+        said = errors.read().strip()[-2000:]
+        print(f"{what} failed: {said.splitlines()[-1] if said else exit_code}\n{said}", flush=True)
+        return None
 
 
-def summary(rounds):
-    """One entry for each program, dtype and batch: medians over the rounds, and the ratio to cria round by round."""
+def summary(runs):
+    """One entry for each program, dtype and batch that ended: medians over the rounds, and the ratio to cria round by
+    round. `runs` has for each of them its results, one a round."""
     rows = []
-    for index, first in enumerate(rounds[0]):
-        runs = [entries[index] for entries in rounds]
-        cria = [next(e for e in entries if e["program"] == "cria" and e["dtype"] == first["dtype"]
-                     and e["batch"] == first["batch"]) for entries in rounds]
-        median = lambda values: statistics.median(values)
-        row = {"program": first["program"], "library": first["library"], "dtype": first["dtype"],
-               "batch": first["batch"], "tokens_per_s": round(median([r["tokens_per_s"] for r in runs])),
-               "cria_over_it": round(median([c["tokens_per_s"] / r["tokens_per_s"] for c, r in zip(cria, runs)]), 2),
-               "rss_mb": round(median([r["rss_mb"] for r in runs]))}
-        if "device_mb" in first:
-            row["device_mb"] = round(median([r["device_mb"] for r in runs]))
-        if "bound_tokens_per_s" in first:
-            row["share_of_bound"] = round(median([r["tokens_per_s"] / r["bound_tokens_per_s"] for r in runs]), 3)
+    for (name, dtype, batch), results in runs.items():
+        ended = [result for result in results if result]
+        if not ended:
+            continue
+        median = lambda key: statistics.median(result[key] for result in ended)
+        ratios = [cria["tokens_per_s"] / result["tokens_per_s"]
+                  for cria, result in zip(runs["cria", dtype, batch], results) if cria and result]
+        row = {"program": name, "library": ended[0]["library"], "dtype": dtype, "batch": batch,
+               "tokens_per_s": round(median("tokens_per_s")), "rss_mb": round(median("rss_mb"))}
+        if ratios:
+            row["cria_over_it"] = round(statistics.median(ratios), 2)
+        if "device_mb" in ended[0]:
+            row["device_mb"] = round(median("device_mb"))
+        if "bound_tokens_per_s" in ended[0]:
+            shares = [result["tokens_per_s"] / result["bound_tokens_per_s"] for result in ended]
+            row["share_of_bound"] = round(statistics.median(shares), 3)
         rows.append(row)
     return rows
 
@@ -75,14 +95,14 @@ def processor():
     return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def markdown(rows, rounds):
-    lines = [f"{processor()}, {os.cpu_count()} cores, {date.today()}; medians of {rounds} rounds in turn, the first step "
+def markdown(rows, rounds, machine):
+    lines = [f"{machine}, {date.today()}; medians of {rounds} round{'s' if rounds > 1 else ''} in turn, the first step "
              "of each run left out. The bound is the time of the step's matrix products alone.", "",
              "| program | dtype | batch | tokens/s | cria is faster by | share of the bound | peak memory |",
              "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     for row in rows:
         bound = f"{100 * row['share_of_bound']:.0f} %" if "share_of_bound" in row else ""
-        faster = "" if row["program"] == "cria" else f"{row['cria_over_it']:.2f}"
+        faster = f"{row['cria_over_it']:.2f}" if row["program"] != "cria" and "cria_over_it" in row else ""
         lines.append(f"| {row['program']} ({row['library']}) | {row['dtype']} | {row['batch']} | "
                      f"{row['tokens_per_s']:,} | {faster} | {bound} | {memory(row):,} MB |")
     return "\n".join(lines) + "\n"
@@ -115,33 +135,48 @@ def svg(rows):
             f'<text x="10" y="24" font-size="16">Training the reference Llama: tokens a second</text>{"".join(parts)}</svg>\n')
 
 
+def write(options, runs):
+    """What has been measured so far."""
+    rows = summary(runs)
+    if not rows:
+        return
+    rounds = max(len(results) for results in runs.values())
+    facts = {"date": str(date.today()), "processor": options.machine, "cores": os.cpu_count(), "rows": rows}
+    page = ("# cria beside PyTorch and JAX\n\n" + markdown(rows, rounds, options.machine) + "\nMade with "
+            "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
+    for name, text in (("json", json.dumps(facts, indent=1) + "\n"), ("md", page), ("svg", svg(rows))):
+        new = options.output / f"comparison.{name}.new"
+        new.write_text(text)
+        new.replace(options.output / f"comparison.{name}")  # so that it is whole for whoever reads it meanwhile
+
+
 def main():
+    words = lambda text: text.split(",")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cria", required=True, help="the program cria_llama")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--batches", type=lambda text: [int(each) for each in text.split(",")], default=[16, 128])
+    parser.add_argument("--batches", type=lambda text: [int(each) for each in words(text)], default=[16, 128])
+    parser.add_argument("--dtypes", type=words, default=["float32", "bfloat16", "float16"])
     parser.add_argument("--preload", default="", help="an allocator for the Python programs (jemalloc)")
+    parser.add_argument("--limit", type=float, default=600, help="seconds for one program")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of PyTorch; cria's is its program's")
+    parser.add_argument("--machine", default=f"{processor()}, {os.cpu_count()} cores", help="what the table names it")
     parser.add_argument("--output", type=Path, default=DOCS, help="the folder to write to")
     options = parser.parse_args()
     measured = list(programs(options))
-    rounds = []
+    runs = {}
     for number in range(options.rounds):
-        rounds.append([])
         for name, dtype, batch, command in measured:
-            result = measure(command, options.preload)
-            rounds[-1].append(result)
-            print(f"round {number + 1}/{options.rounds}  {name:<17} {dtype:<9} batch {batch:<4} "
-                  f"{result['tokens_per_s']:>8,.0f} tokens/s {memory(result):>7,} MB", flush=True)
-    rows = summary(rounds)
-    table = markdown(rows, options.rounds)
-    facts = {"date": str(date.today()), "processor": processor(), "cores": os.cpu_count(), "rows": rows}
-    (options.output / "comparison.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (options.output / "comparison.md").write_text("# cria beside PyTorch and JAX\n\n" + table + "\nMade with "
-                                                  "`benchmarks/compare/run.sh`.\n\n![tokens a second](comparison.svg)\n")
-    (options.output / "comparison.svg").write_text(svg(rows))
-    print("\n" + table)
+            result = measure(f"{name}, {dtype}, batch {batch}", command, options.preload, options.limit)
+            runs.setdefault((name, dtype, batch), []).append(result)
+            if result:
+                print(f"round {number + 1}/{options.rounds}  {name:<17} {dtype:<9} batch {batch:<4} "
+                      f"{result['tokens_per_s']:>8,.0f} tokens/s {memory(result):>7,} MB", flush=True)
+            write(options, runs)  # even if the next one takes the machine down
+    print("\n" + markdown(summary(runs), options.rounds, options.machine))
+    if any(None in results for results in runs.values()):
+        raise SystemExit("error: a program failed; what it said is above")
 
 
 main()

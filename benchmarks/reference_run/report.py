@@ -1,5 +1,5 @@
-"""report.py WORK LOG OUTPUT MACHINE: losses of a run (WORK/run/metrics.jsonl, of WORK/data, on a MACHINE such as "two
-cores") beside those of the original log, as OUTPUT.md and OUTPUT.svg."""
+"""report.py METRICS DATA LOG OUTPUT MACHINE: losses of a run (its metrics.jsonl, of the folder DATA, on a MACHINE such as
+"two cores") beside those of the original log, as OUTPUT.md and OUTPUT.svg."""
 
 import json
 import pathlib
@@ -24,9 +24,9 @@ def read_log(path):
 
 
 def main():
-    work, output, machine = pathlib.Path(sys.argv[1]), sys.argv[3], sys.argv[4]
-    metrics, log = read_metrics(work / "run/metrics.jsonl"), read_log(sys.argv[2])
-    corpus = json.loads((work / "data/corpus.json").read_text())
+    metrics_path, data, log_path, output, machine = sys.argv[1:]
+    metrics, log = read_metrics(metrics_path), read_log(log_path)
+    corpus = json.loads((pathlib.Path(data) / "corpus.json").read_text())
     tokens = corpus["training"]["tokens"]
     sample = "the embedded corpus" if corpus["source"] == "embedded" else "a sample"
     shared = sorted(set(metrics) & set(log))

@@ -18,7 +18,7 @@ if [[ " $* " == *" --device=cuda "* ]]; then
   output=${output}_cuda
   options=(-DCRIA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native)
 fi
-work=$root/output/${output
+work=$root/output/${output##*/}
 
 "$root/.ci/install_packages.sh" python3
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${options[@]}" >/dev/null
@@ -27,4 +27,4 @@ pretrain=$build/examples/pretrain_llama/pretrain_llama
 [ -f "$work/data/corpus.json" ] || "$pretrain" prepare --input="$text" --vocab_size=4096 --data_dir="$work/data"
 "$pretrain" train --config="$root/examples/pretrain_llama/configs/reference.toml" --data_dir="$work/data" \
   --out_dir="$work/run" --overwrite=true --max_iters=100 --lr_decay_iters=100000 "$@"
-python3 "$here/report.py" "$work" "$here/train_log.txt" "$output" "$machine"
+python3 "$here/report.py" "$work/run/metrics.jsonl" "$work/data" "$here/train_log.txt" "$output" "$machine"

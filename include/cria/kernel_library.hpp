@@ -7,6 +7,7 @@
 /// CRIA_KERNELS(extern, T, B) says that the operations on Tensor<T, B> are elsewhere, CRIA_KERNELS(, T, B)
 /// compiles them.
 
+#include "cria/nn/init.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cast.hpp"
 #include "cria/ops/cross_entropy.hpp"
@@ -67,10 +68,12 @@
   EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>&, const Tensor<T, B>&,    \
                                                              std::int64_t, float);                        \
   EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                           \
+  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng);                                    \
   EXTERN template void kernel<ops::AdamW, B>::step(                                                       \
       const ops::AdamWStep&, std::span<const ops::AdamWTensor<T>>, const ops::AdamWState*);
 
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B)                                                       \
+  EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>);           \
   EXTERN template void kernel<ops::SumOfSquares, B>::sum(std::span<const Vec<const A>>, double*); \
   EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>);
 #define CRIA_INTEGER_KERNELS(EXTERN, T, B)                                 \

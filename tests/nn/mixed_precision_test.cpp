@@ -12,7 +12,7 @@ namespace {
 using namespace cria;
 
 #ifdef CRIA_CUDA_EMULATION
-constexpr int steps = 60, sequences = 4;  // emulation takes its time
+constexpr int steps = 40, sequences = 4;  // emulation takes its time
 constexpr double learnt = 0.3;
 #else
 constexpr int steps = 200, sequences = 8;

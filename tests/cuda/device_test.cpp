@@ -71,6 +71,19 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_call_the_place_and_cudas_words) {
                      "CMAKE_CUDA_ARCHITECTURES"));
 }
 
+// Whatever an asynchronous error is called, the call that returns it is innocent.
+BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_kernel_is_not_laid_to_the_call_that_returns_it) {
+  for (const cudaError_t error :
+       {cudaErrorIllegalAddress, cudaErrorLaunchTimeout, cudaErrorHardwareStackError,
+        cudaErrorIllegalInstruction, cudaErrorMisalignedAddress, cudaErrorInvalidAddressSpace,
+        cudaErrorInvalidPc, cudaErrorLaunchFailure}) {
+    const auto message = error_message<BackendError>([&] { cria::cuda::check("cudaMemcpyAsync", error); });
+    BOOST_TEST(message.ends_with("; a kernel that was launched before failed, run the program under "
+                                 "compute-sanitizer to see which"),
+               message);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_launch_that_is_refused_names_who_asked) {
   const auto message = error_message<BackendError>([] {
     cria::cuda::launch(cria::cuda::check_indices_kernel<false>, 1, 2048, 0, Vec<const std::int32_t>{}, 1, 0,

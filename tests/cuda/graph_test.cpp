@@ -1,6 +1,7 @@
 #include "cria/backend/cuda/graph.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <string>
 #include <vector>
 
 #include "cria/cria.hpp"
@@ -132,6 +133,23 @@ BOOST_FIXTURE_TEST_CASE(an_exception_ends_the_capture_and_the_next_one_works, Ca
   Graph graph;
   BOOST_TEST(error_message<ShapeError>([&] { graph.capture([&] { y = x + shorter; }); }) != "");
   BOOST_TEST(!graph.is_captured());
+  graph.capture([&] { y = x * x; });
+  graph.replay();
+  BOOST_TEST((y.to_vector() == square(x).to_vector()));
+}
+
+// A replay would read the host's memory again, which is others' by then.
+BOOST_FIXTURE_TEST_CASE(copies_from_and_to_the_host_are_refused, Caching) {
+  const auto x = ramp(8, 1);
+  Tensor<float> y;
+  Graph graph;
+  const auto message = [&](auto work) { return error_message<BackendError>([&] { graph.capture(work); }); };
+  const std::string from = message([&] { y = x + ramp(8, 0); }), to = message([&] { x.to_vector(); });
+  for (const std::string& text : {from, to}) {
+    BOOST_TEST(text.starts_with("cuda: a copy from or to the host at "), text);
+    BOOST_TEST(text.ends_with(" cannot be captured in a graph; make it before the capture or after a replay"),
+               text);
+  }
   graph.capture([&] { y = x * x; });
   graph.replay();
   BOOST_TEST((y.to_vector() == square(x).to_vector()));

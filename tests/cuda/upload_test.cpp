@@ -75,5 +75,24 @@ BOOST_FIXTURE_TEST_CASE(a_call_that_fails_leaves_the_values_before_it_alone, Laz
   for (std::size_t i = 1; i < sums.size(); ++i) BOOST_TEST(sums[i].item() == 140.0f);
 }
 
+// The tensors of an Upload may get memory that was freed while work that reads it is on its way.
+BOOST_FIXTURE_TEST_CASE(work_before_the_first_call_reads_what_it_should, LazyStreams) {
+  const bool before = cria::cuda::allocator().pass_through();
+  cria::cuda::allocator().set_pass_through(false);
+  constexpr std::int64_t size = 3000;
+  std::vector<Tensor<float>> doubled;
+  {
+    const auto x = Tensor<float>::full({size}, 1.0f), y = Tensor<float>::full({size}, 2.0f);
+    doubled = {x * 2.0f, y * 2.0f};
+  }
+  {
+    cria::cuda::Upload<float> upload({size});
+    for (int call = 0; call < 4; ++call) upload(std::vector<float>(size, 42.0f));
+  }
+  BOOST_TEST((doubled[0].to_vector() == std::vector<float>(size, 2.0f)));
+  BOOST_TEST((doubled[1].to_vector() == std::vector<float>(size, 4.0f)));
+  cria::cuda::allocator().set_pass_through(before);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -422,6 +422,19 @@ void product() {
   expect(c.values()[14], 4);
 }
 
+// Vectors are loaded from multiples of their size.
+__global__ void sum_of_vector(const float* x, float* y) {
+  const float4 four = *reinterpret_cast<const float4*>(x);
+  y[0] = four.x + four.y + four.z + four.w;
+}
+
+template <bool bug>
+void misaligned_vector() {
+  const DeviceArray<float> x(ones(8)), y(1);
+  run(sum_of_vector, 1, 1, 0, static_cast<const float*>(x.data()) + (bug ? 1 : 4), y.data());
+  expect(y.values()[0], 4);
+}
+
 struct Case {
   const char* name;
   void (*bug)();
@@ -454,6 +467,7 @@ const Case kCases[] = {
     {"missing_fence", missing_fence<true>, missing_fence<false>},
     {"host_dereference", host_dereference<true>, host_dereference<false>},
     {"host_pointer_in_kernel", host_pointer_in_kernel<true>, host_pointer_in_kernel<false>},
+    {"misaligned_vector", misaligned_vector<true>, misaligned_vector<false>},
     {"uninitialized_memory", uninitialized_memory<true>, uninitialized_memory<false>},
     {"use_after_free", use_after_free<true>, use_after_free<false>},
     {"shared_memory_not_asked_for", shared_memory_not_asked_for<true>, shared_memory_not_asked_for<false>},

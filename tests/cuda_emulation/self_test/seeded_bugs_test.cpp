@@ -73,6 +73,7 @@ const Row kRows[] = {
     {"missing_fence", nullptr, nullptr, "device memory race (read after write)"},
     {"host_dereference", "HOST code touched device memory", kAsan, "HOST code reads device memory"},
     {"host_pointer_in_kernel", nullptr, nullptr, "kernel reads host memory"},
+    {"misaligned_vector", nullptr, "misaligned address", "misaligned access to device memory"},
     {"uninitialized_memory", kWrong, kWrong, "read of uninitialised device memory"},
     {"use_after_free", kWrong, kAsan, kOutOfBounds},
     {"static_shared_memory_forgotten", "cudaErrorInvalidValue", "cudaErrorInvalidValue",

@@ -320,6 +320,8 @@ class Checker final : public Observer {
 
   template <bool shared>
   void check_cells(const Scheduler& scheduler, const Range& range, const Access& access) {
+    if (access.misaligned)
+      say(access, shared ? "misaligned access to shared memory" : "misaligned access to device memory");
     if (line_counting_enabled) count_line(scheduler, access, shared);
     const Moment now{grid_, static_cast<std::uint32_t>(shared ? scheduler.blocks_run() : scheduler.block()),
                      static_cast<std::uint16_t>(scheduler.thread()),

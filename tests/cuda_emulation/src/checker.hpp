@@ -12,6 +12,7 @@ struct Access {
   unsigned size;
   bool write, atomic;
   const void* code;  // where the access returns to
+  bool misaligned = false;
 };
 
 /// An access of a kernel to something else than its thread's stack, and of the host to device memory.
@@ -20,8 +21,8 @@ void check_host_access(const Access& access);
 
 /// Sorts out accesses that are not of interest, which are most.
 [[gnu::always_inline]] inline void check_access(const volatile void* address, unsigned size, bool write,
-                                                bool atomic, const void* code) {
-  const Access access{reinterpret_cast<std::uintptr_t>(address), size, write, atomic, code};
+                                                bool atomic, const void* code, bool misaligned = false) {
+  const Access access{reinterpret_cast<std::uintptr_t>(address), size, write, atomic, code, misaligned};
   Scheduler* const scheduler = Scheduler::running;
   if (!scheduler) return check_host_access(access);
   if (!scheduler->in_thread()) return;

@@ -13,14 +13,20 @@ namespace {
   check_access(address, size, write, atomic, __builtin_return_address(0));
 }
 
+// g++ calls the functions without `unaligned` for types that begin at multiples of 8 or of their size.
+[[gnu::always_inline]] inline void touch_aligned(const volatile void* address, unsigned size, bool write) {
+  const bool is_aligned = reinterpret_cast<std::uintptr_t>(address) % (size < 8 ? size : 8) == 0;
+  check_access(address, size, write, false, __builtin_return_address(0), !is_aligned);
+}
+
 }  // namespace
 
 #define ACCESS(size)                                 \
   void __tsan_read##size(void* address) {            \
-    touch(address, size, false, false);              \
+    touch_aligned(address, size, false);             \
   }                                                  \
   void __tsan_write##size(void* address) {           \
-    touch(address, size, true, false);               \
+    touch_aligned(address, size, true);              \
   }                                                  \
   void __tsan_unaligned_read##size(void* address) {  \
     touch(address, size, false, false);              \

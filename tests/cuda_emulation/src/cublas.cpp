@@ -34,6 +34,7 @@ cublasStatus_t gemm(const char* caller, cublasHandle_t handle, cublasOperation_t
   product.tf32 =
       a.type == CUDA_R_32F && (compute == CUBLAS_COMPUTE_32F_FAST_TF32 ||
                                (compute == CUBLAS_COMPUTE_32F && handle->math == CUBLAS_TF32_TENSOR_OP_MATH));
+  product.rounds_parts = !(handle->math & CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
   product.compute = compute;
   product.alpha = scale(alpha, compute, on_device);
   product.beta = scale(beta, compute, on_device);

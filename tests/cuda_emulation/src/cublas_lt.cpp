@@ -28,11 +28,12 @@ struct Description {
 };
 struct Preference {
   std::uint64_t workspace;
+  std::uint32_t reductions;
 };
 // What the heuristic chose, and what for: an algorithm for another product is refused.
 struct Algorithm {
   std::int64_t m, n, k;
-  std::uint64_t workspace;
+  std::uint64_t workspace, reductions;
   std::int32_t type, transposes;
 };
 // A device's algorithms ask for workspace; so does this one, where the preference allows it.
@@ -67,11 +68,12 @@ Operand operand(const void* data, const Layout& layout) {
 }
 
 Algorithm algorithm_for(const Description& description, const Layout& a, const Layout& d,
-                        std::uint64_t workspace) {
+                        std::uint64_t workspace, std::uint64_t reductions) {
   return {static_cast<std::int64_t>(d.rows),
           static_cast<std::int64_t>(d.columns),
           static_cast<std::int64_t>(description.transpose_a ? a.rows : a.columns),
           workspace,
+          reductions,
           a.type,
           description.transpose_a * 4 + description.transpose_b};
 }
@@ -175,6 +177,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
   *preference = new cublasLtMatmulPreferenceOpaque_t{};
+  as<Preference>(*preference).reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -191,6 +194,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return set(as<Preference>(preference).workspace, value, size);
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return set(as<Preference>(preference).reductions, value, size);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
@@ -210,8 +214,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (requested < 1) return CUBLAS_STATUS_INVALID_VALUE;
   const std::uint64_t workspace = std::min(kWorkspace, as<Preference>(preference).workspace);
   results[0] = {};
-  as<Algorithm>(&results[0].algo) =
-      algorithm_for(as<Description>(description), as<Layout>(a), as<Layout>(d), workspace);
+  as<Algorithm>(&results[0].algo) = algorithm_for(as<Description>(description), as<Layout>(a), as<Layout>(d),
+                                                  workspace, as<Preference>(preference).reductions);
   results[0].workspaceSize = workspace;
   results[0].state = CUBLAS_STATUS_SUCCESS;
   results[0].wavesCount = 1;
@@ -246,7 +250,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t comp
   }
   if (algorithm) {
     const auto chosen = as<const Algorithm>(algorithm);
-    const Algorithm wanted = algorithm_for(description, layout_a, layout_d, chosen.workspace);
+    const Algorithm wanted =
+        algorithm_for(description, layout_a, layout_d, chosen.workspace, chosen.reductions);
     if (std::memcmp(&chosen, &wanted, sizeof wanted) != 0 || workspace_size < chosen.workspace) {
       report(
           "cublasLtMatmul: the algorithm was chosen for another product (%lld x %lld x %lld), or has %zu of "
@@ -258,12 +263,17 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t comp
       return CUBLAS_STATUS_INVALID_VALUE;
     }
   }
+  // Without an algorithm cuBLASLt takes one by the default preferences.
+  const std::uint64_t reductions =
+      algorithm ? as<const Algorithm>(algorithm).reductions : std::uint64_t{CUBLASLT_REDUCTION_SCHEME_MASK};
   const bool on_device = description.pointers == CUBLASLT_POINTER_MODE_DEVICE;
   Gemm product;
   product.caller = "cublasLtMatmul";
   product.transpose_a = description.transpose_a != CUBLAS_OP_N;
   product.transpose_b = description.transpose_b != CUBLAS_OP_N;
   product.tf32 = layout_a.type == CUDA_R_32F && description.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  product.rounds_parts =
+      reductions & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE);
   product.compute = description.compute;
   product.alpha = scale(alpha, description.compute, on_device);
   product.beta = scale(beta, description.compute, on_device);

@@ -119,6 +119,13 @@ void store(void* data, std::int64_t index, cudaDataType type, double value) {
   }
 }
 
+template <class T>
+T rounded(T value, cudaDataType type) {
+  double memory = 0;
+  store(&memory, 0, type, static_cast<double>(value));
+  return static_cast<T>(load(&memory, 0, type));
+}
+
 // op(x) [rows, columns] row-major.
 template <class T>
 std::vector<T> unpack(const Operand& x, const char* data, bool transpose, bool round) {
@@ -146,6 +153,8 @@ void multiply(const Gemm& gemm, int index, T alpha, T beta) {
     const std::int64_t rows = std::min<std::int64_t>(4, m - i);
     std::fill(sums.begin(), sums.end(), T(0));
     for (std::int64_t p = 0; p < k; ++p) {
+      if (gemm.rounds_parts && p == (k + 1) / 2)
+        for (T& sum : sums) sum = rounded(sum, gemm.d.type);
       const T* const bp = b.data() + p * n;
       for (std::int64_t r = 0; r < rows; ++r) {
         const T factor = a[static_cast<std::size_t>((i + r) * k + p)];

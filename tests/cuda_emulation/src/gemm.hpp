@@ -25,7 +25,8 @@ struct Scale {
 struct Gemm {
   const char* caller = "";
   bool transpose_a = false, transpose_b = false;
-  bool tf32 = false;  // operands lose 13 bits of their fractions
+  bool tf32 = false;          // operands lose 13 bits of their fractions
+  bool rounds_parts = false;  // the sum of the first half is rounded to D's type, as cuBLAS may split a sum
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   Scale alpha, beta;
   Operand a, b, c, d;

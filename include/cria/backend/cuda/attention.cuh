@@ -581,8 +581,8 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 }
 
 /// The tilings of an element type and head_dim. More rows to a warp mean less traffic from shared memory,
-/// fewer registers more warps to hide latencies with; no registers are spilled, and two blocks of 16-bit
-/// elements or more fit the shared memory of an sm_80.
+/// fewer registers more warps to hide latencies with; no registers are spilled, two blocks of 16-bit elements
+/// or more fit the shared memory of an sm_80, and one block of any type the 99 KiB of an sm_86.
 template <class T, int Dim>
 struct Tilings {
   using Forward = Tiling<T, Dim, (Dim <= 96 ? 4 : 2), 32, (Dim == 96 ? 2 : 3)>;
@@ -592,15 +592,18 @@ struct Tilings {
 template <int Dim>
 struct Tilings<float, Dim> {
   using Forward = Tiling<float, Dim, 2, 32, 2>;
-  using QueryGradient = Forward;
-  using KeyGradient = Forward;
+  using QueryGradient = std::conditional_t<(Dim <= 64), Forward, Tiling<float, Dim, 2, 16, 2, 2>>;
+  using KeyGradient = QueryGradient;
 };
 template <int Dim>
 struct Tilings<double, Dim> {
-  using Forward = Tiling<double, Dim, 1, 16, 1>;
+  using Forward = Tiling<double, Dim, 1, 16, 1, (Dim <= 96 ? 4 : 2)>;
   using QueryGradient = Forward;
   using KeyGradient = Forward;
 };
+
+/// What a block may have on every device from sm_80 on.
+inline constexpr std::size_t least_shared_memory = 99 * 1024;
 
 /// Calls f with the padded head_dim. Throws ShapeError if it is too large.
 template <class F>
@@ -644,6 +647,7 @@ struct kernel<ops::Attention, Cuda> {
     const int access = flash::common_access<T>(q.dim, q.data, k.data, v.data, y.data);
     flash::with_padded_dim(q.dim, [&](auto dim) {
       using S = typename flash::Tilings<T, dim()>::Forward;
+      static_assert(flash::forward_shared_memory<S> <= flash::least_shared_memory);
       cuda::launch(flash::forward_kernel<S>, flash::grid<S>(q), S::threads, flash::forward_shared_memory<S>,
                    q, k, v, y, log_sum, flash::score_scale<A>(q), access);
     });
@@ -660,11 +664,13 @@ struct kernel<ops::Attention, Cuda> {
     const cuda::Scratch<A> delta(log_sum.size);
     flash::with_padded_dim(q.dim, [&](auto dim) {
       using S = typename flash::Tilings<T, dim()>::QueryGradient;
+      static_assert(flash::query_gradient_shared_memory<S> <= flash::least_shared_memory);
       cuda::launch(flash::query_gradient_kernel<S>, flash::grid<S>(q), S::threads,
                    flash::query_gradient_shared_memory<S>, dy, q, k, v, y, log_sum, delta.vec(), dq, scale,
                    access);
       if (!dk && !dv) return;
       using K = typename flash::Tilings<T, dim()>::KeyGradient;
+      static_assert(flash::key_gradient_shared_memory<K> <= flash::least_shared_memory);
       cuda::launch(flash::key_gradient_kernel<K>, flash::grid<K>(k), K::threads,
                    flash::key_gradient_shared_memory<K>, dy, q, k, v, log_sum, delta.vec(), dk, dv, scale,
                    access);

@@ -22,6 +22,7 @@ namespace cria::cuda {
 
 inline void check(const char* call, cublasStatus_t status, Place place = {}) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
+  check(call, cudaGetLastError(), place);  // what CUDA says, if cuBLAS failed for an error of CUDA's
   throw BackendError(std::string("cuda: ") + call + " at " + to_string(place) +
                      " failed: " + cublasGetStatusString(status));
 }
@@ -149,12 +150,17 @@ class Blas {
       prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<std::uint32_t>(align_b));
       prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, static_cast<std::uint32_t>(align_c));
       prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<std::uint32_t>(align_c));
+      // Parts of a sum that are computed beside each other stay float until they are put together.
+      prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+             static_cast<std::uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
       cublasLtMatmulHeuristicResult_t result{};
       int count = 0;
       const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
           handle, description, layout_a, layout_b, layout_c, layout_c, preference, 1, &result, &count);
       if (status != CUBLAS_STATUS_NOT_SUPPORTED) check("cublasLtMatmulAlgoGetHeuristic", status);
-      if (status == CUBLAS_STATUS_SUCCESS && count > 0) algorithm = result.algo;
+      if (status == CUBLAS_STATUS_SUCCESS && count > 0 && result.state == CUBLAS_STATUS_SUCCESS) {
+        algorithm = result.algo;
+      }
       check("cublasLtMatmulPreferenceDestroy", cublasLtMatmulPreferenceDestroy(preference));
     }
 
@@ -177,6 +183,8 @@ class Blas {
     check("cublasLtCreate", cublasLtCreate(&light_handle_));
     check("cublasCreate", cublasCreate(&handle_));
     check("cublasSetStream", cublasSetStream(handle_, stream()));
+    // As CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE.
+    check("cublasSetMathMode", cublasSetMathMode(handle_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
     check("cublasSetWorkspace", cublasSetWorkspace(handle_, workspace_, workspace_bytes));
   }
 

@@ -58,6 +58,11 @@ struct Cuda {
  private:
   static void memcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cuda::Place place) {
     if (bytes == 0) return;  // empty ranges may have null pointers
+    // A graph would keep the host's address, whatever lies there when it is replayed.
+    if (kind != cudaMemcpyDeviceToDevice && cuda::is_captured()) {
+      throw BackendError("cuda: a copy from or to the host at " + cuda::to_string(place) +
+                         " cannot be captured in a graph; make it before the capture or after a replay");
+    }
     cuda::check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, kind, cuda::stream()), place);
   }
 };

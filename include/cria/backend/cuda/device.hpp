@@ -94,6 +94,13 @@ inline cudaStream_t stream() {
   return detail::thread_stream ? detail::thread_stream : process_stream();
 }
 
+/// Whether this thread's stream is being captured in a graph.
+inline bool is_captured() {
+  cudaStreamCaptureStatus status{};
+  check("cudaStreamIsCapturing", cudaStreamIsCapturing(stream(), &status));
+  return status != cudaStreamCaptureStatusNone;
+}
+
 /// While one of these lives, this thread submits its work to `stream`. A tensor is allocated, used and freed
 /// on one stream; whoever passes it to another one orders the two by events.
 class StreamScope {

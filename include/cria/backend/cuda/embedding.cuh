@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(block_size)
       count += found_by_warp[w];
     }
     if (mine) found[before] = static_cast<std::int32_t>(thread * gradient_rows + row);
-    __syncthreads();
+    __syncthreads();  // and once more before `found` changes: the next round's first
     for (int j = thread; j < columns; j += block_size) {
       const T* column = dy.data + first_column + j;
       for (int f = 0; f < count; ++f) {
@@ -64,7 +64,6 @@ __global__ void __launch_bounds__(block_size)
         sums[found[f] % gradient_rows * columns + j] += static_cast<double>(wide(column[i * dy.cols]));
       }
     }
-    if (count > 0) __syncthreads();  // `found` has been read
   }
   for (int j = thread; j < columns; j += block_size) {
     for (int r = 0; r < rows; ++r) {

@@ -39,7 +39,10 @@ inline void check(const char* call, cudaError_t status, Place place = {}) {
     text +=
         "; the program has no code for this device, compile it with the device's number in "
         "CMAKE_CUDA_ARCHITECTURES";
-  } else if (status == cudaErrorIllegalAddress || status == cudaErrorLaunchFailure) {
+  } else if (status == cudaErrorIllegalAddress || status == cudaErrorMisalignedAddress ||
+             status == cudaErrorIllegalInstruction || status == cudaErrorInvalidAddressSpace ||
+             status == cudaErrorInvalidPc || status == cudaErrorHardwareStackError ||
+             status == cudaErrorLaunchTimeout || status == cudaErrorLaunchFailure) {
     text +=
         "; a kernel that was launched before failed, run the program under compute-sanitizer to see which";
   }

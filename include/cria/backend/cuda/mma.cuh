@@ -58,7 +58,8 @@ __device__ __forceinline__ double fast_exp2(double x) {
 /// d [16, 8] += a [16, 16] b [16, 8] by a whole warp, a and b in T (bfloat16 or float16).
 /// top: d's row `group`, columns 2 place and 2 place + 1; bottom: the same of row group + 8.
 /// a: two elements each of rows group, group + 8, group, group + 8, from column 2 place on, the last two 8
-/// further. b: two elements each of column `group`, from row 2 place on, and 8 further.
+/// further. b: two elements each of column `group`, from row 2 place on, and 8 further. (volatile: the
+/// compiler must not move it into a branch that only some lanes take.)
 template <class T>
 __device__ __forceinline__ void mma(float (&top)[2], float (&bottom)[2], const std::uint32_t (&a)[4],
                                     const std::uint32_t (&b)[2]) {
@@ -67,12 +68,14 @@ __device__ __forceinline__ void mma(float (&top)[2], float (&bottom)[2], const s
                                    [](std::uint16_t bits) { return static_cast<float>(T::from_bits(bits)); });
 #elif !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   if constexpr (std::is_same_v<T, bfloat16>) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+f"(top[0]), "+f"(top[1]), "+f"(bottom[0]), "+f"(bottom[1])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+f"(top[0]), "+f"(top[1]), "+f"(bottom[0]), "+f"(bottom[1])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
@@ -80,7 +83,8 @@ __device__ __forceinline__ void mma(float (&top)[2], float (&bottom)[2], const s
 #else
   static_assert(on_tensor_cores<T>);
   for (int half = 0; half < 2; ++half) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
         : "+f"(top[0]), "+f"(top[1]), "+f"(bottom[0]), "+f"(bottom[1])
         : "r"(a[2 * half]), "r"(a[2 * half + 1]), "r"(b[half]));
   }

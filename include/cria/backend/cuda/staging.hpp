@@ -29,9 +29,7 @@ class Staging {
   /// stream later.
   void copy(void* to, const void* from, std::size_t bytes) {
     if (bytes == 0) return;
-    cudaStreamCaptureStatus capture{};
-    check("cudaStreamIsCapturing", cudaStreamIsCapturing(stream(), &capture));
-    if (capture != cudaStreamCaptureStatusNone) {
+    if (is_captured()) {
       throw BackendError("cuda: lists of tensors, as an optimiser's step has, cannot be captured in a graph");
     }
     Slot& slot = slots_[next_];

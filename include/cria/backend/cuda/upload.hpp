@@ -57,6 +57,7 @@ class Upload {
       host = static_cast<T*>(memory);
       check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&copied, cudaEventDisableTiming));
       check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&used, cudaEventDisableTiming));
+      record(used, cuda::stream());  // the tensor's memory may have been another's, which work still reads
     }
     ~Side() {
       static_cast<void>(cudaEventSynchronize(copied));

@@ -83,6 +83,7 @@ BOOST_FIXTURE_TEST_CASE(work_before_the_first_call_reads_what_it_should, LazyStr
   std::vector<Tensor<float>> doubled;
   {
     const auto x = Tensor<float>::full({size}, 1.0f), y = Tensor<float>::full({size}, 2.0f);
+    Cuda::synchronize();
     doubled = {x * 2.0f, y * 2.0f};
   }
   {

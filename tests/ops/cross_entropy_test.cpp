@@ -152,6 +152,20 @@ BOOST_AUTO_TEST_CASE(the_loss_is_zero_if_every_target_is_ignored) {
   for (const double gradient : cria::test::to_values(weight.grad())) BOOST_TEST(gradient == 0.0);
 }
 
+BOOST_AUTO_TEST_CASE(a_class_may_be_ignored) {
+  const auto targets = Tensor<std::int32_t>::from({3}, {2, 0, 2});
+  auto logits = Tensor<float>::from({3, 3}, {1, 2, 3, 4, 6, 5, 9, 8, 7});
+  logits.set_requires_grad();
+  const auto loss = cria::cross_entropy(logits, targets, 2);
+  BOOST_TEST(loss.item() ==
+             cria::cross_entropy(Tensor<float>::from({1, 3}, {4, 6, 5}), Tensor<std::int32_t>::from({1}, {0}))
+                 .item());
+  backward(loss);
+  const auto gradient = logits.grad().to_vector();
+  for (const std::size_t i : {0u, 1u, 2u, 6u, 7u, 8u}) BOOST_TEST(gradient[i] == 0.0f);
+  for (const std::size_t i : {3u, 4u, 5u}) BOOST_TEST(gradient[i] != 0.0f);
+}
+
 BOOST_AUTO_TEST_CASE(large_logits_do_not_overflow) {
   const auto loss =
       cria::cross_entropy(Tensor<float>::from({1, 2}, {5000, 5000}), Tensor<std::int32_t>::from({1}, {1}));

@@ -212,7 +212,7 @@ void add_adamw() {
                        const auto gradient = Tensor<acc_t<T>>::full({values}, acc_t<T>(0.01f));
                        measure(state, [&] {
                          kernel_for<ops::Accumulate, DefaultBackend>::add(
-                             gradient.vec(), cria::detail::grad_vec(model.weight));
+                             gradient.vec(), cria::sink(model.weight).vec());
                          optimizer.step();
                        });
                        // Copies the gradient and reads it twice, for its norm and the step, reads and writes

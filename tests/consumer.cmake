@@ -46,6 +46,9 @@ if(NOT CRIA_CUDA STREQUAL ON)
     "cria has no component 'cuda' in this installation; there are cpu and, where[ \n]+nlohmann_json and ZLIB were found when it was installed, io")
 endif()
 
+add_test(NAME headers.includes
+  COMMAND ${CMAKE_COMMAND} -Dinclude=${PROJECT_SOURCE_DIR}/include -P ${CMAKE_CURRENT_SOURCE_DIR}/includes.cmake)
+
 add_test(NAME headers.compile_alone COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR}
   --target cria_cpu_verify_interface_header_sets cria_io_verify_interface_header_sets)
 set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900 RUN_SERIAL ON)

@@ -8,13 +8,13 @@
 /// compiles them.
 
 #include "cria/nn/init.hpp"
+#include "cria/ops/accumulate.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cast.hpp"
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/dropout.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "cria/ops/embedding.hpp"
-#include "cria/ops/gradients.hpp"
 #include "cria/ops/linear.hpp"
 #include "cria/ops/matmul.hpp"
 #include "cria/ops/reduce.hpp"
@@ -48,7 +48,8 @@
   CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16)                                                                \
   CRIA_CAST_KERNEL(EXTERN, T, B, float16)                                                                 \
   EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&);                       \
-  EXTERN template void accumulate_gradient(const Tensor<T, B>&, const Tensor<T, B>&);                     \
+  EXTERN template class Sink<T, B>;                                                                       \
+  EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&);                                \
   EXTERN template Tensor<T, B> attention(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&);  \
   EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&,  \
                                                     std::int32_t);                                        \

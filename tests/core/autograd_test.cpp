@@ -268,7 +268,7 @@ BOOST_AUTO_TEST_CASE(an_undefined_tensor_is_refused) {
   BOOST_TEST(is_refused([&] { Tensor<float>().clear_grad(); }));
   BOOST_TEST(is_refused([&] { none.requires_grad(); }));
   BOOST_TEST(is_refused([&] { none.grad(); }));
-  BOOST_TEST(is_refused([&] { none.node(); }));
+  BOOST_TEST(is_refused([&] { sink(none); }));
   BOOST_TEST(is_refused([&] { none.detach(); }));
   BOOST_TEST(is_refused([&] { none.to<Cpu>(); }));
   BOOST_TEST(is_refused([&] { none.forget(); }));

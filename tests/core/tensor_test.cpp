@@ -161,10 +161,10 @@ BOOST_AUTO_TEST_CASE(gradients_take_no_memory_until_something_is_added) {
   x.set_requires_grad();
   BOOST_TEST(!x.grad().defined());
   BOOST_TEST(bytes_in_use() == before);
-  const auto sum = cria::detail::grad_vec(x);
+  const auto sum = cria::sink(x).vec();
   BOOST_TEST(sum.fresh);
   cria::test::write(sum, Floats(1024, 1.0f));
-  BOOST_TEST(!cria::detail::grad_vec(x).fresh);
+  BOOST_TEST(!cria::sink(x).vec().fresh);
   BOOST_TEST((x.grad().to_vector() == Floats(1024, 1.0f)));
   x.clear_grad();
   BOOST_TEST(!x.grad().defined());
@@ -173,16 +173,16 @@ BOOST_AUTO_TEST_CASE(gradients_take_no_memory_until_something_is_added) {
 
 BOOST_AUTO_TEST_CASE(whoever_holds_a_gradient_keeps_it_when_more_is_added) {
   auto x = Tensor<float>::zeros({2}).set_requires_grad();
-  cria::test::write(cria::detail::grad_vec(x), Floats{1, 2});
+  cria::test::write(cria::sink(x).vec(), Floats{1, 2});
   const auto held = x.grad();
-  cria::test::write(cria::detail::grad_vec(x), Floats{1, 5});
+  cria::test::write(cria::sink(x).vec(), Floats{1, 5});
   BOOST_TEST((held.to_vector() == Floats{1, 2}));
   BOOST_TEST((x.grad().to_vector() == Floats{1, 5}));
 }
 
 BOOST_AUTO_TEST_CASE(parameters_of_sixteen_bits_sum_gradients_in_float) {
   Parameter<bfloat16> parameter({2});
-  const auto sum = cria::detail::grad_vec(parameter);
+  const auto sum = cria::sink(parameter).vec();
   cria::test::write(sum, Floats{0, 1.00390625f});  // no bfloat16
   BOOST_TEST(parameter.has_grad());
   BOOST_TEST((parameter.grad().to_vector() == Floats{0, 1.00390625f}));

@@ -9,7 +9,8 @@ BOOST_AUTO_TEST_SUITE(kernels, *boost::unit_test::disabled())
 
 BOOST_AUTO_TEST_CASE(read_past_the_end) {
   using namespace cria;
-  const Tensor<float> short_of_memory({64}, std::make_shared<cria::detail::Storage<float, Cuda>>(32));
+  const auto short_of_memory = cria::detail::TensorAccess::tensor<float, Cuda>(
+      {64}, std::make_shared<cria::detail::Storage<float, Cuda>>(32));
   BOOST_TEST(sum(short_of_memory).item() == 0);
 }
 

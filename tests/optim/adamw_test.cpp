@@ -24,7 +24,7 @@ struct Weights {
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 
   void set_gradient(const std::vector<acc_t<T>>& gradient) {
-    cria::test::write(cria::detail::grad_vec(weight), gradient);
+    cria::test::write(cria::sink(weight).vec(), gradient);
   }
 };
 
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(the_norm_is_that_of_all_dtypes_together_and_every_element_m
   Mixed model;
   cria::nn::for_each_parameter(model, []<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
     parameter.value().assign(std::vector<T>(static_cast<std::size_t>(parameter.size()), T(1.0f)));
-    test::write(cria::detail::grad_vec(parameter),
+    test::write(cria::sink(parameter).vec(),
                 std::vector<float>(static_cast<std::size_t>(parameter.size()), 0.5f));
   });
   AdamW optimizer(model, {.learning_rate = 0.25, .weight_decay = 0});

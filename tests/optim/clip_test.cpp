@@ -32,7 +32,7 @@ struct Long {
 };
 
 void set_gradient(Parameter<double>& parameter, const std::vector<double>& values) {
-  cria::test::write(cria::detail::grad_vec(parameter), values);
+  cria::test::write(cria::sink(parameter).vec(), values);
 }
 
 void check_against_pytorch(const char* name) {
@@ -91,9 +91,9 @@ BOOST_AUTO_TEST_CASE(every_element_of_a_long_gradient_counts_once_in_a_fixed_ord
   Long model;
   std::vector<float> values(20001);
   std::iota(values.begin(), values.end(), 0.0f);
-  test::write(cria::detail::grad_vec(model.weight), values);
+  test::write(cria::sink(model.weight).vec(), values);
   BOOST_TEST(gradient_norm(model) == std::sqrt(20000.0 * 20001 * 40001 / 6));  // all sums are exact
-  test::write(cria::detail::grad_vec(model.weight), test::rounded<float>(test::normals(20001, 1)));
+  test::write(cria::sink(model.weight).vec(), test::rounded<float>(test::normals(20001, 1)));
   test::check_threads_do_not_matter([&] { return test::Values{gradient_norm(model)}; });
 }
 

@@ -18,7 +18,7 @@ using namespace cria;
 struct One {
   Parameter<float> weight{{1, 2}};
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
-  void set_gradient(float a, float b) { cria::test::write(cria::detail::grad_vec(weight), {a, b}); }
+  void set_gradient(float a, float b) { cria::test::write(cria::sink(weight).vec(), {a, b}); }
 };
 
 /// What the norm of a step's gradients is, overflowed or not.

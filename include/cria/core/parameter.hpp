@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "cria/core/tensor.hpp"
+#include "cria/core/tensor_access.hpp"
 
 namespace cria {
 
@@ -36,26 +36,19 @@ class Parameter {
   Vec<const T> vec() const { return value_.vec(); }
   Rows<const T> rows() const { return value_.rows(); }
 
-  /// Parameters are leaves: their gradient is always wanted and they have no node.
-  bool requires_grad() const { return true; }
-  std::shared_ptr<Node> node() const { return nullptr; }
-  std::shared_ptr<const detail::Versioned> versioned() const { return value_.versioned(); }
-
-  /// Where the gradient is summed up.
-  const std::shared_ptr<detail::GradientSlot<gradient_type, B>>& gradient_slot() const { return gradient_; }
   /// The gradient summed up so far, sharing its memory; undefined if there is none.
   Tensor<gradient_type, B> grad() const {
-    return gradient_->storage() ? Tensor<gradient_type, B>(shape(), gradient_->storage())
-                                : Tensor<gradient_type, B>{};
+    if (!has_grad()) return {};
+    return detail::TensorAccess::tensor<gradient_type, B>(shape(), gradient_->storage());
   }
   /// Takes `gradient`, with its memory, as the gradient summed up so far. Throws ShapeError if it has another
   /// shape.
-  void set_grad(Tensor<gradient_type, B> gradient) {
+  void set_grad(const Tensor<gradient_type, B>& gradient) {
     if (gradient.shape() != shape()) {
       throw ShapeError("set_grad: the gradient has shape " + to_string(gradient.shape()) +
                        " and the parameter " + to_string(shape()));
     }
-    gradient_->share(gradient.storage());
+    gradient_->share(detail::TensorAccess::state(gradient)->values());
   }
   bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() { gradient_->clear(); }
@@ -70,6 +63,8 @@ class Parameter {
   }
 
  private:
+  friend struct detail::TensorAccess;
+
   Parameter(const Shape& shape, std::optional<double> constant, Tensor<T, B> value)
       : constant_(constant),
         value_(std::move(value)),
@@ -79,21 +74,5 @@ class Parameter {
   Tensor<T, B> value_;
   std::shared_ptr<detail::GradientSlot<gradient_type, B>> gradient_;
 };
-
-namespace detail {
-
-/// Views that backward functions add into, as they must then do.
-template <class T, class B>
-Gradient<Vec<acc_t<T>>> grad_vec(const Parameter<T, B>& x) {
-  return x.gradient_slot()->accumulate();
-}
-template <class T, class B>
-Gradient<Rows<acc_t<T>>> grad_rows(const Parameter<T, B>& x) {
-  const auto all = grad_vec(x);
-  const auto values = x.rows();
-  return {{all.data, values.rows, values.cols}, all.fresh};
-}
-
-}  // namespace detail
 
 }  // namespace cria

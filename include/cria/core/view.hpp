@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cria/core/config.hpp"
+#include "cria/core/shape.hpp"
 
 namespace cria {
 
@@ -70,5 +71,21 @@ template <class View>
 struct Gradient : View {
   bool fresh = false;
 };
+
+/// Row-major memory of `shape` as [everything but the last dimension, last dimension]; a scalar is [1, 1].
+template <class T>
+Rows<T> as_rows(T* data, const Shape& shape) {
+  return {data, shape.product(0, shape.rank() - 1), shape.rank() == 0 ? 1 : shape.dim(-1)};
+}
+/// As a stack of matrices, the last two dimensions.
+template <class T>
+Planes<T> as_planes(T* data, const Shape& shape) {
+  return {data, shape.product(0, shape.rank() - 2), shape.dim(-2), shape.dim(-1)};
+}
+/// `shape` is [batch, length, heads, dim].
+template <class T>
+Heads<T> as_heads(T* data, const Shape& shape) {
+  return {data, shape.dim(0), shape.dim(1), shape.dim(2), shape.dim(3)};
+}
 
 }  // namespace cria

@@ -91,8 +91,7 @@ class DataParallel {
   template <class T, class B>
   static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
     if (!from.has_grad()) return;
-    const auto gradient = from.grad();
-    kernel_for<ops::Accumulate, B>::add(gradient.vec(), cria::detail::grad_vec(to));
+    accumulate(sink(to), from.grad());
     from.clear_grad();
   }
 

@@ -86,7 +86,7 @@ template <class M>
 void check_listed_once(const M& module) {
   std::map<const void*, std::string> names;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
-    const auto [first, is_new] = names.try_emplace(parameter.versioned().get(), name);
+    const auto [first, is_new] = names.try_emplace(cria::detail::TensorAccess::state(parameter.value()).get(), name);
     if (is_new) return;
     throw ConfigError(
         "nn: '" + first->second + "' and '" + name +

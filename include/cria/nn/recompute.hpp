@@ -12,14 +12,15 @@ Tensor<T, B> recompute(F f, const Tensor<T, B>& x) {
   if (!is_recording()) return f(x);
   const detail::DropoutSource source = detail::dropout_source;
   auto from = inputs(x);
-  const auto leaf = x.as_leaf();
+  const auto leaf = cria::detail::as_leaf(x);
   const auto y = f(leaf);
   from.wanted = y.requires_grad();
-  if (y.node()) from.add_leaves(y.node(), leaf);  // parameters as a rule: f will read them again
+  if (const auto& node = cria::detail::node(y))
+    from.add_leaves(node, leaf);  // parameters as a rule: f will read them again
   return record("recompute", y.detach(), std::move(from), [=](const Tensor<T, B>& dy) {
     const cria::detail::Recording recording;
     const DropoutStream again(source);
-    cria::detail::run_backward(f(x.as_leaf()), dy);
+    cria::detail::run_backward(f(cria::detail::as_leaf(x)), dy);
   });
 }
 

@@ -1,17 +1,15 @@
 #pragma once
 
+#include "cria/backend/cpu/attention.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/tensor.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
 #include "cria/ops/heads.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/attention.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(q, k, v, y, log_sum [batch, heads, length]); backward(dy, q, k, v, y, log_sum, dq, dk,
-/// dv). log_sum is the natural logarithm of each row's softmax denominator.
-struct Attention;
-}  // namespace ops
 
 /// Causal grouped-query attention: softmax(q k^T / sqrt(dim)) v, where a query sees the keys up to its own
 /// position and heads / kv_heads query heads in a row share one key/value head. Queries are the last
@@ -32,15 +30,10 @@ Tensor<T, B> attention(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tenso
   auto log_sum = Tensor<acc_t<T>, B>::empty({q.dim(0), q.dim(2), q.dim(1)});
   K::forward(detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y), log_sum.mutable_vec());
   return record("attention", y, inputs(q, k, v), [=, y = y.detach()](const Tensor<T, B>& dy) {
-    const auto dq = detail::grad_heads(q), dk = detail::grad_heads(k), dv = detail::grad_heads(v);
+    const auto dq = sink(q).heads(), dk = sink(k).heads(), dv = sink(v).heads();
     K::backward(detail::heads(dy), detail::heads(q), detail::heads(k), detail::heads(v), detail::heads(y),
                 log_sum.vec(), dq, dk, dv);
   });
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/attention.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/attention.cuh"
-#endif

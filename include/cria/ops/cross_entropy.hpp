@@ -1,23 +1,17 @@
 #pragma once
 
+#include "cria/backend/cpu/cross_entropy.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/parameter.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/cross_entropy.cuh"
+#endif
 
 namespace cria {
 
 /// The target that no row is compared with.
 inline constexpr std::int32_t ignored_target = -100;
-
-namespace ops {
-/// kernel: forward(logits [rows, classes], targets [rows], ignore, loss [1], log_sum [rows]);
-/// backward(dloss [1], logits, targets, ignore, log_sum, dlogits).
-struct CrossEntropy;
-/// kernel: forward(x [rows, dim], weight [vocab, dim], targets [rows], ignore, loss [1], dx [rows, dim],
-/// dweight [vocab, dim]) also writes the gradients of the loss, where the views are not empty;
-/// backward(dloss [1], saved, gradient) gradient += dloss * saved.
-struct LinearCrossEntropy;
-}  // namespace ops
 
 /// Mean over the rows whose target is not `ignore` of log(sum(exp(logits))) - logits[target], in acc_t<T>; 0
 /// if all are ignored. logits [..., classes], targets [...] -> []. Throws ShapeError if the shapes do not fit
@@ -33,7 +27,7 @@ Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::
   auto log_sum = Tensor<acc_t<T>, B>::empty(targets.shape());
   K::forward(logits.rows(), targets.vec(), ignore, loss.mutable_vec(), log_sum.mutable_vec());
   return record("cross_entropy", loss, inputs(logits, targets), [=](const Tensor<acc_t<T>, B>& dloss) {
-    K::backward(dloss.vec(), logits.rows(), targets.vec(), ignore, log_sum.vec(), detail::grad_rows(logits));
+    K::backward(dloss.vec(), logits.rows(), targets.vec(), ignore, log_sum.vec(), sink(logits).rows());
   });
 }
 
@@ -59,15 +53,10 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<
              dx.defined() ? dx.mutable_rows() : Rows<A>{},
              dweight.defined() ? dweight.mutable_rows() : Rows<A>{});
   return record("linear_cross_entropy", loss, std::move(from),
-                [=, x = x.without_values()](const Tensor<A, B>& dloss) {
-                  if (dx.defined()) K::backward(dloss.vec(), dx.vec(), detail::grad_vec(x));
-                  K::backward(dloss.vec(), dweight.vec(), detail::grad_vec(weight));
+                [=, to_x = sink(x), to_weight = sink(weight)](const Tensor<A, B>& dloss) {
+                  if (dx.defined()) K::backward(dloss.vec(), dx.vec(), to_x.vec());
+                  K::backward(dloss.vec(), dweight.vec(), to_weight.vec());
                 });
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/cross_entropy.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/cross_entropy.cuh"
-#endif

@@ -1,16 +1,14 @@
 #pragma once
 
+#include "cria/backend/cpu/embedding.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/parameter.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/embedding.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(tokens [n], weight [vocab, dim], y [n, dim]) y = weight[tokens]; backward(dy, tokens,
-/// dweight). forward throws ShapeError for a token outside the vocabulary, where the backend can see it.
-struct Embedding;
-}  // namespace ops
 
 /// The rows of weight that the tokens name. tokens [...], weight [vocab, dim] -> [..., dim].
 /// Throws ShapeError for a token that is not in [0, vocab).
@@ -22,14 +20,10 @@ Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens, const Parameter<T,
   dims.push_back(weight.shape().dim(1));
   auto y = Tensor<T, B>::empty(Shape(dims));
   K::forward(tokens.vec(), weight.rows(), y.mutable_rows());
-  return record("embedding", y, inputs(unread(weight), tokens), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), tokens.vec(), detail::grad_rows(weight));
-  });
+  return record("embedding", y, inputs(unread(weight), tokens),
+                [tokens, dweight = sink(weight)](const Tensor<T, B>& dy) {
+                  K::backward(dy.rows(), tokens.vec(), dweight.rows());
+                });
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/embedding.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/embedding.cuh"
-#endif

@@ -1,15 +1,14 @@
 #pragma once
 
+#include "cria/backend/cpu/linear.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/parameter.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/linear.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(x [rows, in], weight [out, in], y [rows, out]); backward(dy, x, weight, dx, dweight).
-struct Linear;
-}  // namespace ops
 
 /// y = x weight^T, summed in acc_t<T>. x [..., in], weight [out, in] -> [..., out].
 /// Throws ShapeError if the inner dimensions differ.
@@ -22,13 +21,8 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight) {
   auto y = Tensor<T, B>::empty(x.shape().with_dim(-1, weight.shape().dim(0)));
   K::forward(x.rows(), weight.rows(), y.mutable_rows());
   return record("linear", y, inputs(x, weight), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.rows(), detail::grad_rows(x), detail::grad_rows(weight));
+    K::backward(dy.rows(), x.rows(), weight.rows(), sink(x).rows(), sink(weight).rows());
   });
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/linear.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/linear.cuh"
-#endif

@@ -1,16 +1,15 @@
 #pragma once
 
+#include "cria/backend/cpu/reduce.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/tensor.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
 #include "cria/ops/elementwise.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/reduce.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(x [outer, n, inner], y [outer, inner]) y = sum over the middle; backward(dy, dx) dx += dy.
-struct Sum;
-}  // namespace ops
 
 namespace detail {
 /// Sum over the dimensions [first, last), into the shape `result`.
@@ -21,8 +20,8 @@ Tensor<acc_t<T>, B> sum_over(const Tensor<T, B>& x, int first, int last, const S
   const Shape planes{x.shape().product(0, first), x.shape().product(first, last),
                      x.shape().product(last, x.rank())};
   K::forward(Planes<const T>{x.vec().data, planes.dim(0), planes.dim(1), planes.dim(2)}, y.mutable_vec());
-  return record("sum", y, inputs(unread(x)), [planes, x = x.without_values()](const Tensor<acc_t<T>, B>& dy) {
-    const auto dx = detail::grad_vec(x);
+  return record("sum", y, inputs(unread(x)), [planes, to_x = sink(x)](const Tensor<acc_t<T>, B>& dy) {
+    const auto dx = to_x.vec();
     K::backward(dy.vec(),
                 Gradient<Planes<T>>{{dx.data, planes.dim(0), planes.dim(1), planes.dim(2)}, dx.fresh});
   });
@@ -60,8 +59,3 @@ Tensor<acc_t<T>, B> mean(const Tensor<T, B>& x, int axis) {
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/reduce.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/reduce.cuh"
-#endif

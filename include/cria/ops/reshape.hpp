@@ -1,27 +1,25 @@
 #pragma once
 
+#include "cria/backend/cpu/reshape.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/tensor.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/reshape.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(x, y) swaps the middle two of the dimensions [a, b, c, d, e] -> [a, d, c, b, e] (see
-/// transpose); backward(dy, dx) adds the swap back.
-struct Transpose;
-}  // namespace ops
 
 /// The same elements in row-major order under another shape. Shares x's memory.
 /// Throws ShapeError unless the number of elements stays the same.
 template <class T, class B>
 Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
   check::same_size("reshape", {"x", x.shape()}, {"shape", shape});
-  auto y = x.detach_as(shape);
+  auto y = detail::share_values(x, shape);
   if constexpr (FloatingPoint<T>) {
     return record("reshape", y, inputs(unread(x)),
-                  [x = x.without_values()](const Tensor<T, B>& dy) { accumulate_gradient(x, dy); });
+                  [dx = sink(x)](const Tensor<T, B>& dy) { accumulate(dx, dy); });
   } else {
     return y;
   }
@@ -42,17 +40,11 @@ Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
   auto y = Tensor<T, B>::empty(s.with_dim(first, s.dim(second)).with_dim(second, s.dim(first)));
   K::forward(x.vec(), from, y.mutable_vec());
   if constexpr (FloatingPoint<T>) {
-    return record("transpose", y, inputs(unread(x)), [to, x = x.without_values()](const Tensor<T, B>& dy) {
-      K::backward(dy.vec(), to, detail::grad_vec(x));
-    });
+    return record("transpose", y, inputs(unread(x)),
+                  [to, dx = sink(x)](const Tensor<T, B>& dy) { K::backward(dy.vec(), to, dx.vec()); });
   } else {
     return y;
   }
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/reshape.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/reshape.cuh"
-#endif

@@ -2,19 +2,16 @@
 
 #include <utility>
 
+#include "cria/backend/cpu/rms_norm.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/kernel.hpp"
-#include "cria/core/parameter.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/rms_norm.cuh"
+#endif
 
 namespace cria {
-
-namespace ops {
-/// kernel: forward(x [rows, n], weight [n], eps, y [rows, n], inv_rms [rows]);
-/// forward_of_sum(a, b, weight, eps, x, y, inv_rms): x = a + b, then the same, bit for bit;
-/// backward(dy, x, weight, inv_rms, dx, dweight).
-struct RmsNorm;
-}  // namespace ops
 
 namespace detail {
 
@@ -28,10 +25,10 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
     K::forward(x.rows(), weight.vec(), eps, again.mutable_rows(), saved.mutable_vec());
     return again;
   };
-  return record_repeatable("rms_norm", y, compute, inputs(x, weight), [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), detail::grad_rows(x),
-                detail::grad_vec(weight));
-  });
+  const auto backward = [=](const Tensor<T, B>& dy) {
+    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), sink(x).rows(), sink(weight).vec());
+  };
+  return record("rms_norm", y, inputs(x, weight), backward, compute);
 }
 
 }  // namespace detail
@@ -65,13 +62,8 @@ std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const 
   K::forward_of_sum(a.rows(), b.rows(), weight.vec(), eps, x.mutable_rows(), y.mutable_rows(),
                     inv_rms.mutable_vec());
   detail::end_of_operation("rms_norm");
-  x = record_sum(x, a, b);
+  x = detail::record_sum(x, a, b);
   return {x, detail::record_rms_norm<K>(y, x, weight, eps, inv_rms)};
 }
 
 }  // namespace cria
-
-#include "cria/backend/cpu/rms_norm.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/rms_norm.cuh"
-#endif

@@ -8,11 +8,16 @@
 #include <utility>
 #include <vector>
 
+#include "cria/backend/cpu/adamw.hpp"
+#include "cria/backend/cpu/gradients.hpp"
+#include "cria/core/adamw.hpp"
 #include "cria/core/caching_allocator.hpp"
 #include "cria/nn/module.hpp"
-#include "cria/ops/adamw.hpp"
 #include "cria/ops/cast.hpp"
-#include "cria/ops/gradients.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/adamw.cuh"
+#include "cria/backend/cuda/gradients.cuh"
+#endif
 
 namespace cria {
 
@@ -142,7 +147,7 @@ class AdamW {
           parameter(p),
           first(Tensor<A, B>::zeros(p.shape())),
           second(Tensor<A, B>::zeros(p.shape())),
-          version(p.versioned()->version()),
+          version(p.value().version()),
           decays(with_decay) {
       if constexpr (!std::is_same_v<T, A>) {
         const NoGrad guard;
@@ -158,7 +163,7 @@ class AdamW {
     /// what the copy rounds to, the copy stays: it may have been loaded together with the value.
     void follow_value() {
       if constexpr (!std::is_same_v<T, A>) {
-        if (parameter.versioned()->version() == version) return;
+        if (parameter.value().version() == version) return;
         const std::vector<T> values = parameter.value().to_vector();
         std::vector<A> exact = master.to_vector();
         for (std::size_t i = 0; i < values.size(); ++i) {
@@ -175,7 +180,7 @@ class AdamW {
                                     first.mutable_vec(),
                                     second.mutable_vec(),
                                     decays};
-      version = parameter.versioned()->version();
+      version = parameter.value().version();
       return all;
     }
   };

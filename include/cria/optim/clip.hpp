@@ -3,9 +3,12 @@
 #include <cmath>
 #include <span>
 
+#include "cria/backend/cpu/gradients.hpp"
 #include "cria/core/caching_allocator.hpp"
 #include "cria/nn/module.hpp"
-#include "cria/ops/gradients.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/gradients.cuh"
+#endif
 
 namespace cria {
 
@@ -14,7 +17,7 @@ template <class M>
 void scale_gradients(M& model, double factor) {
   nn::for_each_parameter(model, [&]<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
     if (!parameter.has_grad()) return;
-    kernel_for<ops::ScaleInPlace, B>::apply(static_cast<acc_t<T>>(factor), detail::grad_vec(parameter));
+    kernel_for<ops::ScaleInPlace, B>::apply(static_cast<acc_t<T>>(factor), sink(parameter).vec());
   });
 }
 

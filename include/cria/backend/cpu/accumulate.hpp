@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/accumulate.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -3,7 +3,8 @@
 #include <span>
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/adamw.hpp"
+#include "cria/core/adamw.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -12,7 +12,7 @@
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/small_product.hpp"
 #include "cria/core/math.hpp"
-#include "cria/ops/attention.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cpu/convert.hpp"
-#include "cria/ops/cast.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -8,7 +8,7 @@
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
 #include "cria/core/math.hpp"
-#include "cria/ops/cross_entropy.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

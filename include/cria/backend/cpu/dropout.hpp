@@ -1,7 +1,8 @@
 #pragma once
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/dropout.hpp"
+#include "cria/core/noise.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

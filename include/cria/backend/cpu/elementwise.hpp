@@ -2,7 +2,8 @@
 /// CPU kernels of the element-by-element operations.
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/elementwise.hpp"
+#include "cria/core/formulas.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/gradients.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

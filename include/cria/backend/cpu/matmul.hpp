@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cpu/gemm.hpp"
-#include "cria/ops/matmul.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -2,7 +2,7 @@
 
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
-#include "cria/ops/reduce.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

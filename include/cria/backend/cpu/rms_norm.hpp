@@ -4,7 +4,7 @@
 
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
-#include "cria/ops/rms_norm.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

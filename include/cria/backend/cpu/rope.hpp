@@ -1,7 +1,8 @@
 #pragma once
 
 #include "cria/backend/cpu/map.hpp"
-#include "cria/ops/rope.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/rotation_table.hpp"
 
 namespace cria {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cuda/map.cuh"
-#include "cria/ops/accumulate.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

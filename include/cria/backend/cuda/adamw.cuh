@@ -4,7 +4,8 @@
 
 #include "cria/backend/cuda/pack.cuh"
 #include "cria/backend/cuda/tensor_list.cuh"
-#include "cria/ops/adamw.hpp"
+#include "cria/core/adamw.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -18,7 +18,7 @@
 #include "cria/backend/cuda/pack.cuh"
 #include "cria/backend/cuda/portability.cuh"
 #include "cria/core/error.hpp"
-#include "cria/ops/attention.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria::cuda::flash {
 

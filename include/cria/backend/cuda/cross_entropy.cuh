@@ -8,7 +8,7 @@
 #include "cria/backend/cuda/indices.cuh"
 #include "cria/backend/cuda/map.cuh"
 #include "cria/core/math.hpp"
-#include "cria/ops/cross_entropy.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -2,7 +2,8 @@
 /// CUDA kernels of the element-by-element operations.
 
 #include "cria/backend/cuda/map.cuh"
-#include "cria/ops/elementwise.hpp"
+#include "cria/core/formulas.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

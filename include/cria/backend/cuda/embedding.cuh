@@ -4,7 +4,7 @@
 
 #include "cria/backend/cuda/indices.cuh"
 #include "cria/backend/cuda/pack.cuh"
-#include "cria/ops/embedding.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -6,7 +6,7 @@
 #include "cria/backend/cuda/map.cuh"
 #include "cria/backend/cuda/sum.cuh"
 #include "cria/backend/cuda/tensor_list.cuh"
-#include "cria/ops/gradients.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

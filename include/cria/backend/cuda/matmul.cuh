@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cuda/blas.hpp"
-#include "cria/ops/matmul.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

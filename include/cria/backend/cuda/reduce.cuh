@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cria/backend/cuda/sum.cuh"
-#include "cria/ops/reduce.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

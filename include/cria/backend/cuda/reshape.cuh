@@ -3,7 +3,7 @@
 #include <bit>
 
 #include "cria/backend/cuda/map.cuh"
-#include "cria/ops/reshape.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "cria/backend/cuda/sum.cuh"
-#include "cria/ops/rms_norm.hpp"
+#include "cria/core/operations.hpp"
 
 namespace cria {
 

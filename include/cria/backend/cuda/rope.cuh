@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "cria/backend/cuda/map.cuh"
-#include "cria/ops/rope.hpp"
+#include "cria/core/operations.hpp"
+#include "cria/core/rotation_table.hpp"
 
 namespace cria {
 

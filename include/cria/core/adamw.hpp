@@ -1,14 +1,14 @@
 #pragma once
+/// The arithmetic of AdamW, which all backends share.
 
 #include <cmath>
 #include <cstdint>
 
+#include "cria/core/config.hpp"
 #include "cria/core/dtype.hpp"
-#include "cria/core/kernel.hpp"
+#include "cria/core/view.hpp"
 
-namespace cria {
-
-namespace ops {
+namespace cria::ops {
 
 /// The numbers of one AdamW step.
 struct AdamWStep {
@@ -79,16 +79,4 @@ struct AdamWTensor {
   bool decays;
 };
 
-/// kernel:
-///   begin(s, sums, state)     state->begin(s, sums), where sums and state are in the backend's memory
-///   step(s, tensors, state)   updates the tensors (a span in host memory) unless the norm is not finite
-struct AdamW;
-
-}  // namespace ops
-
-}  // namespace cria
-
-#include "cria/backend/cpu/adamw.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/adamw.cuh"
-#endif
+}  // namespace cria::ops

@@ -1,0 +1,169 @@
+#pragma once
+/// The contract of a backend: every operation that it computes, with the signature of its kernel, and the
+/// rules that hold for all of them. A backend also has memory (Storage in core/storage.hpp says which
+/// functions).
+///
+/// kernel<Op, Backend> computes Op on Backend, forward and backward, with static functions.
+///
+/// - Kernels get views (core/view.hpp), never tensors, and trust them: the operation (ops/) has checked the
+///   shapes.
+/// - forward overwrites its outputs.
+/// - backward ADDS to the gradients it is given, or overwrites those that are fresh, every element of them.
+///   An empty view means "not wanted, skip". Accumulated gradients and shared weights then need no code of
+///   their own.
+/// - Two gradients are the same memory where an operation got the same tensor twice. They come in the order
+///   of the inputs and only the first is fresh, so a kernel writes an element of the first before it adds to
+///   that of the second.
+/// - Sums and intermediate results are kept in acc_t<T>; gradients of parameters are views of acc_t<T>.
+/// - Results do not depend on timing: no unordered floating-point atomics.
+///
+/// Below, T is a tensor's type, A is acc_t<T>, F a formula of core/formulas.hpp. Arguments are in this order:
+/// gradients of outputs, inputs, numbers, what forward saved; outputs come last.
+
+#include "cria/core/view.hpp"
+
+namespace cria {
+
+template <class Op, class Backend>
+struct kernel;
+
+namespace detail {
+template <class Op, class Backend>
+concept HasKernel = requires {
+  sizeof(kernel<Op, Backend>);
+};
+
+template <class Op, class Backend>
+struct find_kernel {
+  static_assert(
+      HasKernel<Op, Backend>,
+      "this operation has no kernel for this backend: add include/cria/backend/<backend>/<operation>");
+  using type = kernel<Op, Backend>;
+};
+}  // namespace detail
+
+/// The kernel of Op on Backend; a sentence from the compiler if there is none.
+template <class Op, class Backend>
+using kernel_for = typename detail::find_kernel<Op, Backend>::type;
+
+namespace ops {
+
+// ---- each element alone ----
+
+/// y = f(x).
+///   forward(F, Vec<const T> x, Vec<T> y)
+///   backward(F, Vec<const T> dy, Vec<const T> x, Gradient<Vec<T>> dx)
+struct Unary;
+
+/// y = f(a, b).
+///   forward(F, Vec<const T> a, Vec<const T> b, Vec<T> y)
+///   backward(F, Vec<const T> dy, Vec<const T> a, Vec<const T> b, Gradient<Vec<T>> da, Gradient<Vec<T>> db)
+struct Binary;
+
+/// y = x in another type. Its backward is Accumulate.
+///   forward(Vec<const From> x, Vec<To> y)
+struct Cast;
+
+/// Word i % 4 of noise.rng().block(i / 4) decides whether element i is dropped; the mask is drawn again
+/// instead of stored.
+///   forward(Vec<const T> x, float probability, const Noise& noise, Vec<T> y)
+///   backward(Vec<const T> dy, float probability, const Noise& noise, Gradient<Vec<T>> dx)
+struct Dropout;
+
+// ---- sums and rearrangements ----
+
+/// y = the sum over the middle dimension.
+///   forward(Planes<const T> x [outer, n, inner], Vec<A> y [outer * inner])
+///   backward(Vec<const A> dy, Gradient<Planes<T>> dx)
+struct Sum;
+
+/// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and
+/// gets dy's shape.
+///   forward(Vec<const T> x, const Shape& from, Vec<T> y)
+///   backward(Vec<const T> dy, const Shape& to, Gradient<Vec<T>> dx)
+struct Transpose;
+
+// ---- products ----
+
+/// y = x weight^T.
+///   forward(Rows<const T> x [rows, in], Rows<const T> weight [out, in], Rows<T> y [rows, out])
+///   backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
+///            Gradient<Rows<A>> dweight)
+struct Linear;
+
+/// y = a b, for each of a stack of matrices.
+///   forward(Planes<const T> a [n, m, k], Planes<const T> b [n, k, l], Planes<T> y [n, m, l])
+///   backward(Planes<const T> dy, Planes<const T> a, Planes<const T> b, Gradient<Planes<T>> da,
+///            Gradient<Planes<T>> db)
+struct MatMul;
+
+// ---- of transformers ----
+
+/// y = weight[tokens]. forward throws ShapeError for a token outside the vocabulary, or has the next wait for
+/// the device throw it.
+///   forward(Vec<const std::int32_t> tokens [n], Rows<const T> weight [vocab, dim], Rows<T> y [n, dim])
+///   backward(Rows<const T> dy, Vec<const std::int32_t> tokens, Gradient<Rows<A>> dweight)
+struct Embedding;
+
+/// y = x * inv_rms * weight with inv_rms = 1 / sqrt(mean(x^2) + eps) of each row.
+///   forward(Rows<const T> x [rows, n], Vec<const T> weight [n], float eps, Rows<T> y, Vec<A> inv_rms [rows])
+///   forward_of_sum(Rows<const T> a, Rows<const T> b, Vec<const T> weight, float eps, Rows<T> x, Rows<T> y,
+///                  Vec<A> inv_rms)                       x = a + b, then the same, bit for bit
+///   backward(Rows<const T> dy, Rows<const T> x, Vec<const T> weight, Vec<const A> inv_rms,
+///            Gradient<Rows<T>> dx, Gradient<Vec<A>> dweight)
+struct RmsNorm;
+
+/// The rotations of core/rotation_table.hpp; b has other heads than a, or is empty, and so may each of
+/// backward's gradients be.
+///   forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
+///           Heads<T> rotated_b)
+///   backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
+///            Gradient<Heads<T>> da, Gradient<Heads<T>> db)
+struct Rope;
+
+/// Causal attention. log_sum [batch, heads, length] is the natural logarithm of each row's softmax
+/// denominator.
+///   forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum)
+///   backward(Heads<const T> dy, Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<const T> y,
+///            Vec<const A> log_sum, Gradient<Heads<T>> dq, Gradient<Heads<T>> dk, Gradient<Heads<T>> dv)
+struct Attention;
+
+/// The mean of -log softmax(logits)[target] over the rows whose target is not `ignore`; log_sum is the
+/// logarithm of each row's denominator.
+///   forward(Rows<const T> logits [rows, classes], Vec<const std::int32_t> targets [rows],
+///           std::int32_t ignore, Vec<A> loss [1], Vec<A> log_sum [rows])
+///   backward(Vec<const A> dloss [1], Rows<const T> logits, Vec<const std::int32_t> targets,
+///            std::int32_t ignore, Vec<const A> log_sum, Gradient<Rows<T>> dlogits)
+struct CrossEntropy;
+
+/// CrossEntropy of Linear. forward also writes the loss's gradients, where the views are not empty; backward
+/// adds dloss * saved.
+///   forward(Rows<const T> x [rows, dim], Rows<const T> weight [vocab, dim], Vec<const std::int32_t> targets,
+///           std::int32_t ignore, Vec<A> loss [1], Rows<A> dx, Rows<A> dweight)
+///   backward(Vec<const A> dloss [1], Vec<const A> saved, Gradient<Vec<T or A>> gradient)
+struct LinearCrossEntropy;
+
+// ---- of gradients and optimisers, outside the graph ----
+
+/// sum += x, rounded to sum's type.
+///   add(Vec<const X> x, Gradient<Vec<Y>> sum)
+struct Accumulate;
+
+/// *total = the sum of squares of all arrays, in double and in an order that does not depend on threads.
+/// total is in the backend's memory, the span in the host's.
+///   sum(std::span<const Vec<const A>> x, double* total)
+struct SumOfSquares;
+
+/// x *= factor.
+///   apply(A factor, Vec<A> x)
+struct ScaleInPlace;
+
+/// One step of core/adamw.hpp; sums and state are in the backend's memory, the span is in the host's.
+///   begin(const AdamWStep&, Vec<const double> sums, AdamWState*)       state->begin(step, sums)
+///   step(const AdamWStep&, std::span<const AdamWTensor<T>>, const AdamWState*)
+///                                               updates the tensors unless the gradients' norm is not finite
+struct AdamW;
+
+}  // namespace ops
+
+}  // namespace cria

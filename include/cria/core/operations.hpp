@@ -72,9 +72,9 @@ struct Dropout;
 
 // ---- sums and rearrangements ----
 
-/// y = the sum over the middle dimension.
+/// y = the sum over the middle dimension. A bias is added by backward, and its gradient is forward.
 ///   forward(Planes<const T> x [outer, n, inner], Vec<A> y [outer * inner])
-///   backward(Vec<const A> dy, Gradient<Planes<T>> dx)
+///   backward(Vec<const A or T> dy, Gradient<Planes<T>> dx)
 struct Sum;
 
 /// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and

@@ -38,7 +38,7 @@ inline void write_llama_config(const std::filesystem::path& path, const LlamaDes
       {"num_hidden_layers", c.num_hidden_layers},
       {"num_attention_heads", c.num_attention_heads},
       {"num_key_value_heads", c.num_key_value_heads},
-      {"head_dim", c.head_dim()},
+      {"head_dim", c.head_size()},
       {"max_position_embeddings", c.max_position_embeddings},
       {"hidden_act", "silu"},
       {"rms_norm_eps", decimal(c.rms_norm_eps)},
@@ -130,7 +130,7 @@ inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   } catch (const ConfigError& error) {
     fail(error.what());
   }
-  must_be("head_dim", c.head_dim());
+  must_be("head_dim", c.head_size());
   return description;
 }
 

@@ -18,6 +18,7 @@ The files:
                         those that are called CHECKPOINTS
     ops.json            single operations: inputs, outputs and gradients in float64
     dtype.json          float32 -> bfloat16 and float16, as bit patterns
+    rotary_frequencies.json  inv_freq of transformers' LlamaRotaryEmbedding, in float32
 
 No weights are stored. Parameter p of the list (from 0) has, at flat element i (row-major),
     value = 0.1 * sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0)        (vectors: 1 + that)
@@ -464,6 +465,35 @@ def write_ops():
     )
 
 
+# --------------------------------------------------------------------------------------- rotary frequencies
+
+
+def write_rotary_frequencies():
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    llama3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    cases = [
+        (36, {"rope_type": "default", "rope_theta": 10000.0}),
+        (64, {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}),
+        (128, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, **llama3}),  # Llama 3.1
+        (64, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, **llama3}),  # Llama 3.2
+    ]
+    content = []
+    for head_dim, parameters in cases:
+        config = LlamaConfig(
+            hidden_size=head_dim,
+            num_attention_heads=1,
+            head_dim=head_dim,
+            max_position_embeddings=131072,
+            rope_parameters=dict(parameters),
+        )
+        embedding = LlamaRotaryEmbedding(config)
+        assert embedding.attention_scaling == 1
+        content.append({"head_dim": head_dim, "rope_parameters": parameters, "inv_freq": embedding.inv_freq.tolist()})
+    write_json("rotary_frequencies.json", {"cases": content})
+
+
 # ------------------------------------------------------------------------------------------- 16-bit types
 
 # (bits of a float32, why it is tricky)
@@ -618,6 +648,7 @@ def main():
         write_case(name, config, batch, positions)
     write_checkpoints()
     write_ops()
+    write_rotary_frequencies()
     write_dtype()
 
 

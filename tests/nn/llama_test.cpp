@@ -16,7 +16,8 @@ namespace {
 using namespace cria;
 using test::golden_batch, test::golden_json, test::golden_model, test::golden_path;
 
-const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_dim36"};
+const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_dim36",
+                             "llama32",  "biased",     "qwen2",    "qwen3"};
 
 /// The largest difference relative to the largest golden value.
 template <class T>
@@ -162,11 +163,12 @@ struct CachedTexts {
   std::vector<float> want;           // the logits of the whole texts, [2, 12, vocab]
   std::vector<cria::nn::KeyValueCache<float>> caches;
 
-  CachedTexts()
-      : model(golden_model<float>(golden_json("tied_kv2.json"))),
-        tokens(golden_batch(golden_json("tied_kv2.json"), 0).inputs.to_vector()),
-        want(model.logits(Tensor<std::int32_t>::from({2, 12}, tokens)).to_vector()),
-        caches(model.make_caches(2, 12)) {}
+  explicit CachedTexts(const std::string& name = "tied_kv2")
+      : model(golden_model<float>(golden_json(name + ".json"))), caches(model.make_caches(2, 12)) {
+    const auto vocab = static_cast<std::int32_t>(model.config.vocab_size);
+    for (std::int32_t i = 0; i < 24; ++i) tokens.push_back((i * i + 3 * i) % vocab);
+    want = model.logits(Tensor<std::int32_t>::from({2, 12}, tokens)).to_vector();
+  }
 
   /// How far the logits after the tokens [first, last) are from those of the whole texts.
   float difference(std::size_t first, std::size_t last) {
@@ -190,8 +192,9 @@ struct CachedTexts {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(key_value_caches_give_the_logits_of_the_whole_texts) {
-  CachedTexts texts;
+BOOST_DATA_TEST_CASE(key_value_caches_give_the_logits_of_the_whole_texts, boost::unit_test::data::make(cases),
+                     name) {
+  CachedTexts texts(name);
   BOOST_TEST(texts.difference(0, 5) < 1e-5f);  // the first five tokens at once, then one by one
   for (std::size_t t = 5; t < 12; ++t) BOOST_TEST(texts.difference(t, t + 1) < 1e-5f);
   BOOST_TEST(texts.caches.back().length() == 12);
@@ -243,6 +246,13 @@ BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
              "num_hidden_layers is 0; it must be at least 1");
   BOOST_TEST(message([](auto& c) { c.hidden_size = 8 * 9; }) ==
              "hidden_size / num_attention_heads = 9 must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(message([](auto& c) { c.head_dim = 9; }) ==
+             "head_dim = 9 must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(message([](auto& c) { c.head_dim = -2; }) == "head_dim is -2; it must be at least 1");
+  BOOST_TEST(message([](auto& c) {
+               c.rope_parameters.scaling = RotaryFrequencies::Scaling::linear;
+               c.rope_parameters.factor = 0;
+             }) == "rope_parameters: factor = 0.000000 must be a positive number");
   const auto golden = golden_json("tied_kv4.json");
   const auto model = golden_model<float>(golden);
   BOOST_TEST(

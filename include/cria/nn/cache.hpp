@@ -5,6 +5,7 @@
 
 #include "cria/core/check.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/ops/heads.hpp"
 
 namespace cria::nn {
 
@@ -55,9 +56,9 @@ class KeyValueCache {
     length_ = length;
   }
 
-  /// The keys and values so far, [batch, length, kv_heads, head_dim].
-  Tensor<T, B> keys() const { return filled(keys_); }
-  Tensor<T, B> values() const { return filled(values_); }
+  /// The keys and values so far, [batch, length, kv_heads, head_dim], where they are.
+  HeadsPart<T, B> keys() const { return HeadsPart<T, B>(keys_).positions(0, length_); }
+  HeadsPart<T, B> values() const { return HeadsPart<T, B>(values_).positions(0, length_); }
 
  private:
   std::int64_t position_size() const { return keys_.dim(2) * keys_.dim(3); }
@@ -69,16 +70,6 @@ class KeyValueCache {
       B::copy(to + b * capacity() * position_size(), next.vec().data + b * size,
               static_cast<std::size_t>(size) * sizeof(T));
     }
-  }
-
-  Tensor<T, B> filled(const Tensor<T, B>& all) const {
-    auto result = Tensor<T, B>::empty(all.shape().with_dim(1, length_));
-    const std::int64_t size = length_ * position_size();
-    for (std::int64_t b = 0; b < all.dim(0); ++b) {
-      B::copy(result.mutable_vec().data + b * size, all.vec().data + b * capacity() * position_size(),
-              static_cast<std::size_t>(size) * sizeof(T));
-    }
-    return result;
   }
 
   Tensor<T, B> keys_, values_;  // [batch, capacity, kv_heads, head_dim]

@@ -51,7 +51,7 @@ struct LlamaConfig {
   std::int64_t num_key_value_heads = 2;
   std::int64_t max_position_embeddings = 256;
   float rms_norm_eps = 1e-5f;
-  float rope_theta = 10000.0f;
+  RotaryFrequencies rope_parameters;  // rope_theta and rope_scaling
   bool tie_word_embeddings = true;
   std::int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
   // What Llama has not, but others of its family:
@@ -98,6 +98,7 @@ struct LlamaConfig {
                         " = " + std::to_string(head_size()) +
                         " must be even, because rotary embeddings turn pairs");
     }
+    rope_parameters.check("rope_parameters");
     if (!(dropout >= 0.0f && dropout < 1.0f)) {
       throw ConfigError("dropout is " + std::to_string(dropout) + "; it must be in [0, 1)");
     }
@@ -111,7 +112,7 @@ struct LlamaAttention {
   Linear<T, B> q_proj, k_proj, v_proj, o_proj;
   std::optional<RmsNorm<T, B>> q_norm, k_norm;
   std::int64_t head_dim;
-  float rope_theta;
+  RotaryFrequencies frequencies;
 
   explicit LlamaAttention(const LlamaConfig& c)
       : q_proj(c.hidden_size, c.query_size(), c.attention_bias != AttentionBias::none),
@@ -119,7 +120,7 @@ struct LlamaAttention {
         v_proj(c.hidden_size, c.key_value_size(), c.attention_bias != AttentionBias::none),
         o_proj(c.query_size(), c.hidden_size, c.attention_bias == AttentionBias::all),
         head_dim(c.head_size()),
-        rope_theta(c.rope_theta) {
+        frequencies(c.rope_parameters) {
     if (c.query_key_norm) {
       q_norm.emplace(head_dim, c.rms_norm_eps);
       k_norm.emplace(head_dim, c.rms_norm_eps);
@@ -129,7 +130,7 @@ struct LlamaAttention {
   /// With a cache x are the next positions after those in it, which see them, too, and are added to it.
   Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
     const auto [q, k] = rope(in_heads(q_proj(x), q_norm), in_heads(k_proj(x), k_norm),
-                             cache ? cache->length() : 0, rope_theta);
+                             cache ? cache->length() : 0, frequencies);
     const auto v = in_heads(v_proj(x), {});
     if (cache) cache->append(k, v);
     const auto y = cache ? attention(q, cache->keys(), cache->values()) : attention(q, k, v);

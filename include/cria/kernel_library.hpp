@@ -29,48 +29,51 @@
   EXTERN template Tensor<T, B> binary(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
 #define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
 
-#define CRIA_KERNELS(EXTERN, T, B)                                                                        \
-  EXTERN template class Tensor<T, B>;                                                                     \
-  EXTERN template class Parameter<T, B>;                                                                  \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>)                                                  \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>)                                              \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square)                                                            \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp)                                                               \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log)                                                               \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Relu)                                                              \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Silu)                                                              \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Subtract)                                                         \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Multiply)                                                         \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Divide)                                                           \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::SwiGlu)                                                           \
-  CRIA_CAST_KERNEL(EXTERN, T, B, float)                                                                   \
-  CRIA_CAST_KERNEL(EXTERN, T, B, double)                                                                  \
-  CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16)                                                                \
-  CRIA_CAST_KERNEL(EXTERN, T, B, float16)                                                                 \
-  EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&);                       \
-  EXTERN template class Sink<T, B>;                                                                       \
-  EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&);                                \
-  EXTERN template Tensor<T, B> attention(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&);  \
-  EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&,  \
-                                                    std::int32_t);                                        \
-  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Parameter<T, B>&,   \
-                                                           const Tensor<std::int32_t, B>&, std::int32_t); \
-  EXTERN template Tensor<T, B> dropout(const Tensor<T, B>&, float, const Noise&);                         \
-  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&);         \
-  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&);                       \
-  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&);                          \
-  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&);      \
-  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);                                \
-  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);                                  \
-  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float);              \
-  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(                                     \
-      const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float);                           \
-  EXTERN template Tensor<T, B> rope(const Tensor<T, B>&, std::int64_t, float);                            \
-  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>&, const Tensor<T, B>&,    \
-                                                             std::int64_t, float);                        \
-  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                           \
-  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng);                                    \
-  EXTERN template void kernel<ops::AdamW, B>::step(                                                       \
+#define CRIA_KERNELS(EXTERN, T, B)                                                                           \
+  EXTERN template class Tensor<T, B>;                                                                        \
+  EXTERN template class Parameter<T, B>;                                                                     \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>)                                                     \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>)                                                 \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square)                                                               \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp)                                                                  \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log)                                                                  \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Relu)                                                                 \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Silu)                                                                 \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Subtract)                                                            \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Multiply)                                                            \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Divide)                                                              \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::SwiGlu)                                                              \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float)                                                                      \
+  CRIA_CAST_KERNEL(EXTERN, T, B, double)                                                                     \
+  CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16)                                                                   \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float16)                                                                    \
+  EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&);                          \
+  EXTERN template class Sink<T, B>;                                                                          \
+  EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&);                                   \
+  EXTERN template class HeadsPart<T, B>;                                                                     \
+  EXTERN template Tensor<T, B> attention(const HeadsPart<T, B>&, const HeadsPart<T, B>&,                     \
+                                         const HeadsPart<T, B>&);                                            \
+  EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&,     \
+                                                    std::int32_t);                                           \
+  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Parameter<T, B>&,      \
+                                                           const Tensor<std::int32_t, B>&, std::int32_t);    \
+  EXTERN template Tensor<T, B> dropout(const Tensor<T, B>&, float, const Noise&);                            \
+  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&);            \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&);                          \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&);  \
+  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&);                             \
+  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&);         \
+  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);                                   \
+  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);                                     \
+  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float);                 \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(                                        \
+      const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float);                              \
+  EXTERN template Tensor<T, B> rope(const HeadsPart<T, B>&, std::int64_t, const RotaryFrequencies&);         \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
+                                                             std::int64_t, const RotaryFrequencies&);        \
+  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                              \
+  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng);                                       \
+  EXTERN template void kernel<ops::AdamW, B>::step(                                                          \
       const ops::AdamWStep&, std::span<const ops::AdamWTensor<T>>, const ops::AdamWState*);
 
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B)                                                       \

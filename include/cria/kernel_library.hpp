@@ -22,12 +22,17 @@
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/optim/adamw.hpp"
+#include "cria/optim/lion.hpp"
+#include "cria/optim/sgd.hpp"
 
 #define CRIA_UNARY_KERNEL(EXTERN, T, B, F) \
   EXTERN template Tensor<T, B> unary(std::string_view, F, const Tensor<T, B>&);
 #define CRIA_BINARY_KERNEL(EXTERN, T, B, F) \
   EXTERN template Tensor<T, B> binary(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
 #define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
+#define CRIA_UPDATE_KERNEL(EXTERN, T, B, Rule)                                                         \
+  EXTERN template void kernel<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>, \
+                                                          const ops::UpdateState<Rule>*);
 
 #define CRIA_KERNELS(EXTERN, T, B)                                                                        \
   EXTERN template class Tensor<T, B>;                                                                     \
@@ -70,8 +75,9 @@
                                                              std::int64_t, float);                        \
   EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                           \
   EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng);                                    \
-  EXTERN template void kernel<ops::AdamW, B>::step(                                                       \
-      const ops::AdamWStep&, std::span<const ops::AdamWTensor<T>>, const ops::AdamWState*);
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW)                                                            \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd)                                                              \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
 
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B)                                                       \
   EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>);           \
@@ -83,12 +89,15 @@
   EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);
 
 /// The same for what is not of one floating-point type.
-#define CRIA_COMMON_KERNELS(EXTERN, B)          \
-  CRIA_GRADIENT_KERNELS(EXTERN, float, B)       \
-  CRIA_GRADIENT_KERNELS(EXTERN, double, B)      \
-  CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B) \
-  CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B) \
-  EXTERN template class AdamW<B>;
+#define CRIA_COMMON_KERNELS(EXTERN, B)            \
+  CRIA_GRADIENT_KERNELS(EXTERN, float, B)         \
+  CRIA_GRADIENT_KERNELS(EXTERN, double, B)        \
+  CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B)   \
+  CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B)   \
+  EXTERN template class ParameterGroups<B>;       \
+  EXTERN template class Optimizer<ops::AdamW, B>; \
+  EXTERN template class Optimizer<ops::Sgd, B>;   \
+  EXTERN template class Optimizer<ops::Lion, B>;
 
 #define CRIA_ALL_KERNELS(EXTERN, B) \
   CRIA_COMMON_KERNELS(EXTERN, B)    \

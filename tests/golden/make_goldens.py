@@ -365,27 +365,51 @@ def attention_by_torch(q, k, v):
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).transpose(1, 2)
 
 
-def adamw_entry(weight_decay):
-    rate, beta1, beta2, epsilon, steps = 1e-2, 0.9, 0.95, 1e-8, 5
+class Lion(torch.optim.Optimizer):
+    """Program 1 of Chen et al. 2023; PyTorch has no Lion."""
+
+    def __init__(self, parameters, lr, beta1, beta2, weight_decay):
+        super().__init__(parameters, {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                update = torch.sign(torch.lerp(p.grad, momentum, group["beta1"])) + group["weight_decay"] * p
+                momentum.lerp_(p.grad, 1 - group["beta2"])
+                p -= group["lr"] * update
+
+
+def optimizer_entry(make, learning_rate, weight_decay, **constants):
+    """Five steps of make(parameters, **options)."""
     parameter = wave(1, 5).requires_grad_()
-    optimizer = torch.optim.AdamW(
-        [parameter], lr=rate, betas=(beta1, beta2), eps=epsilon, weight_decay=weight_decay, foreach=False
-    )
+    optimizer = make([parameter], lr=learning_rate, weight_decay=weight_decay, **constants)
     initial, after = as_json(parameter.detach().clone()), []
-    for step in range(steps):
+    for step in range(5):
         parameter.grad = wave(2 + 0.9 * step, 5)
         optimizer.step()
         after.append(parameter.detach().tolist())
     return {
         "formula": "parameter[i] = sin(1 + 0.37 i); gradient of step s (from 0) [i] = sin(2 + 0.9 s + 0.37 i)",
-        "learning_rate": rate,
-        "beta1": beta1,
-        "beta2": beta2,
-        "epsilon": epsilon,
+        "learning_rate": learning_rate,
+        **constants,
         "weight_decay": weight_decay,
         "parameter": initial,
         "parameter_after_step": after,
     }
+
+
+def adamw(parameters, beta1, beta2, epsilon, **options):
+    return torch.optim.AdamW(parameters, betas=(beta1, beta2), eps=epsilon, foreach=False, **options)
+
+
+def adamw_entry(weight_decay):
+    return optimizer_entry(adamw, 1e-2, weight_decay, beta1=0.9, beta2=0.95, epsilon=1e-8)
+
+
+def sgd_entry(nesterov):
+    return optimizer_entry(torch.optim.SGD, 1e-2, 0.1, momentum=0.9, nesterov=nesterov)
 
 
 def clip_entry(max_norm):
@@ -451,6 +475,9 @@ def write_ops():
             ),
             "adamw": adamw_entry(0.1),
             "adamw_without_decay": adamw_entry(0.0),
+            "sgd": sgd_entry(False),
+            "sgd_nesterov": sgd_entry(True),
+            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.9, beta2=0.99),
             "clip_grad_norm": clip_entry(1.0),
             "clip_grad_norm_below_limit": clip_entry(10.0),
             "cosine_schedule": {

@@ -1,5 +1,5 @@
 #pragma once
-/// All of cria's core, operations, layers and optimisers. (Files: cria/io/io.hpp.)
+/// All of cria's core, operations, layers, optimisers and the training step. (Files: cria/io/io.hpp.)
 
 #include "cria/core/autograd.hpp"
 #include "cria/core/config.hpp"
@@ -16,7 +16,6 @@
 #include "cria/core/record.hpp"
 #include "cria/core/shape.hpp"
 #include "cria/core/tensor.hpp"
-#include "cria/nn/data_parallel.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/embedding.hpp"
 #include "cria/nn/init.hpp"
@@ -43,3 +42,6 @@
 #include "cria/optim/clip.hpp"
 #include "cria/optim/grad_scaler.hpp"
 #include "cria/optim/schedule.hpp"
+#include "cria/train/batch.hpp"
+#include "cria/train/data_parallel.hpp"
+#include "cria/train/step.hpp"

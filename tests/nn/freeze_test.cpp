@@ -33,8 +33,8 @@ Tensor<T> leaf(const Shape& shape) {
   return x.set_requires_grad();
 }
 
-/// That operation(x, weight) gives x the same gradient, bit for bit, whether its weight is frozen or not, that
-/// a frozen weight gets none, and that nothing is recorded where x wants none either.
+/// That operation(x, weight) gives x the same gradient, bit for bit, whether its weight is frozen or not,
+/// that a frozen weight gets none, and that nothing is recorded where x wants none either.
 template <class T, class F>
 void check_operation(const Shape& of_x, const Shape& of_weight, F operation) {
   auto weight = trained<T>(of_weight);

@@ -477,7 +477,7 @@ def write_ops():
             "adamw_without_decay": adamw_entry(0.0),
             "sgd": sgd_entry(False),
             "sgd_nesterov": sgd_entry(True),
-            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.9, beta2=0.99),
+            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.7, beta2=0.6),
             "clip_grad_norm": clip_entry(1.0),
             "clip_grad_norm_below_limit": clip_entry(10.0),
             "cosine_schedule": {

@@ -33,13 +33,6 @@ struct Fingerprints {
   std::string validation_data;
 };
 
-/// A CRC-32 as eight hexadecimal digits.
-inline std::string hexadecimal(std::uint32_t value) {
-  char digits[9];
-  std::snprintf(digits, sizeof(digits), "%08x", value);
-  return digits;
-}
-
 /// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete.
 /// Throws cria::FileError.
 template <class M, class B>

@@ -74,9 +74,9 @@ struct Dropout;
 
 // ---- sums and rearrangements ----
 
-/// y = the sum over the middle dimension.
+/// y = the sum over the middle dimension. A bias is added by backward, and its gradient is forward.
 ///   forward(Planes<const T> x [outer, n, inner], Vec<A> y [outer * inner])
-///   backward(Vec<const A> dy, Gradient<Planes<T>> dx)
+///   backward(Vec<const A or T> dy, Gradient<Planes<T>> dx)
 struct Sum;
 
 /// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and
@@ -160,11 +160,14 @@ struct SumOfSquares;
 ///   apply(A factor, Vec<A> x)
 struct ScaleInPlace;
 
-/// One step of core/adamw.hpp; sums and state are in the backend's memory, the span is in the host's.
-///   begin(const AdamWStep&, Vec<const double> sums, AdamWState*)       state->begin(step, sums)
-///   step(const AdamWStep&, std::span<const AdamWTensor<T>>, const AdamWState*)
+/// One step of an optimiser, Rule being a struct of core/update_rules.hpp; sums and state are in the
+/// backend's memory, the span is in the host's.
+///   begin(const Rule&, const GradientScaling&, Vec<const double> sums, UpdateState<Rule>*)
+///                                               state->begin(rule, scaling, sums)
+///   step(std::span<const UpdateTensor<Rule, T>>, const UpdateState<Rule>*)
 ///                                               updates the tensors unless the gradients' norm is not finite
-struct AdamW;
+template <class Rule>
+struct Update;
 
 }  // namespace ops
 

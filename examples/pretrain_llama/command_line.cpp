@@ -162,6 +162,7 @@ class CommandLine {
     add(generate_, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
     add(generate_, "seed", o.seed, "of the draws");
     add(generate_, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(generate_, "device", o.device, devices());
   }
 
   template <class V>

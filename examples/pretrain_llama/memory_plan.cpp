@@ -23,7 +23,7 @@ double as_number(std::int64_t size) {
 }
 
 double parameters(const cria::nn::LlamaConfig& c) {
-  const double d = as_number(c.hidden_size), kv = as_number(c.num_key_value_heads * c.head_dim());
+  const double d = as_number(c.hidden_size), kv = as_number(c.key_value_size());
   const double layer = 2 * d * d + 2 * d * kv + 3 * d * as_number(c.intermediate_size) + 2 * d;
   return (c.tie_word_embeddings ? 1 : 2) * as_number(c.vocab_size) * d +
          as_number(c.num_hidden_layers) * layer + d;
@@ -60,7 +60,7 @@ MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) 
   const double element_size = as_number(use.element_size), threads = as_number(use.threads);
   const bool narrow = element_size < wide;
   const double d = as_number(c.hidden_size), h = as_number(c.intermediate_size),
-               kv = as_number(c.num_key_value_heads * c.head_dim()), vocabulary = as_number(c.vocab_size);
+               kv = as_number(c.key_value_size()), vocabulary = as_number(c.vocab_size);
   MemoryPlan plan;
   plan.weights = bytes(count * element_size);
   plan.master_weights = bytes(narrow ? count * wide : 0);

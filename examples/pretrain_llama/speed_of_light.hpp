@@ -60,7 +60,7 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
   struct Weight {
     std::int64_t out, in, count, rows;
   };
-  const std::int64_t layers = c.num_hidden_layers, kv = c.num_key_value_heads * c.head_dim();
+  const std::int64_t layers = c.num_hidden_layers, kv = c.key_value_size();
   const std::array<Weight, 5> weights{{
       {c.hidden_size, c.hidden_size, 2 * layers, rows},        // q_proj, o_proj
       {kv, c.hidden_size, 2 * layers, rows},                   // k_proj, v_proj

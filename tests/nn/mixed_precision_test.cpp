@@ -21,7 +21,7 @@ constexpr double learnt = 1.0;
 
 /// Losses of a small Llama on sequences in which each token follows from the one before, with noise.
 template <class T>
-std::vector<double> losses(int steps) {
+std::vector<double> losses(int count) {
   cria::nn::LlamaConfig config;
   config.vocab_size = 64;
   config.hidden_size = 48;
@@ -48,7 +48,7 @@ std::vector<double> losses(int steps) {
   GradScaler scaler({.enabled = std::is_same_v<T, float16>});
   Rng rng(11);
   std::vector<double> result;
-  for (int step = 0; step < steps; ++step) {
+  for (int step = 0; step < count; ++step) {
     std::vector<std::int32_t> inputs, targets;
     for (int b = 0; b < sequences; ++b) {
       auto token = static_cast<std::int32_t>(rng.below(64));

@@ -123,24 +123,6 @@ void TrainOptions::resolve() {
   if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
 }
 
-cria::nn::LlamaConfig TrainOptions::model() const {
-  cria::nn::LlamaConfig config;
-  config.vocab_size = vocab_size;
-  config.hidden_size = dim;
-  config.intermediate_size = (8 * dim / 3 + multiple_of - 1) / multiple_of * multiple_of;
-  config.num_hidden_layers = n_layers;
-  config.num_attention_heads = n_heads;
-  config.num_key_value_heads = n_kv_heads;
-  config.max_position_embeddings = max_seq_len;
-  config.dropout = static_cast<float>(dropout);
-  config.recompute = recompute == "none"        ? cria::nn::Recompute::none
-                     : recompute == "attention" ? cria::nn::Recompute::attention
-                     : recompute == "mlp"       ? cria::nn::Recompute::mlp
-                     : recompute == "layer"     ? cria::nn::Recompute::layer
-                                                : cria::nn::Recompute::cheap;
-  return config;
-}
-
 nlohmann::ordered_json TrainOptions::to_json() const {
   nlohmann::ordered_json json;
   for_each_option(*this, [&](const char* name, const auto& value, const char*) { json[name] = value; });

@@ -5,7 +5,11 @@
 namespace pretrain {
 
 const CudaTraining* cuda_training() {
-  static constexpr CudaTraining cuda{[] { cria::cuda::device(); }, llama_step<cria::Cuda>};
+  static constexpr CudaTraining cuda{[] { cria::cuda::device(); },
+                                     [](const TrainOptions& options) {
+                                       cria::cuda::allow_tf32(options.tf32);
+                                       return llama_step<cria::Cuda>(options);
+                                     }};
   return &cuda;
 }
 

@@ -45,7 +45,7 @@ void run(const Options& options) {
 #endif
   if (options.bound) {
     const auto light = pretrain::measured_speed_of_light<T, DefaultBackend>(
-        config, config.max_position_embeddings, step.rows_of_a_chunk(), options.threads);
+        nn::costs(config), config.max_position_embeddings, step.rows_of_a_chunk(), {options.threads});
     bound = ", \"bound_tokens_per_s\": " + std::to_string(1 / light.seconds_per_token);
   }
   const auto list = [](const std::vector<double>& values) {

@@ -1,8 +1,7 @@
 #include "checkpoint.hpp"
 
-#include <cstdio>
-
 #include "cria/io/io.hpp"
+#include "llama_model.hpp"
 
 namespace pretrain {
 
@@ -32,7 +31,7 @@ void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, co
   cria::io::replace_folder(folder, [&](const std::filesystem::path& partial) {
     cria::io::save_state(partial / "model.safetensors", model.weights);
     cria::io::save_state(partial / "optimizer.safetensors", model.optimizer);
-    cria::io::write_llama_config(partial / "config.json", {options.model(), options.dtype});
+    write_model_config(partial / "config.json", options);
     cria::io::write_file(partial / "tokenizer.model", tokenizer_model);
     cria::io::write_file(partial / "state.json", state.dump(2) + "\n");
   });
@@ -67,11 +66,11 @@ RunState load_checkpoint(const FoundCheckpoint& found, TrainingStep& step, const
                          const Fingerprints& fingerprints) {
   const std::filesystem::path path = found.folder / "state.json";
   const auto fail = [&](const std::string& problem) { throw cria::FileError(path.string(), problem); };
-  const auto description = cria::io::read_llama_config(found.folder / "config.json");
-  if (description.dtype != options.dtype) {
+  const std::string dtype = read_model_dtype(found.folder / "config.json");
+  if (dtype != options.dtype) {
     throw cria::FileError(
         (found.folder / "config.json").string(),
-        "the checkpoint is " + description.dtype + "; it cannot be resumed with --dtype=" + options.dtype);
+        "the checkpoint is " + dtype + "; it cannot be resumed with --dtype=" + options.dtype);
   }
   RunState run;
   std::int64_t optimizer_steps = 0;

@@ -1,4 +1,4 @@
-// Generating on a GPU: nvcc compiles this file.
+// Generating on a GPU: compiled by nvcc.
 
 #include "generate_cuda.hpp"
 
@@ -6,8 +6,8 @@
 
 namespace pretrain {
 
-CudaGeneration cuda_generation() {
-  return generate_on<cria::Cuda>;
+void generate_on_cuda(const GenerateOptions& options, const ModelFolder& folder) {
+  generate_on<cria::Cuda>(options, folder);
 }
 
 }  // namespace pretrain

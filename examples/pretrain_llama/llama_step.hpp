@@ -6,6 +6,8 @@
 #include <string>
 
 #include "cria/cria.hpp"
+#include "llama_model.hpp"
+#include "memory_plan.hpp"
 #include "training_step.hpp"
 
 namespace pretrain {
@@ -18,7 +20,7 @@ class LlamaStep final : public TrainingStep {
  public:
   explicit LlamaStep(const TrainOptions& options)
       : options_(options),
-        model_(options.model()),
+        model_(llama_config(options)),
         optimizer_(model_, {.learning_rate = options.learning_rate,
                             .beta1 = options.beta1,
                             .beta2 = options.beta2,
@@ -27,6 +29,7 @@ class LlamaStep final : public TrainingStep {
               {.micro_batches = options.gradient_accumulation_steps,
                .max_norm = options.grad_clip,
                .threads = static_cast<int>(options.threads),
+               .threads_per_replica = static_cast<int>(replicas_of(options).threads),
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
                           cria::nn::parameter_count(model_) < 100'000'000)}) {
@@ -68,8 +71,8 @@ class LlamaStep final : public TrainingStep {
     return {{decayed.tensors, decayed.values}, {rest.tensors, rest.values}, products_by<T, B>()};
   }
   SpeedOfLight speed_of_light() const override {
-    return measured_speed_of_light<T, B>(model_.config, options_.max_seq_len,
-                                         step_.chunk_size() * options_.max_seq_len, options_.threads);
+    return measured_speed_of_light<T, B>(model_costs(options_), options_.max_seq_len,
+                                         step_.chunk_size() * options_.max_seq_len, replicas_of(options_));
   }
 
  private:

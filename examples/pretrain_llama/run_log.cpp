@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "llama_model.hpp"
 #include "memory_plan.hpp"
 #include "step_profile.hpp"
 
@@ -17,19 +18,22 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
     : options_(options),
       corpus_(corpus),
       first_(first),
+      flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
       metrics_(std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
 
 void RunLog::begin(const TrainingStep& step) {
   const ModelDescription model = step.describe();
-  parameters_ = static_cast<double>(model.decayed.values + model.not_decayed.values);
   std::printf("num decayed parameter tensors: %lld, with %lld parameters\n",
               static_cast<long long>(model.decayed.tensors), static_cast<long long>(model.decayed.values));
   std::printf("num non-decayed parameter tensors: %lld, with %lld parameters\n",
               static_cast<long long>(model.not_decayed.tensors),
               static_cast<long long>(model.not_decayed.values));
   std::printf("tokens per iteration: %lld\n", static_cast<long long>(options_.tokens_per_iteration()));
-  std::printf("%s on %s, %lld threads, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
-              static_cast<long long>(options_.threads), model.products_by.c_str());
+  const ThreadGroups replicas = replicas_of(options_);
+  const std::string in_groups =
+      replicas.threads > 1 ? " in groups of " + std::to_string(replicas.threads) : std::string();
+  std::printf("%s on %s, %lld threads%s, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
+              static_cast<long long>(options_.threads), in_groups.c_str(), model.products_by.c_str());
   if (!options_.eval_only) {
     light_ = step.speed_of_light();
     peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
@@ -45,7 +49,7 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
                        double seconds, Progress& progress) {
   const auto tokens = static_cast<double>(options_.tokens_per_iteration());
   if (it - first_ >= 5) {
-    const double mfu = flops_per_token() * tokens / seconds / peak_flops_;
+    const double mfu = flops_per_token_ * tokens / seconds / peak_flops_;
     running_mfu_ = running_mfu_ < 0 ? mfu : 0.9 * running_mfu_ + 0.1 * mfu;
   }
   if (it > first_) {
@@ -115,15 +119,8 @@ void RunLog::end(std::int64_t next, double best_val_loss) const {
   getrusage(RUSAGE_SELF, &usage);
   std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
   std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
-  if (options_.profile) print_profile(profile_, options_.threads, next - 1 - first_, trained_seconds_);
-}
-
-/// 6 per parameter and token, and attention's products: the usual estimate, Chowdhery et al. 2022, appendix
-/// B.
-double RunLog::flops_per_token() const {
-  const auto c = options_.model();
-  return 6.0 * parameters_ +
-         12.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * options_.max_seq_len);
+  if (options_.profile)
+    print_profile(profile_, replicas_of(options_).groups, next - 1 - first_, trained_seconds_);
 }
 
 /// The time that the matrix products take alone over the time it took.

@@ -37,17 +37,17 @@ class RunLog {
   std::int64_t first() const { return first_; }
 
  private:
-  double flops_per_token() const;
   double speed_of_light_share(double tokens, double seconds) const;
   std::optional<double> bits_per_byte(double nats_per_token) const;
 
   const TrainOptions& options_;
   const Corpus& corpus_;
   std::int64_t first_;
+  double flops_per_token_;
   cria::io::MetricsLog metrics_;
   cria::StepProfile profile_;
   SpeedOfLight light_;
-  double parameters_ = 0, peak_flops_ = 0;
+  double peak_flops_ = 0;
   double running_mfu_ = -1;  // not yet known
   double trained_tokens_ = 0, trained_seconds_ = 0;
   std::optional<double> last_val_loss_;

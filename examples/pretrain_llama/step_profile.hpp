@@ -11,8 +11,8 @@
 namespace pretrain {
 
 /// Prints what the time of iterations went into as a table, in milliseconds per iteration, the longest first.
-/// `seconds`: of all `iterations` together, by the clock.
-inline void print_profile(const cria::StepProfile& profile, std::int64_t threads, std::int64_t iterations,
+/// `replicas`: that work on chunks of their own. `seconds`: of all `iterations` together, by the clock.
+inline void print_profile(const cria::StepProfile& profile, std::int64_t replicas, std::int64_t iterations,
                           double seconds) {
   if (iterations == 0) return;
   struct Row {
@@ -20,7 +20,7 @@ inline void print_profile(const cria::StepProfile& profile, std::int64_t threads
     double forward = 0, backward = 0;
   };
   std::vector<Row> rows;
-  const double all = static_cast<double>(iterations), shared = all * static_cast<double>(threads);
+  const double all = static_cast<double>(iterations), shared = all * static_cast<double>(replicas);
   double rest = seconds / all * 1e3;
   const auto append = [&](const cria::Profile& part, double divisor) {
     for (const auto& [operation, times] : part.times()) {

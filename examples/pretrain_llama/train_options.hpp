@@ -5,7 +5,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "cria/nn/llama.hpp"
 #include "cria/train/batch.hpp"
 
 namespace pretrain {
@@ -56,6 +55,7 @@ struct TrainOptions {
   // System
   std::string device = "cpu";
   std::string cuda_graph = "auto";
+  bool tf32 = true;
   std::string dtype = "float32";
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
@@ -65,9 +65,6 @@ struct TrainOptions {
   /// An empty micro-batch.
   cria::Batch<> batch() const { return {{batch_size, max_seq_len}, {batch_size, max_seq_len}}; }
   std::int64_t tokens_per_iteration() const { return batch_size * gradient_accumulation_steps * max_seq_len; }
-
-  /// The model's sizes.
-  cria::nn::LlamaConfig model() const;
 
   /// Replaces the values that stand for a default by what they mean, and checks all of them.
   /// Throws cria::ConfigError, naming the option, its value and what is allowed.
@@ -121,6 +118,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("device", options.device, devices());
   visit("cuda_graph", options.cuda_graph,
         "submit a micro-step to a GPU at once: on, off, or auto: for models below 100 million parameters");
+  visit("tf32", options.tf32, "let a GPU round what float32 products multiply to 10 bits of fraction (TF32)");
   visit("dtype", options.dtype, "float32, bfloat16 or float16");
   visit("seed", options.seed, "of the weights, the data's order and dropout");
   visit("threads", options.threads, "threads to train on; 0: one per processor core");

@@ -1,13 +1,8 @@
-#include "generate_cuda.hpp"
-#include "training_step.hpp"
+#include "cuda_part.hpp"
 
 namespace pretrain {
 
-const CudaTraining* cuda_training() {
-  return nullptr;
-}
-
-CudaGeneration cuda_generation() {
+const CudaPart* cuda_part() {
   return nullptr;
 }
 

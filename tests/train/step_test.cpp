@@ -141,10 +141,10 @@ BOOST_AUTO_TEST_CASE(micro_batches_are_a_larger_batch) {
     std::copy(batch.targets.begin(), batch.targets.end(),
               all.targets.begin() + static_cast<std::ptrdiff_t>(seed) * 8 * 512);
   }
-  TrainStep step(whole.model, all);
-  step.add(all, Rng());
-  BOOST_TEST(step.update(whole.optimizer).gradient_norm == result.gradient_norm,
-             boost::test_tools::tolerance(1e-12));
+  backward(whole.model.loss(Tensor<std::int32_t>::from({24, 512}, all.inputs),
+                            Tensor<std::int32_t>::from({24, 512}, all.targets)));
+  whole.optimizer.step();
+  BOOST_TEST(whole.optimizer.gradient_norm() == result.gradient_norm, boost::test_tools::tolerance(1e-12));
   BOOST_TEST(difference(parts.weights(), whole.weights()) < 1e-10);
 }
 
@@ -324,7 +324,15 @@ BOOST_AUTO_TEST_CASE(mistakes_get_a_sentence) {
   BOOST_TEST(error_message<ConfigError>([&] { training.add(3); }) ==
              "TrainStep::add: the step has all its 2 micro-batches; update comes next");
   training.update();
-  if (!on_cpu) {
+  BOOST_TEST(error_message<ConfigError>([] { Training<float>({.micro_batches = 0}); }) ==
+             "TrainStep: micro_batches is 0; it must be at least 1");
+  BOOST_TEST(error_message<ConfigError>([] { Training<float>({.threads = 0}); }) ==
+             "TrainStep: threads is 0; it must be at least 1");
+  if (on_cpu) {
+    BOOST_TEST(error_message<ConfigError>([] {
+                 Training<float>({.threads = 4, .threads_per_replica = 3});
+               }) == "TrainStep: threads_per_replica is 3; it must be a divisor of threads = 4");
+  } else {
     BOOST_TEST(error_message<ConfigError>([] { Training<float>({.threads = 2}); }) ==
                "TrainStep: threads is 2; a device is driven by one thread");
   }

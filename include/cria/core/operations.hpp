@@ -188,7 +188,7 @@ class Feed;
 ///   bool replays() const              whether a call may be a replay, which needs gradients to stay where
 ///                                     they are
 ///   static bool is_possible()         whether with_graph can be true
-///   Result operator()(float key, Work work, const X&... x)
+///   Result operator()(double key, Work work, const X&... x)
 ///                                     work(x...); an Rng may come as a tensor that holds one. Another key
 ///                                     stands for other numbers inside of `work`, and is called anew
 ///   void reset()                      forgets what was replayed

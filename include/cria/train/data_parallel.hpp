@@ -11,31 +11,34 @@
 
 namespace cria {
 
-/// How many examples of `length` targets a chunk of a batch should have: about 1,024 targets, so that its
-/// activations stay in cache, but no more than every thread's even share.
-inline std::int64_t examples_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t threads) {
-  return std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(length, 1), 1,
-                                  std::max<std::int64_t>(batch / threads, 1));
+/// How many examples of `length` targets a chunk of a batch should have: about 1,024 targets for each thread
+/// of a replica, so that activations stay in its cache, but no more than every replica's even share.
+inline std::int64_t examples_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t replicas,
+                                        std::int64_t threads_per_replica = 1) {
+  return std::clamp<std::int64_t>(1024 * threads_per_replica / std::max<std::int64_t>(length, 1), 1,
+                                  std::max<std::int64_t>(batch / replicas, 1));
 }
 
-/// How many of `chunks` chunks threads compute on their own, each with kernels of one thread: all of them, or
-/// as many as they share evenly if the rest would leave half of the threads idle or more.
-inline std::int64_t chunks_on_threads(std::int64_t chunks, std::int64_t threads) {
-  const std::int64_t rest = chunks % threads;
-  return 2 * rest <= threads ? chunks - rest : chunks;
+/// How many of `chunks` chunks replicas compute on their own: all of them, or as many as they share evenly if
+/// the rest would leave half of the replicas idle or more.
+inline std::int64_t chunks_on_replicas(std::int64_t chunks, std::int64_t replicas) {
+  const std::int64_t rest = chunks % replicas;
+  return 2 * rest <= replicas ? chunks - rest : chunks;
 }
 
-/// Trains one model on several threads: each runs forward and backward on its own chunks of the batch, with
-/// kernels of one thread, and adds into the gradients of its own replica. There is one barrier a step,
-/// working sets stay in cache, and memory does not depend on the batch size. Chunks that are too few for the
-/// threads, like a batch of one sequence, are left to kernels of all threads. The model must outlive this
-/// object.
+/// Trains one model on several threads: replicas of it run forward and backward on chunks of the batch of
+/// their own, and each adds to gradients of its own. There is one barrier a step, working sets stay in cache,
+/// and memory does not depend on the batch size. A replica is worked on by one thread, with kernels of one
+/// thread, or by a group of threads that share its kernels: there are then fewer gradients. Chunks that are
+/// too few for the replicas, like a batch of one sequence, are left to kernels of all threads. The model must
+/// outlive this object.
 template <class M>
 class DataParallel {
  public:
-  /// `threads` >= 1; the first works on `model` itself, the others on replicas.
-  DataParallel(M& model, int threads) : model_(model) {
-    for (int i = 1; i < threads; ++i) {
+  /// Both at least 1. The first replica is `model` itself; the others share its values.
+  DataParallel(M& model, int replicas, int threads_per_replica = 1)
+      : model_(model), threads_per_replica_(threads_per_replica) {
+    for (int i = 1; i < replicas; ++i) {
       replicas_.push_back(model);
       nn::for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
         const auto original = parameter;
@@ -45,19 +48,19 @@ class DataParallel {
     }
   }
 
-  int threads() const { return static_cast<int>(replicas_.size()) + 1; }
+  int replicas() const { return static_cast<int>(replicas_.size()) + 1; }
 
-  /// Calls work(model, chunk) for every chunk: for chunks_on_threads() of them on all threads at once, then
-  /// for the rest one by one on the calling thread. Which thread gets which chunk depends on the number of
-  /// threads alone. The first exception that `work` throws is thrown again here, and all gradients are
+  /// Calls work(model, chunk) for every chunk: for chunks_on_replicas() of them on all replicas at once, then
+  /// for the rest one by one on the calling thread. Which replica gets which chunk depends on the number of
+  /// replicas alone. The first exception that `work` throws is thrown again here, and all gradients are
   /// forgotten, those of chunks and steps before as well, so that the step may be begun once more.
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
-    const std::int64_t shared = chunks_on_threads(chunks, threads());
+    const std::int64_t shared = chunks_on_replicas(chunks, replicas());
     try {
-      cpu::run_on_threads(threads(), [&](int thread) {
-        M& own = thread == 0 ? model_ : replicas_[static_cast<std::size_t>(thread - 1)];
-        for (std::int64_t chunk = shared * thread / threads(); chunk < shared * (thread + 1) / threads();
+      cpu::run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
+        M& own = replica == 0 ? model_ : replicas_[static_cast<std::size_t>(replica - 1)];
+        for (std::int64_t chunk = shared * replica / replicas(); chunk < shared * (replica + 1) / replicas();
              ++chunk) {
           work(own, chunk);
         }
@@ -102,7 +105,8 @@ class DataParallel {
   }
 
   M& model_;
-  std::vector<M> replicas_;
+  int threads_per_replica_;
+  std::vector<M> replicas_;                        // but the first
   std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
 };
 

@@ -38,7 +38,10 @@ struct TrainStepOptions {
   std::int64_t micro_batches = 1;  // batches whose gradients are summed up before an update
   double max_norm = 0;             // the gradient is scaled down to this L2 norm; 0: it is not
   int threads = 1;                 // that chunks of a batch are computed on; a device is driven by one
-  bool replay = false;             // on a GPU: forward and backward are one CUDA graph (see Replay)
+  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads and
+  /// a large model several may share one, see DataParallel.
+  int threads_per_replica = 1;
+  bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
 };
 
 struct TrainStepResult {
@@ -49,7 +52,7 @@ struct TrainStepResult {
 
 /// Where the time of steps goes, by operation.
 struct StepProfile {
-  Profile chunks;  // that threads compute each on its own, in seconds of all threads together
+  Profile chunks;  // that replicas compute each on its own, in seconds of all replicas together
   Profile rest;    // chunks that all threads work on together, sums of gradients, and the update
 };
 
@@ -57,7 +60,7 @@ struct StepProfile {
 /// scaling for float16 parameters, gradients that are summed up over micro-batches, clipping, the update.
 ///
 /// M is any module with loss(inputs, targets), the mean loss of examples: a tensor of shape [] from tensors
-/// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of threads through the order
+/// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
 /// of sums alone, and on nothing else that is not given.
 ///
 /// After an exception a step is forgotten: the gradients are gone, the model and the loss scale are what they
@@ -68,29 +71,26 @@ class TrainStep {
   using Targets = Tensor<Y, B>;
   using Loss = std::remove_cvref_t<decltype(std::declval<const M&>().loss(std::declval<const Inputs&>(),
                                                                           std::declval<const Targets&>()))>;
+  using A = typename Loss::value_type;
 
  public:
-  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError if there are
-  /// several threads for a device.
+  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError for numbers
+  /// of micro-batches or threads that cannot be.
   TrainStep(M& model, const Batch<X, Y>& batch, const TrainStepOptions& options = {})
-      : options_(options),
+      : options_(checked(options)),
         model_(model),
-        parallel_(model, options.threads),
+        parallel_(model, replicas(), options.threads_per_replica),
         shape_of_inputs_(batch.shape_of_inputs),
         shape_of_targets_(batch.shape_of_targets),
         chunk_size_(std::is_same_v<B, Cpu>
                         ? examples_of_a_chunk(batch.size(), batch.shape_of_targets.size() / batch.size(),
-                                              options.threads)
+                                              replicas(), options.threads_per_replica)
                         : batch.size()),  // a device has all its cores work on one chunk
         inputs_(batch.shape_of_inputs),
         targets_(batch.shape_of_targets),
         micro_step_(options.replay),
         scaler_({.enabled = has_float16_parameters(model)}),
-        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {
-    if (std::is_same_v<B, Cpu> || options.threads == 1) return;
-    throw ConfigError("TrainStep: threads is " + std::to_string(options.threads) +
-                      "; a device is driven by one thread");
-  }
+        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {}
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
@@ -107,9 +107,9 @@ class TrainStep {
     forgotten_on_exception([&] {
       parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
         const auto timed = timed_chunk(profile, chunk);
-        const auto scale = static_cast<float>(scaler_.scale() * weight(chunk) * share());
+        const auto scale = static_cast<A>(scaler_.scale() * weight(chunk) * share());
         losses_[index(micro_batch_, chunk)] = micro_step_(
-            scale,
+            static_cast<double>(scale),
             [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
               return differentiate(model, inputs, targets, stream, scale);
             },
@@ -164,6 +164,21 @@ class TrainStep {
   std::int64_t chunk_size() const { return chunk_size_; }
 
  private:
+  static const TrainStepOptions& checked(const TrainStepOptions& options) {
+    const auto require = [](bool allowed, const char* name, std::int64_t value, const std::string& rule) {
+      if (allowed) return;
+      throw ConfigError("TrainStep: " + std::string(name) + " is " + std::to_string(value) + "; " + rule);
+    };
+    require(options.micro_batches >= 1, "micro_batches", options.micro_batches, "it must be at least 1");
+    require(options.threads >= 1, "threads", options.threads, "it must be at least 1");
+    require(std::is_same_v<B, Cpu> || options.threads == 1, "threads", options.threads,
+            "a device is driven by one thread");
+    require(options.threads_per_replica >= 1 && options.threads % options.threads_per_replica == 0,
+            "threads_per_replica", options.threads_per_replica,
+            "it must be a divisor of threads = " + std::to_string(options.threads));
+    return options;
+  }
+
   static bool has_float16_parameters(const M& model) {
     bool found = false;
     nn::for_each_parameter(model, [&]<class T, class P>(const std::string&, const Parameter<T, P>&) {
@@ -172,6 +187,7 @@ class TrainStep {
     return found;
   }
 
+  int replicas() const { return options_.threads / options_.threads_per_replica; }
   std::int64_t size() const { return shape_of_inputs_.dim(0); }
   std::int64_t chunks() const { return (size() + chunk_size_ - 1) / chunk_size_; }
   std::int64_t examples(std::int64_t chunk) const {
@@ -212,7 +228,7 @@ class TrainStep {
   /// holds one.
   template <class Stream>
   static Loss differentiate(const M& model, const Inputs& inputs, const Targets& targets,
-                            const Stream& stream, float scale) {
+                            const Stream& stream, A scale) {
     const nn::DropoutStream dropout(stream);
     const Loss loss = model.loss(inputs, targets);
     backward(loss, scale);
@@ -279,7 +295,7 @@ class TrainStep {
   }
   std::optional<ProfileScope> timed_chunk(StepProfile* profile, std::int64_t chunk) const {
     if (!profile) return {};
-    const bool is_shared = chunk >= chunks_on_threads(chunks(), parallel_.threads());
+    const bool is_shared = chunk >= chunks_on_replicas(chunks(), replicas());
     return timed_into(is_shared ? &profile->rest : &profile->chunks);
   }
 

@@ -15,7 +15,7 @@ class Replay<Cpu, Result(X...)> {
   bool replays() const { return false; }
 
   template <class Work>
-  Result operator()(float, Work work, const X&... x) const {
+  Result operator()(double, Work work, const X&... x) const {
     return work(x...);
   }
   void reset() {}

@@ -25,7 +25,7 @@ class Replay<Cuda, Result(X...)> {
 
   /// All on one thread and one stream. Throws what Graph::capture does.
   template <class Work>
-  Result operator()(float key, Work work, const X&... x) {
+  Result operator()(double key, Work work, const X&... x) {
     if (!with_graph_ || !std::exchange(has_run_, true)) return work(x...);
     if (!graph_.is_captured() || key != key_) {
       if (!arguments_) arguments_.emplace(memory_for(x)...);
@@ -59,7 +59,7 @@ class Replay<Cuda, Result(X...)> {
   bool has_run_ = false;
   std::optional<std::tuple<decltype(memory_for(std::declval<const X&>()))...>> arguments_;
   cuda::Graph graph_;
-  float key_ = 0;
+  double key_ = 0;
   Result result_;
 };
 

@@ -12,7 +12,7 @@
 
 #include <sys/resource.h>
 
-#include "../train_step.hpp"
+#include "../random_training.hpp"
 #include "pretrain_llama/speed_of_light.hpp"
 
 namespace {
@@ -29,7 +29,7 @@ struct Options {
 template <class T>
 void run(const Options& options) {
   const nn::LlamaConfig config;
-  benchmarks::TrainStep<T> step(config, options.batch, options.threads, options.graph);
+  benchmarks::RandomTraining<T> step(config, options.batch, options.threads, options.graph);
   std::vector<double> seconds, losses;
   for (int i = 0; i < options.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();

@@ -6,7 +6,9 @@
 #include <limits>
 #include <utility>
 
+#include "cria/backend/cpu/gemm.hpp"
 #include "cria/core/error.hpp"
+#include "cria/train/data_parallel.hpp"
 
 namespace pretrain {
 
@@ -52,6 +54,24 @@ std::string MemoryPlan::table() const {
   line("program", program);
   line("total", total());
   return text;
+}
+
+MemoryPlan memory_of(const TrainOptions& options) {
+  const bool widened = options.dtype == "float16" ||
+                       (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
+  const std::int64_t sequences =
+      options.device == "cpu"
+          ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len, options.threads)
+          : options.batch_size;
+  const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
+  return planned_memory(options.model(),
+                        {.element_size = options.dtype == "float32" ? 4 : 2,
+                         .widened = widened,
+                         .length = options.max_seq_len,
+                         .sequences = sequences,
+                         .batch = options.batch_size,
+                         .threads = std::clamp<std::int64_t>(cria::chunks_on_threads(chunks, options.threads),
+                                                             1, options.threads)});
 }
 
 MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) {

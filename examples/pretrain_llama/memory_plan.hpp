@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cria/nn/llama.hpp"
+#include "train_options.hpp"
 
 namespace pretrain {
 
@@ -36,6 +37,9 @@ struct MemoryUse {
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
   std::int64_t threads;       // that work on chunks of their own
 };
+
+/// What a run will take.
+MemoryPlan memory_of(const TrainOptions& options);
 
 MemoryPlan planned_memory(const cria::nn::LlamaConfig& config, const MemoryUse& use);
 

@@ -8,11 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "cria/backend/cpu/gemm.hpp"
+#include "cria/backend/cpu/parallel.hpp"
 #include "cria/nn/llama.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/description.hpp"
-#endif
 
 namespace pretrain {
 
@@ -42,10 +39,7 @@ double best_seconds(std::int64_t threads, int runs, F work) {
 /// Which library multiplies matrices of T on B.
 template <class T, class B>
 std::string products_by() {
-#ifdef CRIA_CUDA
-  if constexpr (std::is_same_v<B, cria::Cuda>) return cria::cuda::description();
-#endif
-  if constexpr (std::is_same_v<B, cria::Cpu>) return cria::cpu::gemm_library<T>();
+  return cria::kernel_for<cria::ops::Linear, B>::template library<T>();
 }
 
 /// Measures every product of the model's step as the step does it: by `threads` threads at once, each with

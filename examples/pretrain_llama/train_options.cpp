@@ -1,10 +1,12 @@
 #include "train_options.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cria/core/error.hpp"
 #include "cria/io/tokens.hpp"
+#include "training_step.hpp"
 
 namespace pretrain {
 
@@ -56,13 +58,17 @@ void one_of(const char* name, const std::string& value, std::initializer_list<co
 
 }  // namespace
 
+const char* devices() {
+  return cuda_training() ? "cpu, cuda" : "cpu";
+}
+
 void TrainOptions::resolve() {
   one_of("init_from", init_from, {"scratch", "resume"});
   one_of("init", init, {"cria", "llama2c"});
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
-  require(device == "cpu" || (with_cuda() && device == "cuda"), "device", device,
+  require(device == "cpu" || (cuda_training() && device == "cuda"), "device", device,
           std::string("this program was compiled for: ") + devices());
   one_of("cuda_graph", cuda_graph, {"auto", "on", "off"});
   require(cuda_graph != "on" || device != "cpu", "cuda_graph", cuda_graph, "it needs --device=cuda");

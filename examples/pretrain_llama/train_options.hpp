@@ -2,19 +2,16 @@
 /// The options of `pretrain_llama train`: names, defaults, meanings, and what is allowed.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "cria/nn/llama.hpp"
+#include "cria/train/batch.hpp"
 
 namespace pretrain {
 
-/// Whether the program was compiled for GPUs, too. train_cuda.cpp knows.
-bool with_cuda();
 /// What --device can be.
-inline const char* devices() {
-  return with_cuda() ? "cpu, cuda" : "cpu";
-}
+const char* devices();
 
 struct TrainOptions {
   // Input and output
@@ -64,6 +61,10 @@ struct TrainOptions {
   std::int64_t threads = 0;  // 0: one per processor core
   double peak_flops = 0.0;   // 0: measured at start
   bool profile = false;
+
+  /// An empty micro-batch.
+  cria::Batch<> batch() const { return {{batch_size, max_seq_len}, {batch_size, max_seq_len}}; }
+  std::int64_t tokens_per_iteration() const { return batch_size * gradient_accumulation_steps * max_seq_len; }
 
   /// The model's sizes.
   cria::nn::LlamaConfig model() const;

@@ -26,8 +26,7 @@ cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   return c;
 }
 
-/// Bytes that the allocator got from the system for two training steps of `batch` sequences, four at once on
-/// each thread.
+/// Bytes that the allocator got from the system for two training steps of `batch` sequences.
 template <class T>
 double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int threads) {
   cpu::allocator().release_cached();
@@ -35,16 +34,11 @@ double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int
   cria::nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
-  cria::nn::DataParallel parallel(model, threads);
-  const auto tokens = Tensor<std::int32_t>::zeros({4, 128});
-  for (int step = 0; step < 2; ++step) {
-    parallel.run(batch / 4, [&](const auto& own, std::int64_t) {
-      const auto loss = own.loss(tokens, tokens);
-      backward(loss);
-      return static_cast<double>(loss.item());
-    });
-    parallel.reduce_gradients();
-    optimizer.step();
+  const Batch tokens({batch, 128}, {batch, 128});
+  TrainStep step(model, tokens, {.threads = threads});
+  for (int i = 0; i < 2; ++i) {
+    step.add(tokens, Rng());
+    step.update(optimizer);
   }
   const auto after = cpu::allocator().statistics();
   return static_cast<double>(after.in_use + after.cached - before.in_use - before.cached);
@@ -57,11 +51,11 @@ void check_plan(cria::nn::Recompute recompute) {
     const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
                                                    .widened = !cpu::multiplies_as_is<T>(),
                                                    .length = 128,
-                                                   .sequences = 4,
-                                                   .batch = 4,
+                                                   .sequences = 8,  // of every chunk below
+                                                   .batch = 16,
                                                    .threads = threads});
     const auto planned = static_cast<double>(plan.tensors());
-    for (const std::int64_t batch : {8, 32}) {
+    for (const std::int64_t batch : {16, 32}) {
       const double taken = bytes_of_training<T>(c, batch, threads);
       // Threads that do not need most at the same moment lend each other blocks, so two may take less.
       const bool as_planned = taken < 1.1 * planned && (threads > 1 || taken > 0.9 * planned);

@@ -1,4 +1,4 @@
-#include "cria/nn/data_parallel.hpp"
+#include "cria/train/data_parallel.hpp"
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -8,7 +8,7 @@
 #include "support/llama_golden.hpp"
 #include "support/threads.hpp"
 
-BOOST_AUTO_TEST_SUITE(nn)
+BOOST_AUTO_TEST_SUITE(train)
 BOOST_AUTO_TEST_SUITE(data_parallel)
 
 namespace {
@@ -20,7 +20,7 @@ template <class T>
 std::pair<double, std::vector<acc_t<T>>> chunks_on(int threads) {
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<T>(golden);
-  cria::nn::DataParallel parallel(model, threads);
+  DataParallel parallel(model, threads);
   const double loss = parallel.run(6, [&](auto& own, std::int64_t chunk) {
     const auto batch = test::golden_batch(golden, static_cast<int>(chunk));
     const auto chunk_loss = own.loss(batch.inputs, batch.targets);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) 
   };
   const auto threads_of_chunks = [](std::int64_t chunks, int all) {
     auto model = cria::nn::Linear<float>(2, 2);
-    cria::nn::DataParallel parallel(model, all);
+    DataParallel parallel(model, all);
     return test::on_threads(all, [&] {
       std::vector<int> threads(static_cast<std::size_t>(chunks));  // that a kernel of the chunk would get
       parallel.for_each_chunk(chunks, [&](auto&, std::int64_t chunk) {
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) 
 
 BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {
   auto model = cria::nn::Linear<float>(2, 2);
-  cria::nn::DataParallel parallel(model, 2);
+  DataParallel parallel(model, 2);
   BOOST_TEST(test::error_message<ShapeError>([&] {
                parallel.run(4, [](auto&, std::int64_t chunk) -> double {
                  if (chunk == 3) throw ShapeError("chunk 3");
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {
 std::vector<float> gradient_after_a_failure(int threads, bool fails) {
   cria::nn::Linear<float> model(2, 2);
   cria::nn::initialize(model, Rng(1));
-  cria::nn::DataParallel parallel(model, threads);
+  DataParallel parallel(model, threads);
   const auto step = [&](std::int64_t failing) {
     parallel.for_each_chunk(4, [&](auto& own, std::int64_t chunk) {
       if (chunk == failing) throw ShapeError("chunk 3");
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(frozen_parameters_get_no_gradient_on_any_thread) {
   const auto gradient = [](int threads, bool first_is_frozen) {
     cria::nn::Sequential model{cria::nn::Linear<float>(2, 3), cria::nn::Linear<float>(3, 2)};
     cria::nn::initialize(model, Rng(1));
-    cria::nn::DataParallel parallel(model, threads);
+    cria::DataParallel parallel(model, threads);
     auto& [first, second] = model.modules;
     if (first_is_frozen) cria::nn::freeze(first);
     std::atomic<int> wrong = 0;
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_training_step_in_steady_state_asks_the_system_for_nothing
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<float>(golden);
   AdamW optimizer(model, {.learning_rate = 1e-3});
-  cria::nn::DataParallel parallel(model, 2);
+  DataParallel parallel(model, 2);
   const auto step = [&] {
     parallel.run(4, [&](auto& own, std::int64_t chunk) {
       const auto batch = test::golden_batch(golden, static_cast<int>(chunk));

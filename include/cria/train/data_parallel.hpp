@@ -9,12 +9,13 @@
 #include "cria/nn/module.hpp"
 #include "cria/ops/accumulate.hpp"
 
-namespace cria::nn {
+namespace cria {
 
-/// How many sequences of `length` tokens a chunk of a batch should have: about 1,024 tokens, so that its
+/// How many examples of `length` targets a chunk of a batch should have: about 1,024 targets, so that its
 /// activations stay in cache, but no more than every thread's even share.
-inline std::int64_t sequences_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t threads) {
-  return std::clamp<std::int64_t>(1024 / length, 1, std::max<std::int64_t>(batch / threads, 1));
+inline std::int64_t examples_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t threads) {
+  return std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(length, 1), 1,
+                                  std::max<std::int64_t>(batch / threads, 1));
 }
 
 /// How many of `chunks` chunks threads compute on their own, each with kernels of one thread: all of them, or
@@ -36,7 +37,7 @@ class DataParallel {
   DataParallel(M& model, int threads) : model_(model) {
     for (int i = 1; i < threads; ++i) {
       replicas_.push_back(model);
-      for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
+      nn::for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
         const auto original = parameter;
         parameter = parameter.with_own_gradient();
         reductions_.push_back([original, own = parameter]() mutable { add_gradient(own, original); });
@@ -63,8 +64,7 @@ class DataParallel {
       });
       for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
     } catch (...) {
-      zero_grad(model_);
-      for (M& replica : replicas_) zero_grad(replica);
+      clear_gradients();
       throw;
     }
   }
@@ -84,7 +84,13 @@ class DataParallel {
   /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
   void reduce_gradients() {
     for (auto& reduction : reductions_) reduction();
-    cria::detail::end_of_operation("reduce_gradients");
+    detail::end_of_operation("reduce_gradients");
+  }
+
+  /// Forgets the gradients of the model and of the replicas.
+  void clear_gradients() {
+    nn::zero_grad(model_);
+    for (M& replica : replicas_) nn::zero_grad(replica);
   }
 
  private:
@@ -100,4 +106,4 @@ class DataParallel {
   std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
 };
 
-}  // namespace cria::nn
+}  // namespace cria

@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(a_prefix_gives_the_bits_of_a_tensor) {
     };
     const auto q = make(shapes[0], cria::test::normals(shapes[0].size(), 1));
     std::vector<Tensor<T>> whole, prefix;
-    for (const unsigned seed : {2, 3}) {
+    for (const unsigned seed : {2u, 3u}) {
       Values values = cria::test::normals(shapes[1].size(), seed);
       prefix.push_back(make(shapes[1].with_dim(1, keys), part(values, shapes[1], keys, 0, 2)));
       for (std::size_t i = 0; i < values.size(); ++i) {

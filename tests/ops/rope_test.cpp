@@ -133,7 +133,8 @@ BOOST_AUTO_TEST_CASE(one_tensor_may_be_queries_and_keys) {
 
 // transformers computes in float32.
 BOOST_AUTO_TEST_CASE(frequencies_are_those_of_transformers) {
-  for (const auto& golden : cria::test::golden_json("rotary_frequencies.json").at("cases")) {
+  const auto json = cria::test::golden_json("rotary_frequencies.json");
+  for (const auto& golden : json.at("cases")) {
     const auto& parameters = golden.at("rope_parameters");
     RotaryFrequencies frequencies = parameters.at("rope_theta").get<float>();
     const std::string type = parameters.at("rope_type");

@@ -1,4 +1,5 @@
-# Every C++ block of README.md and docs/*.md that has a main function is built and run: the test docs.<page>_<number>.
+# Every C++ block of README.md and docs/*.md that has a main function is built and run: the test docs.<page>_<number>. One with
+# a kernel for GPUs is also built and run under the emulation of CUDA: docs.<page>_<number>.cuda.
 
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 foreach(page IN LISTS pages ITEMS ${PROJECT_SOURCE_DIR}/README.md)
@@ -21,6 +22,12 @@ foreach(page IN LISTS pages ITEMS ${PROJECT_SOURCE_DIR}/README.md)
       add_executable(${example} ${source})
       target_link_libraries(${example} PRIVATE cria::io cria_build_options)
       add_test(NAME docs.${name}_${number} COMMAND ${example})
+      if(code MATCHES "__global__" AND TARGET cuda_emulation_plain)
+        add_executable(${example}_cuda ${source})
+        target_link_libraries(${example}_cuda PRIVATE cuda_emulation_plain cria::cpu cria_build_options)
+        target_compile_definitions(${example}_cuda PRIVATE CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA)
+        add_test(NAME docs.${name}_${number}.cuda COMMAND ${example}_cuda)
+      endif()
     endif()
     string(FIND "${text}" "```cpp\n" begin)
   endwhile()

@@ -56,7 +56,7 @@ inline void print_accesses(const nn::LlamaConfig& config) {
       "what\n"
       "a warp's instruction asks for; passes over the banks of shared memory over the fewest; the degree of\n"
       "the worst bank conflict.\n\n",
-      static_cast<long long>(config.head_dim()));
+      static_cast<long long>(config.head_size()));
   std::printf(
       "| kernel | sectors | worst line | of it | passes | worst conflict | line | above the limit |\n");
   std::printf("| --- | ---: | --- | ---: | ---: | ---: | --- | --- |\n");

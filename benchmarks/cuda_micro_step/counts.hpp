@@ -24,7 +24,7 @@ struct Sizes {
   Sizes(const nn::LlamaConfig& c, std::int64_t tokens)
       : rows(tokens),
         hidden(c.hidden_size),
-        key_value(c.num_key_value_heads * c.head_dim()),
+        key_value(c.key_value_size()),
         intermediate(c.intermediate_size),
         vocabulary(c.vocab_size) {}
 };

@@ -2,7 +2,7 @@
 // Nothing is timed. cuda_micro_step [kernels | accesses | models]... prints, by default all:
 //   kernels   launches, bytes of device memory, operations and predicted microseconds of each kernel for the
 //             reference model. Two small batches are run; all counts grow by the same amount with each
-//             sequence
+//             sequence.
 //   accesses  sectors and bank conflicts of each kernel, for heads of 36, 64 and 128
 //   models    predicted tokens/s of larger models, by the counts of a small one
 

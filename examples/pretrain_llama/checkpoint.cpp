@@ -1,7 +1,5 @@
 #include "checkpoint.hpp"
 
-#include <cstdio>
-
 #include "cria/io/io.hpp"
 #include "llama_model.hpp"
 
@@ -9,12 +7,6 @@ namespace pretrain {
 
 namespace {
 constexpr int checkpoint_version = 1;
-}
-
-std::string hexadecimal(std::uint32_t value) {
-  char digits[9];
-  std::snprintf(digits, sizeof(digits), "%08x", value);
-  return digits;
 }
 
 void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, const RunState& run,

@@ -28,9 +28,6 @@ struct Fingerprints {
   std::string validation_data;
 };
 
-/// A CRC-32 as eight hexadecimal digits.
-std::string hexadecimal(std::uint32_t value);
-
 /// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete.
 /// Throws cria::FileError.
 void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, const RunState& run,

@@ -165,6 +165,7 @@ class CommandLine {
     add(generate_, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
     add(generate_, "seed", o.seed, "of the draws");
     add(generate_, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(generate_, "device", o.device, devices());
   }
 
   template <class V>
@@ -176,8 +177,8 @@ class CommandLine {
     }
   }
 
-  /// Takes what the command line gives; then from a --config file, and to resume from the checkpoint, what was
-  /// not given before.
+  /// Takes what the command line gives; then from a --config file, and to resume from the checkpoint, what
+  /// was not given before.
   void parse(const std::vector<std::string>& arguments) {
     std::vector<std::string> reversed;  // as CLI11 wants them
     for (auto argument = arguments.rbegin(); argument != arguments.rend(); ++argument) {

@@ -20,7 +20,7 @@ std::optional<double> number(const nlohmann::json& json, const char* split, cons
 std::string fingerprint(const Corpus::Shards& shards) {
   std::uint32_t crc = 0;
   for (const auto& shard : shards) crc = shard->fingerprint(crc);
-  return hexadecimal(crc);
+  return cria::io::hexadecimal(crc);
 }
 
 /// Throws FileError if there is no window in the shortest shard.
@@ -81,8 +81,8 @@ Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size, s
 }
 
 Fingerprints Corpus::fingerprints() const {
-  return {hexadecimal(cria::io::crc32(std::as_bytes(std::span(tokenizer_model)))), fingerprint(training),
-          fingerprint(validation)};
+  return {cria::io::hexadecimal(cria::io::crc32(std::as_bytes(std::span(tokenizer_model)))),
+          fingerprint(training), fingerprint(validation)};
 }
 
 }  // namespace pretrain

@@ -1,6 +1,6 @@
 #pragma once
-/// The model that the program trains. But for llama_step.hpp, which trains it, and `generate`, the program knows
-/// it by these functions alone.
+/// The model that the program trains. But for llama_step.hpp, which trains it, and `generate`, the program
+/// knows it by these functions alone.
 
 #include <filesystem>
 #include <string>

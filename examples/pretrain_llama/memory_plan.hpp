@@ -39,11 +39,11 @@ struct MemoryUse {
   std::int64_t replicas;      // that work on chunks of their own
 };
 
-/// How the threads of a run are divided on replicas of the model: each is one's own unless the gradients of so
-/// many replicas would take more than a quarter of the machine's memory.
+/// How the threads of a run are divided on replicas of the model: each has one of its own unless the
+/// gradients of so many replicas would take more than a quarter of the machine's memory.
 ThreadGroups replicas_of(const TrainOptions& options);
-/// The most groups, of equally many threads, whose gradients of `parameters` values take no more than a quarter
-/// of `memory` bytes; one if even that is too much.
+/// The most groups, of equally many threads, whose gradients of `parameters` values take no more than a
+/// quarter of `memory` bytes; one if even that is too much. memory = 0: nobody knows.
 ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int64_t memory);
 
 /// What a run will take.

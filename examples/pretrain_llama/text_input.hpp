@@ -24,8 +24,7 @@ std::vector<std::filesystem::path> text_files(const std::vector<std::string>& in
 ///   .json   an array of objects with a text field (TinyStories' shards), or one such object,
 ///   .jsonl  one such object a line,
 ///   else    plain text: stories are separated by lines that hold only <|endoftext|>, or by blank lines if
-///   there is
-///           none of those.
+///           there is none of those.
 /// Throws cria::FileError if the file cannot be read, is not what its name says, or holds no stories.
 /// The text field is the one called `text_field`; if that is empty, "story" or "text".
 Text read_stories(const std::filesystem::path& path, const std::string& text_field = "");

@@ -1,5 +1,6 @@
 #include "train.hpp"
 
+#include "cuda_part.hpp"
 #include "memory_plan.hpp"
 #include "training_run.hpp"
 
@@ -10,7 +11,7 @@ void train(TrainOptions options) {
   const bool on_cpu = options.device == "cpu";
   if (on_cpu) check_memory(memory_of(options));  // a device says itself what it lacks
   starting_point(options);                       // what cannot be begun is refused before any work
-  if (!on_cpu) cuda_training()->check_device();  // and before the data is read
+  if (!on_cpu) cuda_part()->check_device();      // and before the data is read
   TrainingRun(options).train();
 }
 

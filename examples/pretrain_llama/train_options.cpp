@@ -6,7 +6,7 @@
 
 #include "cria/core/error.hpp"
 #include "cria/io/tokens.hpp"
-#include "training_step.hpp"
+#include "cuda_part.hpp"
 
 namespace pretrain {
 
@@ -59,7 +59,7 @@ void one_of(const char* name, const std::string& value, std::initializer_list<co
 }  // namespace
 
 const char* devices() {
-  return cuda_training() ? "cpu, cuda" : "cpu";
+  return cuda_part() ? "cpu, cuda" : "cpu";
 }
 
 void TrainOptions::resolve() {
@@ -68,7 +68,7 @@ void TrainOptions::resolve() {
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
-  require(device == "cpu" || (cuda_training() && device == "cuda"), "device", device,
+  require(device == "cpu" || (cuda_part() && device == "cuda"), "device", device,
           std::string("this program was compiled for: ") + devices());
   one_of("cuda_graph", cuda_graph, {"auto", "on", "off"});
   require(cuda_graph != "on" || device != "cpu", "cuda_graph", cuda_graph, "it needs --device=cuda");

@@ -60,14 +60,4 @@ class TrainingStep {
 /// A new model, initialised unless a checkpoint is to be loaded, on the device that the options name.
 std::unique_ptr<TrainingStep> training_step(const TrainOptions& options);
 
-/// What a program has of GPUs.
-struct CudaTraining {
-  void (*check_device)();  // throws cria::BackendError if there is none
-  std::unique_ptr<TrainingStep> (*training_step)(const TrainOptions& options);
-};
-
-/// Null in a program that was compiled without CUDA. A program links one of two files that define it:
-/// training_step_cuda.cpp, which nvcc compiles, or without_cuda.cpp.
-const CudaTraining* cuda_training();
-
 }  // namespace pretrain

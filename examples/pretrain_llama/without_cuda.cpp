@@ -1,8 +1,8 @@
-#include "training_step.hpp"
+#include "cuda_part.hpp"
 
 namespace pretrain {
 
-const CudaTraining* cuda_training() {
+const CudaPart* cuda_part() {
   return nullptr;
 }
 

@@ -22,78 +22,90 @@
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/optim/adamw.hpp"
+#include "cria/optim/lion.hpp"
+#include "cria/optim/sgd.hpp"
 
 #define CRIA_UNARY_KERNEL(EXTERN, T, B, F) \
   EXTERN template Tensor<T, B> unary(std::string_view, F, const Tensor<T, B>&);
 #define CRIA_BINARY_KERNEL(EXTERN, T, B, F) \
   EXTERN template Tensor<T, B> binary(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
 #define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
+#define CRIA_UPDATE_KERNEL(EXTERN, T, B, Rule) \
+  EXTERN template void kernel<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>, \
+                                                          const ops::UpdateState<Rule>*);
 
-#define CRIA_KERNELS(EXTERN, T, B)                                                                        \
-  EXTERN template class Tensor<T, B>;                                                                     \
-  EXTERN template class Parameter<T, B>;                                                                  \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>)                                                  \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>)                                              \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square)                                                            \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp)                                                               \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log)                                                               \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Relu)                                                              \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Silu)                                                              \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Subtract)                                                         \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Multiply)                                                         \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Divide)                                                           \
-  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::SwiGlu)                                                           \
-  CRIA_CAST_KERNEL(EXTERN, T, B, float)                                                                   \
-  CRIA_CAST_KERNEL(EXTERN, T, B, double)                                                                  \
-  CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16)                                                                \
-  CRIA_CAST_KERNEL(EXTERN, T, B, float16)                                                                 \
-  EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&);                       \
-  EXTERN template class Sink<T, B>;                                                                       \
-  EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&);                                \
-  EXTERN template Tensor<T, B> attention(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&);  \
-  EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&,  \
-                                                    std::int32_t);                                        \
-  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Parameter<T, B>&,   \
+#define CRIA_KERNELS(EXTERN, T, B) \
+  EXTERN template class Tensor<T, B>; \
+  EXTERN template class Parameter<T, B>; \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Relu) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Silu) \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Subtract) \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Multiply) \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::Divide) \
+  CRIA_BINARY_KERNEL(EXTERN, T, B, ops::SwiGlu) \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float) \
+  CRIA_CAST_KERNEL(EXTERN, T, B, double) \
+  CRIA_CAST_KERNEL(EXTERN, T, B, bfloat16) \
+  CRIA_CAST_KERNEL(EXTERN, T, B, float16) \
+  EXTERN template Tensor<T, B> operator+(const Tensor<T, B>&, const Tensor<T, B>&); \
+  EXTERN template class Sink<T, B>; \
+  EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&); \
+  EXTERN template class HeadsPart<T, B>; \
+  EXTERN template Tensor<T, B> attention(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
+                                         const HeadsPart<T, B>&); \
+  EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&, \
+                                                    std::int32_t); \
+  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Parameter<T, B>&, \
                                                            const Tensor<std::int32_t, B>&, std::int32_t); \
-  EXTERN template Tensor<T, B> dropout(const Tensor<T, B>&, float, const Noise&);                         \
-  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&);         \
-  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&);                       \
-  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&);                          \
-  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&);      \
-  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);                                \
-  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);                                  \
-  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float);              \
-  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(                                     \
-      const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float);                           \
-  EXTERN template Tensor<T, B> rope(const Tensor<T, B>&, std::int64_t, float);                            \
-  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>&, const Tensor<T, B>&,    \
-                                                             std::int64_t, float);                        \
-  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>);                                           \
-  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng);                                    \
-  EXTERN template void kernel<ops::AdamW, B>::step(                                                       \
-      const ops::AdamWStep&, std::span<const ops::AdamWTensor<T>>, const ops::AdamWState*);
+  EXTERN template Tensor<T, B> dropout(const Tensor<T, B>&, float, const Noise&); \
+  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&); \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&); \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&); \
+  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&); \
+  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&); \
+  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
+  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int); \
+  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float); \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm( \
+      const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float); \
+  EXTERN template Tensor<T, B> rope(const HeadsPart<T, B>&, std::int64_t, const RotaryFrequencies&); \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
+                                                             std::int64_t, const RotaryFrequencies&); \
+  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>); \
+  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng); \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
 
-#define CRIA_GRADIENT_KERNELS(EXTERN, A, B)                                                       \
-  EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>);           \
+#define CRIA_GRADIENT_KERNELS(EXTERN, A, B) \
+  EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>); \
   EXTERN template void kernel<ops::SumOfSquares, B>::sum(std::span<const Vec<const A>>, double*); \
   EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>);
-#define CRIA_INTEGER_KERNELS(EXTERN, T, B)                                 \
-  EXTERN template class Tensor<T, B>;                                      \
+#define CRIA_INTEGER_KERNELS(EXTERN, T, B) \
+  EXTERN template class Tensor<T, B>; \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
   EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);
 
 /// The same for what is not of one floating-point type.
-#define CRIA_COMMON_KERNELS(EXTERN, B)          \
-  CRIA_GRADIENT_KERNELS(EXTERN, float, B)       \
-  CRIA_GRADIENT_KERNELS(EXTERN, double, B)      \
+#define CRIA_COMMON_KERNELS(EXTERN, B) \
+  CRIA_GRADIENT_KERNELS(EXTERN, float, B) \
+  CRIA_GRADIENT_KERNELS(EXTERN, double, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B) \
-  EXTERN template class AdamW<B>;
+  EXTERN template class ParameterGroups<B>; \
+  EXTERN template class Optimizer<ops::AdamW, B>; \
+  EXTERN template class Optimizer<ops::Sgd, B>; \
+  EXTERN template class Optimizer<ops::Lion, B>;
 
 #define CRIA_ALL_KERNELS(EXTERN, B) \
-  CRIA_COMMON_KERNELS(EXTERN, B)    \
-  CRIA_KERNELS(EXTERN, float, B)    \
-  CRIA_KERNELS(EXTERN, double, B)   \
+  CRIA_COMMON_KERNELS(EXTERN, B) \
+  CRIA_KERNELS(EXTERN, float, B) \
+  CRIA_KERNELS(EXTERN, double, B) \
   CRIA_KERNELS(EXTERN, bfloat16, B) \
   CRIA_KERNELS(EXTERN, float16, B)
 

@@ -2,7 +2,7 @@
 """Makes the golden files of cria's tests: what PyTorch computes, so that cria is not its own judge.
 
 Usage:
-    pip install torch numpy safetensors         # and transformers, for the flag
+    pip install torch numpy safetensors transformers
     python make_goldens.py                      # rewrites every golden file beside this script
     python make_goldens.py --check-transformers # writes nothing; compares this Llama with transformers' own
 
@@ -14,11 +14,14 @@ The files:
     <case>.json         a small Llama: config, tokens, parameter list, first loss, ten AdamW training steps
     <case>.safetensors  its logits [batch, positions, vocabulary] and `gradient.<name>` of every parameter
                         at the first backward (no clipping), computed in float64, stored in float32
+    checkpoints/<case>/ config.json and model.safetensors as transformers saves the model of that case, for
+                        those that are called CHECKPOINTS
     ops.json            single operations: inputs, outputs and gradients in float64
     dtype.json          float32 -> bfloat16 and float16, as bit patterns
+    rotary_frequencies.json  inv_freq of transformers' LlamaRotaryEmbedding, in float32
 
 No weights are stored. Parameter p of the list (from 0) has, at flat element i (row-major),
-    value = 0.1 * sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0)        (norm weights: 1 + that)
+    value = 0.1 * sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0)        (vectors: 1 + that)
 computed in double (no integer division; that 1 + too), then rounded to float32. The angle is exact in double,
 so any order of evaluation gives the same; the square gives the matrices full rank. Without it they have rank 2,
 and float32 training drifts from float64 within ten steps.
@@ -47,7 +50,7 @@ FOLDER = Path(__file__).resolve().parent
 # ---------------------------------------------------------------------------------------------- the Llama
 
 
-def llama_config(heads, kv_heads, head_dim, intermediate, layers, vocabulary, tied):
+def llama_config(heads, kv_heads, head_dim, intermediate, layers, vocabulary, tied, **more):
     """The fields of a Hugging Face config.json, complete enough for AutoModelForCausalLM.from_pretrained."""
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -69,8 +72,19 @@ def llama_config(heads, kv_heads, head_dim, intermediate, layers, vocabulary, ti
         "bos_token_id": 1,
         "eos_token_id": 2,
         "torch_dtype": "float32",
-    }
+    } | more
 
+
+# As in Llama 3.2, for a context short enough that each kind of frequency is there: kept, slowed down, in between.
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 128,
+}
+QWEN2 = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+QWEN3 = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}
 
 # name: (config, batch, positions)
 CASES = {
@@ -78,27 +92,47 @@ CASES = {
     "untied_kv1": (llama_config(4, 1, 10, 56, 2, 37, False), 3, 9),
     "tied_kv4": (llama_config(4, 4, 6, 40, 1, 29, True), 2, 7),
     "tied_head_dim36": (llama_config(2, 1, 36, 32, 2, 33, True), 2, 17),
+    "llama32": (llama_config(4, 2, 8, 40, 2, 40, True, hidden_size=24, max_position_embeddings=1024, rope_scaling=LLAMA3), 2, 12),
+    "biased": (
+        llama_config(
+            4, 2, 6, 40, 2, 37, False, attention_bias=True, mlp_bias=True,
+            rope_scaling={"rope_type": "linear", "factor": 4.0},
+        ),
+        2,
+        9,
+    ),
+    "qwen2": (llama_config(4, 2, 6, 40, 1, 33, True, **QWEN2), 2, 9),
+    "qwen3": (llama_config(4, 2, 10, 40, 2, 31, True, hidden_size=24, **QWEN3), 2, 9),
 }
+CHECKPOINTS = ["llama32", "biased", "qwen2", "qwen3"]
 
 
 def parameter_list(config):
     """(name, shape) of every parameter, in the order in which the model visits them."""
     width, hidden = config["hidden_size"], config["intermediate_size"]
+    q_width = config["num_attention_heads"] * config["head_dim"]
     kv_width = config["num_key_value_heads"] * config["head_dim"]
+    model_type, mlp_bias = config["model_type"], config["mlp_bias"]
+    qkv_bias = model_type == "qwen2" or config["attention_bias"]
     result = [("model.embed_tokens.weight", (config["vocab_size"], width))]
+
+    def linear(name, out, inputs, bias):
+        return [(name + ".weight", (out, inputs))] + ([(name + ".bias", (out,))] if bias else [])
+
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
-        result += [
-            (prefix + "input_layernorm.weight", (width,)),
-            (prefix + "self_attn.q_proj.weight", (width, width)),
-            (prefix + "self_attn.k_proj.weight", (kv_width, width)),
-            (prefix + "self_attn.v_proj.weight", (kv_width, width)),
-            (prefix + "self_attn.o_proj.weight", (width, width)),
-            (prefix + "post_attention_layernorm.weight", (width,)),
-            (prefix + "mlp.gate_proj.weight", (hidden, width)),
-            (prefix + "mlp.up_proj.weight", (hidden, width)),
-            (prefix + "mlp.down_proj.weight", (width, hidden)),
-        ]
+        result.append((prefix + "input_layernorm.weight", (width,)))
+        result += linear(prefix + "self_attn.q_proj", q_width, width, qkv_bias)
+        result += linear(prefix + "self_attn.k_proj", kv_width, width, qkv_bias)
+        result += linear(prefix + "self_attn.v_proj", kv_width, width, qkv_bias)
+        result += linear(prefix + "self_attn.o_proj", width, q_width, config["attention_bias"])
+        if model_type == "qwen3":
+            result.append((prefix + "self_attn.q_norm.weight", (config["head_dim"],)))
+            result.append((prefix + "self_attn.k_norm.weight", (config["head_dim"],)))
+        result.append((prefix + "post_attention_layernorm.weight", (width,)))
+        result += linear(prefix + "mlp.gate_proj", hidden, width, mlp_bias)
+        result += linear(prefix + "mlp.up_proj", hidden, width, mlp_bias)
+        result += linear(prefix + "mlp.down_proj", width, hidden, mlp_bias)
     result.append(("model.norm.weight", (width,)))
     if not config["tie_word_embeddings"]:
         result.append(("lm_head.weight", (config["vocab_size"], width)))
@@ -130,13 +164,26 @@ def rms_norm(x, weight, epsilon):
     return x / torch.sqrt((x * x).mean(-1, keepdim=True) + epsilon) * weight
 
 
-def rope(x, start, theta):
-    """Rotate-half: element j and element j + D/2 of a head turn together by position * theta^(-2j/D).
+def rotary_frequencies(head_dim, theta, scaling=None):
+    """theta^(-2j/D), scaled as the field rope_scaling says: [D/2]."""
+    frequency = theta ** (-2.0 * torch.arange(head_dim // 2, dtype=torch.float64) / head_dim)
+    if scaling is None:
+        return frequency
+    slowed = frequency / scaling["factor"]
+    if scaling["rope_type"] == "linear":
+        return slowed
+    turns = scaling["original_max_position_embeddings"] * frequency / (2 * math.pi)
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return kept * frequency + (1 - kept) * slowed
+
+
+def rope(x, start, frequency):
+    """Rotate-half: element j and element j + D/2 of a head turn together by position * frequency[j].
 
     x [B, T, H, D]. Written as a product of complex numbers.
     """
-    positions, head_dim = x.shape[1], x.shape[3]
-    frequency = theta ** (-2.0 * torch.arange(head_dim // 2, dtype=torch.float64) / head_dim)
+    positions = x.shape[1]
     angle = torch.outer(torch.arange(start, start + positions, dtype=torch.float64), frequency)  # [T, D/2]
     real, imaginary = x.chunk(2, dim=-1)
     complex_type = {torch.float32: torch.complex64, torch.float64: torch.complex128}[x.dtype]
@@ -156,7 +203,8 @@ def causal_attention(q, k, v):
 
 def forward(parameters, config, ids):
     """Logits [B, T, V] of token ids [B, T]."""
-    epsilon, theta = config["rms_norm_eps"], config["rope_theta"]
+    epsilon = config["rms_norm_eps"]
+    frequency = rotary_frequencies(config["head_dim"], config["rope_theta"], config.get("rope_scaling"))
     batch, positions = ids.shape
     x = parameters["model.embed_tokens.weight"][ids]  # [B, T, C]
     for layer in range(config["num_hidden_layers"]):
@@ -164,18 +212,22 @@ def forward(parameters, config, ids):
         def weight(name):
             return parameters[f"model.layers.{layer}.{name}.weight"]
 
+        def linear(name, values):
+            return F.linear(values, weight(name), parameters.get(f"model.layers.{layer}.{name}.bias"))
+
         def heads(values):
             return values.reshape(batch, positions, -1, config["head_dim"])
 
+        def head_norm(name, values):
+            return rms_norm(values, weight(name), epsilon) if config["model_type"] == "qwen3" else values
+
         h = rms_norm(x, weight("input_layernorm"), epsilon)
-        q = rope(heads(h @ weight("self_attn.q_proj").T), 0, theta)
-        k = rope(heads(h @ weight("self_attn.k_proj").T), 0, theta)
-        v = heads(h @ weight("self_attn.v_proj").T)
-        attended = causal_attention(q, k, v).reshape(batch, positions, -1)
-        x = x + attended @ weight("self_attn.o_proj").T
+        q = rope(head_norm("self_attn.q_norm", heads(linear("self_attn.q_proj", h))), 0, frequency)
+        k = rope(head_norm("self_attn.k_norm", heads(linear("self_attn.k_proj", h))), 0, frequency)
+        v = heads(linear("self_attn.v_proj", h))
+        x = x + linear("self_attn.o_proj", causal_attention(q, k, v).reshape(batch, positions, -1))
         h = rms_norm(x, weight("post_attention_layernorm"), epsilon)
-        gated = F.silu(h @ weight("mlp.gate_proj").T) * (h @ weight("mlp.up_proj").T)
-        x = x + gated @ weight("mlp.down_proj").T
+        x = x + linear("mlp.down_proj", F.silu(linear("mlp.gate_proj", h)) * linear("mlp.up_proj", h))
     x = rms_norm(x, parameters["model.norm.weight"], epsilon)
     return x @ parameters.get("lm_head.weight", parameters["model.embed_tokens.weight"]).T
 
@@ -313,27 +365,51 @@ def attention_by_torch(q, k, v):
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).transpose(1, 2)
 
 
-def adamw_entry(weight_decay):
-    rate, beta1, beta2, epsilon, steps = 1e-2, 0.9, 0.95, 1e-8, 5
+class Lion(torch.optim.Optimizer):
+    """Program 1 of Chen et al. 2023; PyTorch has no Lion."""
+
+    def __init__(self, parameters, lr, beta1, beta2, weight_decay):
+        super().__init__(parameters, {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                update = torch.sign(torch.lerp(p.grad, momentum, group["beta1"])) + group["weight_decay"] * p
+                momentum.lerp_(p.grad, 1 - group["beta2"])
+                p -= group["lr"] * update
+
+
+def optimizer_entry(make, learning_rate, weight_decay, **constants):
+    """Five steps of make(parameters, **options)."""
     parameter = wave(1, 5).requires_grad_()
-    optimizer = torch.optim.AdamW(
-        [parameter], lr=rate, betas=(beta1, beta2), eps=epsilon, weight_decay=weight_decay, foreach=False
-    )
+    optimizer = make([parameter], lr=learning_rate, weight_decay=weight_decay, **constants)
     initial, after = as_json(parameter.detach().clone()), []
-    for step in range(steps):
+    for step in range(5):
         parameter.grad = wave(2 + 0.9 * step, 5)
         optimizer.step()
         after.append(parameter.detach().tolist())
     return {
         "formula": "parameter[i] = sin(1 + 0.37 i); gradient of step s (from 0) [i] = sin(2 + 0.9 s + 0.37 i)",
-        "learning_rate": rate,
-        "beta1": beta1,
-        "beta2": beta2,
-        "epsilon": epsilon,
+        "learning_rate": learning_rate,
+        **constants,
         "weight_decay": weight_decay,
         "parameter": initial,
         "parameter_after_step": after,
     }
+
+
+def adamw(parameters, beta1, beta2, epsilon, **options):
+    return torch.optim.AdamW(parameters, betas=(beta1, beta2), eps=epsilon, foreach=False, **options)
+
+
+def adamw_entry(weight_decay):
+    return optimizer_entry(adamw, 1e-2, weight_decay, beta1=0.9, beta2=0.95, epsilon=1e-8)
+
+
+def sgd_entry(nesterov):
+    return optimizer_entry(torch.optim.SGD, 1e-2, 0.1, momentum=0.9, nesterov=nesterov)
 
 
 def clip_entry(max_norm):
@@ -386,7 +462,7 @@ def write_ops():
             "rope": op_entry(
                 "rotate-half; x is [batch, position, head, head_dim]; element j turns with j + head_dim/2 "
                 "by (start + position) * theta^(-2j/head_dim)",
-                lambda x: rope(x, 3, 10000.0),
+                lambda x: rope(x, 3, rotary_frequencies(6, 10000.0)),
                 {"x": (1, (2, 5, 3, 6))},
                 start=3,
                 theta=10000.0,
@@ -399,6 +475,9 @@ def write_ops():
             ),
             "adamw": adamw_entry(0.1),
             "adamw_without_decay": adamw_entry(0.0),
+            "sgd": sgd_entry(False),
+            "sgd_nesterov": sgd_entry(True),
+            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.9, beta2=0.99),
             "clip_grad_norm": clip_entry(1.0),
             "clip_grad_norm_below_limit": clip_entry(10.0),
             "cosine_schedule": {
@@ -411,6 +490,35 @@ def write_ops():
             },
         },
     )
+
+
+# --------------------------------------------------------------------------------------- rotary frequencies
+
+
+def write_rotary_frequencies():
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    llama3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    cases = [
+        (36, {"rope_type": "default", "rope_theta": 10000.0}),
+        (64, {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}),
+        (128, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, **llama3}),  # Llama 3.1
+        (64, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, **llama3}),  # Llama 3.2
+    ]
+    content = []
+    for head_dim, parameters in cases:
+        config = LlamaConfig(
+            hidden_size=head_dim,
+            num_attention_heads=1,
+            head_dim=head_dim,
+            max_position_embeddings=131072,
+            rope_parameters=dict(parameters),
+        )
+        embedding = LlamaRotaryEmbedding(config)
+        assert embedding.attention_scaling == 1
+        content.append({"head_dim": head_dim, "rope_parameters": parameters, "inv_freq": embedding.inv_freq.tolist()})
+    write_json("rotary_frequencies.json", {"cases": content})
 
 
 # ------------------------------------------------------------------------------------------- 16-bit types
@@ -519,20 +627,33 @@ def write_json(name, content):
 # -------------------------------------------------------------------------------------------- transformers
 
 
-def check_transformers():
-    """A Hugging Face folder of each case, loaded by AutoModelForCausalLM, must give this script's logits and loss."""
+def in_transformers(config):
+    """The model of a case in transformers, loaded from a folder with its weights."""
     from transformers import AutoModelForCausalLM
 
+    with tempfile.TemporaryDirectory() as folder:
+        weights = {key: p.detach() for key, p in initial_parameters(config, torch.float32).items()}
+        save_file(weights, Path(folder) / "model.safetensors", metadata={"format": "pt"})
+        (Path(folder) / "config.json").write_text(json.dumps(config))
+        model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values()), report
+    return model
+
+
+def write_checkpoints():
+    for name in CHECKPOINTS:
+        folder = FOLDER / "checkpoints" / name
+        in_transformers(CASES[name][0]).save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+
+
+def check_transformers():
+    """transformers' model of each case must give this script's logits and loss."""
     for name, (config, batch, positions) in CASES.items():
         parameters = initial_parameters(config, torch.float32)
         tokens = make_tokens(batch, positions, config["vocab_size"])
         logits = forward(parameters, config, tokens[:, :-1])
-        with tempfile.TemporaryDirectory() as folder:
-            weights = {key: p.detach() for key, p in parameters.items()}
-            save_file(weights, Path(folder) / "model.safetensors", metadata={"format": "pt"})
-            (Path(folder) / "config.json").write_text(json.dumps(config))
-            model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-        assert not any(report.values()), report
+        model = in_transformers(config)
         with torch.no_grad():
             theirs = model(tokens[:, :-1]).logits
         torch.testing.assert_close(theirs, logits.detach(), rtol=1e-5, atol=1e-5)
@@ -552,7 +673,9 @@ def main():
         return
     for name, (config, batch, positions) in CASES.items():
         write_case(name, config, batch, positions)
+    write_checkpoints()
     write_ops()
+    write_rotary_frequencies()
     write_dtype()
 
 

@@ -31,7 +31,11 @@ cria::nn::LlamaConfig config(bool tied, std::int64_t kv_heads) {
 BOOST_AUTO_TEST_CASE(parameters_are_those_of_the_model) {
   for (const bool tied : {true, false}) {
     for (const std::int64_t kv_heads : {1, 2, 4}) {
-      const auto c = config(tied, kv_heads);
+      auto c = config(tied, kv_heads);
+      c.attention_bias = static_cast<cria::nn::AttentionBias>(kv_heads / 2);
+      c.mlp_bias = tied;
+      c.query_key_norm = !tied;
+      c.head_dim = kv_heads == 4 ? 10 : 0;
       const auto parameters = cria::nn::parameter_count(cria::nn::LlamaForCausalLM<float>(c));
       BOOST_TEST(cria::nn::costs(c).parameters == static_cast<double>(parameters));
     }
@@ -39,7 +43,8 @@ BOOST_AUTO_TEST_CASE(parameters_are_those_of_the_model) {
 }
 
 BOOST_AUTO_TEST_CASE(products_have_the_matrices_of_the_model) {
-  const auto c = config(false, 2);
+  auto c = config(false, 2);
+  c.head_dim = 10;
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> want, told;  // how many of [out, in]
   const cria::nn::LlamaForCausalLM<float> model(c);
   cria::nn::for_each_parameter(model, [&](const std::string& name, const auto& p) {

@@ -16,7 +16,8 @@ namespace {
 using namespace cria;
 using test::golden_batch, test::golden_json, test::golden_model, test::golden_path;
 
-const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_dim36"};
+const char* const cases[] = {"tied_kv2", "untied_kv1", "tied_kv4", "tied_head_dim36",
+                             "llama32",  "biased",     "qwen2",    "qwen3"};
 
 /// The largest difference relative to the largest golden value.
 template <class T>
@@ -153,26 +154,82 @@ BOOST_AUTO_TEST_CASE(initialisation_scales_the_residual_projections) {
   BOOST_TEST(deviation(mlp.down_proj.weight) == 0.02, five_percent);
 }
 
-BOOST_AUTO_TEST_CASE(key_value_caches_give_the_logits_of_the_whole_text) {
-  const auto golden = golden_json("tied_kv2.json");
-  const auto model = golden_model<float>(golden);
-  const auto tokens = golden_batch(golden, 0).inputs.to_vector();
-  const auto length = golden["positions"].get<std::size_t>();
-  const auto text = std::span(tokens).first(length);
-  const auto vocab = static_cast<std::size_t>(model.config.vocab_size);
-  const auto whole =
-      model.logits(Tensor<std::int32_t>::from({1, static_cast<std::int64_t>(length)}, text)).to_vector();
+namespace {
+
+/// Two texts of 12 tokens side by side, of which the caches are given pieces.
+struct CachedTexts {
+  cria::nn::LlamaForCausalLM<float> model;
+  std::vector<std::int32_t> tokens;  // [2, 12]
+  std::vector<float> want;           // the logits of the whole texts, [2, 12, vocab]
   std::vector<cria::nn::KeyValueCache<float>> caches;
-  // The first five tokens at once, then one by one.
-  for (std::size_t seen = 0; seen < length;) {
-    const std::size_t next = seen == 0 ? 5 : 1;
-    const auto logits = model.next_logits(
-        Tensor<std::int32_t>::from({1, static_cast<std::int64_t>(next)}, text.subspan(seen, next)), caches);
-    seen += next;
-    const auto got = logits.to_vector();
-    for (std::size_t v = 0; v < vocab; ++v)
-      BOOST_TEST(std::abs(got[v] - whole[(seen - 1) * vocab + v]) < 1e-5f);
+
+  explicit CachedTexts(const std::string& name = "tied_kv2")
+      : model(golden_model<float>(golden_json(name + ".json"))), caches(model.make_caches(2, 12)) {
+    const auto vocab = static_cast<std::int32_t>(model.config.vocab_size);
+    for (std::int32_t i = 0; i < 24; ++i) tokens.push_back((i * i + 3 * i) % vocab);
+    want = model.logits(Tensor<std::int32_t>::from({2, 12}, tokens)).to_vector();
   }
+
+  /// How far the logits after the tokens [first, last) are from those of the whole texts.
+  float difference(std::size_t first, std::size_t last) {
+    std::vector<std::int32_t> next;
+    for (const std::size_t b : {0u, 1u}) {
+      for (std::size_t t = first; t < last; ++t) next.push_back(tokens[b * 12 + t]);
+    }
+    const auto logits = model.next_logits(
+        Tensor<std::int32_t>::from({2, static_cast<std::int64_t>(last - first)}, next), caches);
+    const std::int64_t vocab = model.config.vocab_size;
+    BOOST_TEST((logits.shape() == Shape{2, vocab}));
+    const auto got = logits.to_vector();
+    float worst = 0;
+    for (std::size_t b = 0, v = static_cast<std::size_t>(vocab); b < 2; ++b) {
+      for (std::size_t i = 0; i < v; ++i)
+        worst = std::max(worst, std::abs(got[b * v + i] - want[(b * 12 + last - 1) * v + i]));
+    }
+    return worst;
+  }
+};
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(key_value_caches_give_the_logits_of_the_whole_texts, boost::unit_test::data::make(cases),
+                     name) {
+  CachedTexts texts(name);
+  BOOST_TEST(texts.difference(0, 5) < 1e-5f);  // the first five tokens at once, then one by one
+  for (std::size_t t = 5; t < 12; ++t) BOOST_TEST(texts.difference(t, t + 1) < 1e-5f);
+  BOOST_TEST(texts.caches.back().length() == 12);
+}
+
+BOOST_AUTO_TEST_CASE(truncated_caches_go_on_from_there) {
+  CachedTexts texts;
+  texts.difference(0, 10);
+  for (auto& cache : texts.caches) cache.truncate(4);
+  BOOST_TEST(texts.difference(4, 8) < 1e-5f);
+  BOOST_TEST(texts.difference(8, 12) < 1e-5f);
+  for (auto& cache : texts.caches) cache.truncate(0);
+  BOOST_TEST(texts.difference(0, 12) < 1e-5f);
+}
+
+BOOST_AUTO_TEST_CASE(caches_that_do_not_fit_are_refused) {
+  CachedTexts texts;
+  const auto message = [&](const Shape& tokens, std::span<cria::nn::KeyValueCache<float>> caches) {
+    return test::error_message<ShapeError>(
+        [&] { texts.model.next_logits(Tensor<std::int32_t>::zeros(tokens), caches); });
+  };
+  BOOST_TEST(message({2, 1}, std::span(texts.caches).first(1)) ==
+             "next_logits: there are 1 caches; each of the model's 2 layers needs one");
+  BOOST_TEST(message({2, 0}, texts.caches) ==
+             "next_logits: tokens is [2, 0]; at least one element is needed");
+  BOOST_TEST(message({3, 1}, texts.caches) ==
+             "KeyValueCache: dimensions differ: k is [3, 1, 2, 8], the cache is [2, 12, 2, 8]; k.dim(0) = 3 "
+             "must equal the cache.dim(0) = 2");
+  texts.difference(0, 10);
+  BOOST_TEST(message({2, 3}, texts.caches) ==
+             "KeyValueCache: k is [2, 3, 2, 8]; 10 of the cache's 12 positions are filled, so at most 2 more "
+             "are allowed");
+  BOOST_TEST(message({2, 55}, texts.caches) ==
+             "LlamaForCausalLM: tokens is [2, 55] after 10 others; at most max_position_embeddings = 64 "
+             "positions are allowed");
 }
 
 BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
@@ -189,6 +246,13 @@ BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
              "num_hidden_layers is 0; it must be at least 1");
   BOOST_TEST(message([](auto& c) { c.hidden_size = 8 * 9; }) ==
              "hidden_size / num_attention_heads = 9 must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(message([](auto& c) { c.head_dim = 9; }) ==
+             "head_dim = 9 must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(message([](auto& c) { c.head_dim = -2; }) == "head_dim is -2; it must be at least 1");
+  BOOST_TEST(message([](auto& c) {
+               c.rope_parameters.scaling = RotaryFrequencies::Scaling::linear;
+               c.rope_parameters.factor = 0;
+             }) == "rope_parameters: factor = 0.000000 must be a positive number");
   const auto golden = golden_json("tied_kv4.json");
   const auto model = golden_model<float>(golden);
   BOOST_TEST(

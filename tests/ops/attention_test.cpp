@@ -83,6 +83,70 @@ struct Attention {
   }
 };
 
+/// The values of some heads at some positions of a tensor of this shape, as a tensor of their own.
+Values part(const Values& whole, const Shape& shape, std::int64_t positions, std::int64_t first_head,
+            std::int64_t heads) {
+  const std::int64_t dim = shape.dim(3);
+  Values values;
+  for (std::int64_t b = 0; b < shape.dim(0); ++b) {
+    for (std::int64_t t = 0; t < positions; ++t) {
+      const auto first = whole.begin() + ((b * shape.dim(1) + t) * shape.dim(2) + first_head) * dim;
+      values.insert(values.end(), first, first + heads * dim);
+    }
+  }
+  return values;
+}
+
+/// Queries, keys and values side by side in one tensor, two heads of queries to one of keys.
+struct AttentionOfParts {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>>;
+  static std::vector<Shapes> shapes() {
+    return {{{1, 1, 4, 4}}, {{2, 33, 8, 6}}, {{1, 70, 4, 5}}, {{2, 5, 12, 36}}, {{2, 40, 8, 8}}};
+  }
+  static std::int64_t terms(const Shapes& shapes) { return shapes[0].dim(1) + shapes[0].dim(3); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& x) {
+    const HeadsPart all(x);
+    const std::int64_t kv_heads = x.dim(2) / 4;
+    return cria::attention(all.heads(0, 2 * kv_heads), all.heads(2 * kv_heads, kv_heads),
+                           all.heads(3 * kv_heads, kv_heads));
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const Shape& whole = shapes[0];
+    const std::int64_t batch = whole.dim(0), length = whole.dim(1), kv_heads = whole.dim(2) / 4;
+    const auto heads = [&](std::int64_t first, std::int64_t count) {
+      return part(inputs[0], whole, length, first, count);
+    };
+    return Attention::reference(
+        {heads(0, 2 * kv_heads), heads(2 * kv_heads, kv_heads), heads(3 * kv_heads, kv_heads)},
+        Attention::heads(batch, length, length, 2 * kv_heads, kv_heads, whole.dim(3)));
+  }
+};
+
+/// The keys and values are the first positions of tensors with room for five more.
+struct AttentionOfPrefix {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>, Tensor<T>>;
+  static std::vector<Shapes> shapes() {
+    return {Attention::heads(1, 1, 6, 2, 1, 4), Attention::heads(2, 3, 45, 4, 2, 6),
+            Attention::heads(2, 33, 70, 2, 2, 8)};
+  }
+  static std::int64_t terms(const Shapes& shapes) { return shapes[1].dim(1) + shapes[1].dim(3); }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {
+    const std::int64_t keys = k.dim(1) - 5;
+    return cria::attention(q, HeadsPart(k).positions(0, keys), HeadsPart(v).positions(0, keys));
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const Shape &q = shapes[0], &k = shapes[1];
+    const std::int64_t keys = k.dim(1) - 5;
+    return Attention::reference(
+        {inputs[0], part(inputs[1], k, keys, 0, k.dim(2)), part(inputs[2], k, keys, 0, k.dim(2))},
+        Attention::heads(q.dim(0), q.dim(1), keys, q.dim(2), k.dim(2), q.dim(3)));
+  }
+};
+
 Tensor<float> zeros(const Shape& shape) {
   return Tensor<float>::zeros(shape);
 }
@@ -181,7 +245,36 @@ BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   });
 }
 
+// What lies behind the prefix is not read: a cache is not initialised there.
+BOOST_AUTO_TEST_CASE(a_prefix_gives_the_bits_of_a_tensor) {
+  const Shapes shapes = Attention::heads(2, 3, 45, 4, 2, 6);
+  const std::int64_t keys = 40;
+  const auto check = [&]<class T>(T) {
+    const auto make = [](const Shape& shape, const Values& values) {
+      return Tensor<T>::from(shape, cria::test::rounded<T>(values));
+    };
+    const auto q = make(shapes[0], cria::test::normals(shapes[0].size(), 1));
+    std::vector<Tensor<T>> whole, prefix;
+    for (const unsigned seed : {2, 3}) {
+      Values values = cria::test::normals(shapes[1].size(), seed);
+      prefix.push_back(make(shapes[1].with_dim(1, keys), part(values, shapes[1], keys, 0, 2)));
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        if (static_cast<std::int64_t>(i) / (2 * 6) % 45 >= keys) values[i] = std::nan("");
+      }
+      whole.push_back(make(shapes[1], values));
+    }
+    const auto got =
+        cria::attention(q, HeadsPart(whole[0]).positions(0, keys), HeadsPart(whole[1]).positions(0, keys));
+    const auto want = cria::attention(q, prefix[0], prefix[1]);
+    BOOST_TEST((cria::test::to_values(got) == cria::test::to_values(want)));
+  };
+  check(float{});
+  check(bfloat16{});
+}
+
 CRIA_TEST_OPERATION(operation, Attention)
+CRIA_TEST_OPERATION(of_parts, AttentionOfParts)
+CRIA_TEST_OPERATION(of_a_prefix, AttentionOfPrefix)
 
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,10 +3,12 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <complex>
+#include <string>
 #include <tuple>
 #include <vector>
 
 #include "support/error_message.hpp"
+#include "support/golden.hpp"
 #include "support/op_case.hpp"
 
 BOOST_AUTO_TEST_SUITE(ops)
@@ -45,6 +47,29 @@ struct Rope {
         y[head + d] = turned.real();
         y[head + d + dim / 2] = turned.imag();
       }
+    }
+    return y;
+  }
+};
+
+/// Queries and keys that are parts of one tensor, with a head between them and one behind.
+struct RopeOfParts {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>>;
+  static std::vector<Shapes> shapes() { return {{{1, 3, 4, 2}}, {{2, 5, 4, 6}}, {{1, 33, 4, 16}}}; }
+  static std::int64_t terms(const Shapes&) { return 4; }
+  template <class T>
+  static Tensor<T> run(const Tensor<T>& x) {
+    const HeadsPart all(x);
+    const auto [q, k] = cria::rope(all.heads(0, 1), all.heads(2, 1), 7, 500.0f);
+    return q + k;
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const auto dim = static_cast<std::size_t>(shapes[0].dim(3));
+    const Values rotated = Rope<7>::reference(inputs, shapes);
+    Values y;
+    for (std::size_t row = 0; row < rotated.size(); row += 4 * dim) {
+      for (std::size_t d = row; d < row + dim; ++d) y.push_back(rotated[d] + rotated[d + 2 * dim]);
     }
     return y;
   }
@@ -98,6 +123,87 @@ BOOST_AUTO_TEST_CASE(one_of_two_outputs_is_enough_for_a_gradient) {
     BOOST_TEST(value == 0.5f, boost::test_tools::tolerance(1e-5f));
 }
 
+BOOST_AUTO_TEST_CASE(one_tensor_may_be_queries_and_keys) {
+  auto x = Tensor<float>::full({2, 5, 3, 6}, 0.5f);
+  x.set_requires_grad();
+  const auto [q, k] = cria::rope(x, x);
+  backward(sum(square(q)) + sum(square(k)));
+  for (const float value : x.grad().to_vector()) BOOST_TEST(value == 2, boost::test_tools::tolerance(1e-5f));
+}
+
+// transformers computes in float32.
+BOOST_AUTO_TEST_CASE(frequencies_are_those_of_transformers) {
+  for (const auto& golden : cria::test::golden_json("rotary_frequencies.json").at("cases")) {
+    const auto& parameters = golden.at("rope_parameters");
+    RotaryFrequencies frequencies = parameters.at("rope_theta").get<float>();
+    const std::string type = parameters.at("rope_type");
+    if (type != "default") frequencies.factor = parameters.at("factor");
+    if (type == "linear") frequencies.scaling = RotaryFrequencies::Scaling::linear;
+    if (type == "llama3") {
+      frequencies.scaling = RotaryFrequencies::Scaling::llama3;
+      frequencies.low_freq_factor = parameters.at("low_freq_factor");
+      frequencies.high_freq_factor = parameters.at("high_freq_factor");
+      frequencies.original_max_position_embeddings = parameters.at("original_max_position_embeddings");
+    }
+    const std::int64_t dim = golden.at("head_dim");
+    Values got;
+    for (std::int64_t d = 0; d < dim / 2; ++d) got.push_back(frequencies.frequency(d, dim));
+    const auto want = golden.at("inv_freq").get<Values>();
+    BOOST_REQUIRE_EQUAL(got.size(), want.size());
+    for (std::size_t d = 0; d < got.size(); ++d) {
+      BOOST_TEST(got[d] == want[d], boost::test_tools::tolerance(1e-6));
+    }
+  }
+}
+
+// Whichever tables are kept: each of these is asked for again after the others.
+BOOST_AUTO_TEST_CASE(frequencies_in_turns_do_not_mix) {
+  const auto x = Tensor<double>::full({1, 50, 1, 4}, 1.0);
+  RotaryFrequencies linear = 500.0f, llama3 = 500.0f;
+  linear.scaling = RotaryFrequencies::Scaling::linear;
+  linear.factor = 4.0f;
+  llama3.scaling = RotaryFrequencies::Scaling::llama3;
+  llama3.factor = 4.0f;
+  llama3.original_max_position_embeddings = 32;
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const RotaryFrequencies& frequencies : {RotaryFrequencies(500.0f), linear, llama3}) {
+      const Values y = cria::test::to_values(cria::rope(x, 3, frequencies));
+      for (std::size_t t = 0; t < 50; ++t) {
+        for (std::size_t d = 0; d < 2; ++d) {
+          const double angle =
+              static_cast<double>(3 + t) * frequencies.frequency(static_cast<std::int64_t>(d), 4);
+          const double want = std::cos(angle) - std::sin(angle);
+          BOOST_TEST(std::abs(y[4 * t + d] - want) < 1e-12);
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(unusable_frequencies_are_refused) {
+  const auto message = [](const RotaryFrequencies& frequencies) {
+    return error_message<ConfigError>([&] {
+      cria::rope(Tensor<float>::zeros({1, 1, 1, 2}), 0, frequencies);
+    });
+  };
+  BOOST_TEST(message(-1.0f) == "rope: theta = -1.000000 must be a positive number");
+  BOOST_TEST(message(std::nanf("")) == "rope: theta = nan must be a positive number");
+  RotaryFrequencies frequencies;
+  frequencies.factor = 0.0f;
+  BOOST_TEST(message(frequencies) == "(nothing thrown)");
+  frequencies.scaling = RotaryFrequencies::Scaling::linear;
+  BOOST_TEST(message(frequencies) == "rope: factor = 0.000000 must be a positive number");
+  frequencies = {};
+  frequencies.scaling = RotaryFrequencies::Scaling::llama3;
+  frequencies.low_freq_factor = 4.0f;
+  BOOST_TEST(message(frequencies) ==
+             "rope: high_freq_factor = 4.000000 must be larger than low_freq_factor = 4.000000");
+  frequencies = {};
+  frequencies.scaling = RotaryFrequencies::Scaling::llama3;
+  frequencies.original_max_position_embeddings = 0;
+  BOOST_TEST(message(frequencies) == "rope: original_max_position_embeddings = 0 must be a positive number");
+}
+
 BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {
   BOOST_TEST(
       error_message<ShapeError>([] {
@@ -108,6 +214,7 @@ BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {
 
 CRIA_TEST_OPERATION(from_the_start, Rope<0>)
 CRIA_TEST_OPERATION(from_a_later_position, Rope<7>)
+CRIA_TEST_OPERATION(of_parts, RopeOfParts)
 
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

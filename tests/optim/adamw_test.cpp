@@ -7,6 +7,7 @@
 #include "support/error_message.hpp"
 #include "support/llama_golden.hpp"
 #include "support/memory.hpp"
+#include "support/weights.hpp"
 
 BOOST_AUTO_TEST_SUITE(optim)
 BOOST_AUTO_TEST_SUITE(adamw)
@@ -15,18 +16,7 @@ namespace {
 
 using namespace cria;
 
-/// One matrix [1, n] as a model; its loss is the sum of weight * gradient, so that the gradient is what we
-/// say.
-template <class T>
-struct Weights {
-  Parameter<T> weight;
-  explicit Weights(std::int64_t n) : weight({1, n}) {}
-  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
-
-  void set_gradient(const std::vector<acc_t<T>>& gradient) {
-    cria::test::write(cria::sink(weight).vec(), gradient);
-  }
-};
+using test::Weights;
 
 void check_against_pytorch(const char* name) {
   const auto golden = test::golden_json("ops.json")[name];

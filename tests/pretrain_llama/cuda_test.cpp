@@ -147,5 +147,21 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_of_one_device_is_trained_on_by_the_other) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_likeliest_text_is_that_of_the_cpu) {
+  const TemporaryDirectory folder;
+  const auto trained = train("cpu", folder / "out", {"--max_iters=60", "--learning_rate=5e-3"});
+  BOOST_TEST_REQUIRE(trained.exit_code == 0, trained.errors);
+  const std::string checkpoint = folder / "out/ckpt";
+  const auto text = [&](const char* program, const std::string& device) {
+    const auto outcome = test::run({program, "generate", "--checkpoint=" + checkpoint, "--prompt=the cat",
+                                    "--temperature=0", "--max_new_tokens=40", "--device=" + device});
+    BOOST_TEST(outcome.exit_code == 0, outcome.errors);
+    return outcome.output;
+  };
+  const std::string on_cpu = text(PRETRAIN_LLAMA, "cpu");
+  BOOST_TEST(on_cpu.size() > std::string("the cat\n").size());  // longer than the context of 16 tokens
+  BOOST_TEST(text(PRETRAIN_LLAMA_CUDA, "cuda") == on_cpu);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -67,7 +67,7 @@ Model model_of_large_weights(bool tied) {
 
 /// The next-token scores after every one of `tokens`, which the caches are given in pieces of `piece`.
 Values scores_with_caches(const Model& model, std::span<const std::int32_t> tokens, std::size_t piece) {
-  std::vector<cria::nn::KeyValueCache<float>> caches;
+  auto caches = model.make_caches(1, std::ssize(tokens));
   Values scores;
   for (std::size_t begin = 0; begin < tokens.size(); begin += piece) {
     const auto next = tokens.subspan(begin, std::min(piece, tokens.size() - begin));

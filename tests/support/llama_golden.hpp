@@ -7,24 +7,18 @@
 #include <vector>
 
 #include "cria/cria.hpp"
+#include "cria/io/llama_config.hpp"
 #include "support/golden.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace cria::test {
 
 /// The model of a golden case, with the weights that the script's formula gives.
 template <class T>
 nn::LlamaForCausalLM<T> golden_model(const nlohmann::json& golden) {
-  const auto& json = golden["config"];
-  nn::LlamaConfig config;
-  json["vocab_size"].get_to(config.vocab_size);
-  json["hidden_size"].get_to(config.hidden_size);
-  json["intermediate_size"].get_to(config.intermediate_size);
-  json["num_hidden_layers"].get_to(config.num_hidden_layers);
-  json["num_attention_heads"].get_to(config.num_attention_heads);
-  json["num_key_value_heads"].get_to(config.num_key_value_heads);
-  json["max_position_embeddings"].get_to(config.max_position_embeddings);
-  json["tie_word_embeddings"].get_to(config.tie_word_embeddings);
-  nn::LlamaForCausalLM<T> model(config);
+  const TemporaryDirectory folder;
+  io::write_file(folder / "config.json", golden["config"].dump());
+  nn::LlamaForCausalLM<T> model(io::read_llama_config(folder / "config.json").config);
   int p = 0;
   nn::for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) {
     std::vector<T> values;

@@ -145,6 +145,27 @@ BOOST_AUTO_TEST_CASE(after_an_exception_the_step_can_be_repeated) {
   }
 }
 
+// Also one that is frozen after the replicas were made.
+BOOST_AUTO_TEST_CASE(frozen_parameters_get_no_gradient_on_any_thread) {
+  const auto gradient = [](int threads, bool first_is_frozen) {
+    cria::nn::Sequential model{cria::nn::Linear<float>(2, 3), cria::nn::Linear<float>(3, 2)};
+    cria::nn::initialize(model, Rng(1));
+    DataParallel parallel(model, threads);
+    auto& [first, second] = model.modules;
+    if (first_is_frozen) cria::nn::freeze(first);
+    std::atomic<int> wrong = 0;
+    parallel.for_each_chunk(6, [&](auto& own, std::int64_t chunk) {
+      backward(sum(square(own(Tensor<float>::full({1, 2}, 0.1f * static_cast<float>(chunk + 1))))));
+      if (std::get<0>(own.modules).weight.has_grad() == first_is_frozen) ++wrong;
+    });
+    BOOST_TEST(wrong == 0);
+    parallel.reduce_gradients();
+    BOOST_TEST(first.weight.has_grad() == !first_is_frozen);
+    return second.weight.grad().to_vector();
+  };
+  for (const int threads : {1, 2, 3}) BOOST_TEST((gradient(threads, true) == gradient(threads, false)));
+}
+
 BOOST_AUTO_TEST_CASE(a_training_step_in_steady_state_asks_the_system_for_nothing) {
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<float>(golden);

@@ -17,15 +17,13 @@ namespace cria {
 
 /// Keeps freed blocks for the next request of the same size, so that a training step in its steady state asks
 /// the system for nothing. Thread-safe. Memory says where blocks come from:
-///   allocate(size)                   null if there is not so much
-///   deallocate(block, size)          must not throw
+///   allocate(size)           null if there is not so much
+///   deallocate(block, size)  must not throw
 ///   out_of_memory(size, in_use, cached)  throws
-///   queue()                          where the calling thread's work waits, or null: a block is only handed
-///   to
-///                                    work of the queue that freed it, which ends what used the block before
-///   smallest_block                   bytes
-///   cache_limit()                    bytes that are kept for later unless set_cache_limit says another
-///   number
+///   queue()                  where the calling thread's work waits, or null: a block is only handed to work
+///                            of the queue that freed it, which ends what used the block before
+///   smallest_block           bytes
+///   cache_limit()            bytes that are kept for later unless set_cache_limit says another number
 template <class Memory>
 class CachingAllocator {
  public:

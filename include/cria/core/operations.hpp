@@ -15,6 +15,8 @@
 ///   of the inputs and only the first is fresh, so a kernel writes an element of the first before it adds to
 ///   that of the second.
 /// - Sums and intermediate results are kept in acc_t<T>; gradients of parameters are views of acc_t<T>.
+/// - Heads have strides; those of different arguments need not be the same. Two gradients of Heads are the
+///   same memory or have none in common.
 /// - Results do not depend on timing: no unordered floating-point atomics.
 ///
 /// Below, T is a tensor's type, A is acc_t<T>, F a formula of core/formulas.hpp. Arguments are in this order:
@@ -72,9 +74,9 @@ struct Dropout;
 
 // ---- sums and rearrangements ----
 
-/// y = the sum over the middle dimension.
+/// y = the sum over the middle dimension. A bias is added by backward, and its gradient is forward.
 ///   forward(Planes<const T> x [outer, n, inner], Vec<A> y [outer * inner])
-///   backward(Vec<const A> dy, Gradient<Planes<T>> dx)
+///   backward(Vec<const A or T> dy, Gradient<Planes<T>> dx)
 struct Sum;
 
 /// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and
@@ -116,10 +118,10 @@ struct RmsNorm;
 
 /// The rotations of core/rotation_table.hpp; b has other heads than a, or is empty, and so may each of
 /// backward's gradients be.
-///   forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
-///           Heads<T> rotated_b)
-///   backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start, float theta,
-///            Gradient<Heads<T>> da, Gradient<Heads<T>> db)
+///   forward(Heads<const T> a, Heads<const T> b, std::int64_t start, const RotaryFrequencies&,
+///           Heads<T> rotated_a, Heads<T> rotated_b)
+///   backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start,
+///            const RotaryFrequencies&, Gradient<Heads<T>> da, Gradient<Heads<T>> db)
 struct Rope;
 
 /// Causal attention. log_sum [batch, heads, length] is the natural logarithm of each row's softmax
@@ -159,11 +161,14 @@ struct SumOfSquares;
 ///   apply(A factor, Vec<A> x)
 struct ScaleInPlace;
 
-/// One step of core/adamw.hpp; sums and state are in the backend's memory, the span is in the host's.
-///   begin(const AdamWStep&, Vec<const double> sums, AdamWState*)       state->begin(step, sums)
-///   step(const AdamWStep&, std::span<const AdamWTensor<T>>, const AdamWState*)
+/// One step of an optimiser, Rule being a struct of core/update_rules.hpp; sums and state are in the
+/// backend's memory, the span is in the host's.
+///   begin(const Rule&, const GradientScaling&, Vec<const double> sums, UpdateState<Rule>*)
+///                                               state->begin(rule, scaling, sums)
+///   step(std::span<const UpdateTensor<Rule, T>>, const UpdateState<Rule>*)
 ///                                               updates the tensors unless the gradients' norm is not finite
-struct AdamW;
+template <class Rule>
+struct Update;
 
 }  // namespace ops
 

@@ -9,7 +9,8 @@
 
 namespace cria {
 
-/// A trained value of type T with a gradient of type acc_t<T>. Copies share both; `clone` shares neither.
+/// A trained value of type T with a gradient of type acc_t<T>. Copies share both, and whether it is frozen;
+/// `clone` shares nothing.
 template <FloatingPoint T, class B = DefaultBackend>
 class Parameter {
  public:
@@ -36,6 +37,16 @@ class Parameter {
   Vec<const T> vec() const { return value_.vec(); }
   Rows<const T> rows() const { return value_.rows(); }
 
+  /// Whether backward will compute a gradient for this parameter; if not, it is frozen. Copies and replicas
+  /// share it.
+  bool requires_grad() const { return *requires_grad_; }
+  /// Freezes the parameter, or has it trained again: as from the next forward on, operations compute a
+  /// gradient only if one is `wanted`, and optimisers update it only then. Freezing forgets the gradient.
+  void set_requires_grad(bool wanted) {
+    *requires_grad_ = wanted;
+    if (!wanted) clear_grad();
+  }
+
   /// The gradient summed up so far, sharing its memory; undefined if there is none.
   Tensor<gradient_type, B> grad() const {
     if (!has_grad()) return {};
@@ -53,9 +64,13 @@ class Parameter {
   bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() { gradient_->clear(); }
 
-  /// A parameter with values of its own, which are the same now, and no gradient.
-  Parameter clone() const { return Parameter(shape(), constant_, value_.template to<B>()); }
-  /// A parameter that shares this value and has a gradient of its own.
+  /// A parameter with values of its own, which are the same now, and no gradient; frozen if this one is.
+  Parameter clone() const {
+    Parameter result(shape(), constant_, value_.template to<B>());
+    *result.requires_grad_ = requires_grad();
+    return result;
+  }
+  /// A replica: a parameter that shares this value, and whether it is frozen, and has a gradient of its own.
   Parameter with_own_gradient() const {
     Parameter result = *this;
     result.gradient_ = std::make_shared<detail::GradientSlot<gradient_type, B>>(size());
@@ -73,6 +88,7 @@ class Parameter {
   std::optional<double> constant_;
   Tensor<T, B> value_;
   std::shared_ptr<detail::GradientSlot<gradient_type, B>> gradient_;
+  std::shared_ptr<bool> requires_grad_ = std::make_shared<bool>(true);
 };
 
 }  // namespace cria

@@ -125,7 +125,7 @@ struct Inputs {
   }
   template <class T, class B>
   void add(const Parameter<T, B>& x) {
-    wanted = true;
+    wanted = wanted || x.requires_grad();
     all.push_back({nullptr, TensorAccess::state(x.value()), x.value().version()});
   }
   template <class T, class B>
@@ -134,8 +134,8 @@ struct Inputs {
     if (node(unread.x)) all.push_back({node(unread.x), nullptr, 0});
   }
   template <class T, class B>
-  void add(const Unread<Parameter<T, B>>&) {
-    wanted = true;
+  void add(const Unread<Parameter<T, B>>& unread) {
+    wanted = wanted || unread.x.requires_grad();
   }
   /// The leaves that `root` was computed from, without `except`.
   template <class T, class B>

@@ -1,32 +1,105 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <numbers>
+#include <string>
+#include <utility>
 #include <vector>
 
-namespace cria::detail {
+#include "cria/core/error.hpp"
 
-/// cos and sin of position * theta^(-2 d / dim), [positions, dim / 2] each; grown when a later position is
-/// asked for. A is float or double.
+namespace cria {
+
+/// How fast rotary position embeddings turn. Pair d of a head of `dim` numbers turns by
+/// f(d) = theta^(-2 d / dim) from each position to the next, and for models that were stretched to longer
+/// contexts by
+///
+///   linear   f(d) / factor                                    Chen et al. 2023, position interpolation
+///   llama3   f(d) (s + (1 - s) / factor)                      Llama 3.1
+///            s = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor), cut to [0, 1]
+///            turns = original_max_position_embeddings f(d) / (2 pi)
+///
+/// so that llama3 keeps what turns often within the original context and slows down what hardly turns once.
+/// The names are those of `rope_scaling` (`rope_parameters`) in Hugging Face's configurations, the numbers
+/// those of `modeling_rope_utils.py` in transformers.
+struct RotaryFrequencies {
+  enum class Scaling { none, linear, llama3 };
+
+  float theta = 10000.0f;
+  Scaling scaling = Scaling::none;
+  float factor = 1.0f;  // of linear and llama3; the other three are llama3's
+  float low_freq_factor = 1.0f;
+  float high_freq_factor = 4.0f;
+  std::int64_t original_max_position_embeddings = 8192;
+
+  RotaryFrequencies() = default;
+  /// Without scaling.
+  RotaryFrequencies(float base) : theta(base) {}
+
+  auto operator<=>(const RotaryFrequencies&) const = default;
+
+  /// Throws ConfigError, in the name of `who`, for numbers that no frequencies follow from.
+  void check(const std::string& who) const {
+    const auto positive = [&](const char* name, auto value) {
+      if (value > 0 && std::isfinite(value)) return;
+      throw ConfigError(who + ": " + name + " = " + std::to_string(value) + " must be a positive number");
+    };
+    positive("theta", theta);
+    if (scaling == Scaling::none) return;
+    positive("factor", factor);
+    if (scaling == Scaling::linear) return;
+    positive("low_freq_factor", low_freq_factor);
+    positive("high_freq_factor", high_freq_factor);
+    positive("original_max_position_embeddings", original_max_position_embeddings);
+    if (high_freq_factor <= low_freq_factor) {
+      throw ConfigError(who + ": high_freq_factor = " + std::to_string(high_freq_factor) +
+                        " must be larger than low_freq_factor = " + std::to_string(low_freq_factor));
+    }
+  }
+
+  /// The angle by which pair `d` of a head of `dim` numbers turns from a position to the next.
+  double frequency(std::int64_t d, std::int64_t dim) const {
+    const double unscaled =
+        std::pow(static_cast<double>(theta), -2.0 * static_cast<double>(d) / static_cast<double>(dim));
+    if (scaling == Scaling::none) return unscaled;
+    const double slowed = unscaled / static_cast<double>(factor);
+    if (scaling == Scaling::linear) return slowed;
+    const double low = static_cast<double>(low_freq_factor), high = static_cast<double>(high_freq_factor);
+    const double turns =
+        static_cast<double>(original_max_position_embeddings) * unscaled / (2 * std::numbers::pi);
+    const double share = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    return share * unscaled + (1 - share) * slowed;
+  }
+};
+
+namespace detail {
+
+/// cos and sin of position * frequency(d), [positions, dim / 2] each; grown when a later position is asked
+/// for. A is float or double.
 template <class A>
 struct RotationTable {
-  std::int64_t dim = 0;
-  float theta = 0;
   std::vector<A> cosine, sine;
 
-  void cover(std::int64_t positions, std::int64_t new_dim, float new_theta) {
-    if (dim != new_dim || theta != new_theta) *this = {new_dim, new_theta, {}, {}};
-    const std::int64_t half = dim / 2;
-    const auto size = static_cast<std::size_t>(positions * half);
+  void cover(std::int64_t positions, std::int64_t dim, const RotaryFrequencies& frequencies) {
+    const auto half = static_cast<std::size_t>(dim / 2), size = static_cast<std::size_t>(positions) * half;
+    if (cosine.size() >= size) return;
+    std::vector<double> frequency;
+    for (std::int64_t d = 0; d < dim / 2; ++d) frequency.push_back(frequencies.frequency(d, dim));
     for (std::size_t i = cosine.size(); i < size; ++i) {
-      const auto position = static_cast<double>(static_cast<std::int64_t>(i) / half);
-      const auto d = static_cast<double>(static_cast<std::int64_t>(i) % half);
-      const double angle =
-          position * std::pow(static_cast<double>(theta), -2.0 * d / static_cast<double>(dim));
+      const double angle = static_cast<double>(i / half) * frequency[i % half];
       cosine.push_back(static_cast<A>(std::cos(angle)));
       sine.push_back(static_cast<A>(std::sin(angle)));
     }
   }
 };
 
-}  // namespace cria::detail
+/// A table for each size of a head and its frequencies.
+template <class Table>
+using RotationTables = std::map<std::pair<std::int64_t, RotaryFrequencies>, Table>;
+
+}  // namespace detail
+
+}  // namespace cria

@@ -29,8 +29,8 @@ struct TensorAccess {
     return state(x)->gradient;
   }
   template <class T, class B>
-  static const std::shared_ptr<GradientSlot<acc_t<T>, B>>& slot(const Parameter<T, B>& x) {
-    return x.gradient_;
+  static std::shared_ptr<GradientSlot<acc_t<T>, B>> slot(const Parameter<T, B>& x) {
+    return x.requires_grad() ? x.gradient_ : nullptr;
   }
 };
 

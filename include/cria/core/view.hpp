@@ -1,5 +1,6 @@
 #pragma once
-/// Views: non-owning, contiguous, row-major; all that a kernel sees of a tensor.
+/// Views: non-owning, row-major, and contiguous but for Heads, which have strides; all that a kernel sees of a
+/// tensor.
 
 #include <cstdint>
 
@@ -47,7 +48,9 @@ struct Planes {
   CRIA_HOST_DEVICE operator Planes<const T>() const { return {data, outer, middle, inner}; }
 };
 
-/// Attention's queries, keys or values [batch, length, heads, dim].
+/// Attention's queries, keys or values [batch, length, heads, dim]. The heads of a position are neighbours in
+/// memory; positions and sequences may be further apart, so that this can be a part of a tensor with more
+/// heads or more positions.
 template <class T>
 struct Heads {
   T* data = nullptr;
@@ -55,13 +58,17 @@ struct Heads {
   std::int64_t length = 0;
   std::int64_t heads = 0;
   std::int64_t dim = 0;
+  std::int64_t batch_stride = 0;  // elements from a sequence to the next
+  std::int64_t row_stride = 0;    // elements from a position to the next
 
   CRIA_HOST_DEVICE explicit operator bool() const { return data != nullptr; }
-  /// The first element of position `t` of head `h` in sequence `b`; the next position is heads * dim further.
+  /// The first element of position `t` of head `h` in sequence `b`.
   CRIA_HOST_DEVICE T* at(std::int64_t b, std::int64_t t, std::int64_t h) const {
-    return data + ((b * length + t) * heads + h) * dim;
+    return data + b * batch_stride + t * row_stride + h * dim;
   }
-  CRIA_HOST_DEVICE operator Heads<const T>() const { return {data, batch, length, heads, dim}; }
+  CRIA_HOST_DEVICE operator Heads<const T>() const {
+    return {data, batch, length, heads, dim, batch_stride, row_stride};
+  }
 };
 
 /// A view of the memory that a gradient is summed up in. A fresh one is uninitialised, since nothing was
@@ -85,7 +92,8 @@ Planes<T> as_planes(T* data, const Shape& shape) {
 /// `shape` is [batch, length, heads, dim].
 template <class T>
 Heads<T> as_heads(T* data, const Shape& shape) {
-  return {data, shape.dim(0), shape.dim(1), shape.dim(2), shape.dim(3)};
+  return {data,         shape.dim(0),        shape.dim(1),       shape.dim(2),
+          shape.dim(3), shape.product(1, 4), shape.product(2, 4)};
 }
 
 }  // namespace cria

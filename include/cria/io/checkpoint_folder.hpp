@@ -40,12 +40,6 @@ inline std::filesystem::path sibling(const std::filesystem::path& folder, const 
   return result;
 }
 
-inline std::string hexadecimal(std::uint32_t value) {
-  std::array<char, 9> text{};
-  std::snprintf(text.data(), text.size(), "%08x", static_cast<unsigned>(value));
-  return text.data();
-}
-
 inline std::string manifest_checksum(const nlohmann::json& files) {
   const std::string text = files.dump();
   return hexadecimal(crc32(std::as_bytes(std::span(text))));

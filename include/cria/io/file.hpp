@@ -9,9 +9,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -99,6 +101,13 @@ inline std::filesystem::path parent_folder(const std::filesystem::path& path) {
 inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t start = 0) {
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   return data == nullptr ? start : static_cast<std::uint32_t>(::crc32_z(start, data, bytes.size()));
+}
+
+/// A checksum as eight hexadecimal digits.
+inline std::string hexadecimal(std::uint32_t checksum) {
+  std::array<char, 9> digits{};
+  std::snprintf(digits.data(), digits.size(), "%08x", static_cast<unsigned>(checksum));
+  return digits.data();
 }
 
 /// Forces the contents of the file at `path` to the disk. Throws FileError.

@@ -3,17 +3,18 @@
 
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
-#include <tuple>
-#include <utility>
 #include <vector>
 
+#include "cria/nn/cache.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/embedding.hpp"
 #include "cria/nn/init.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/nn/recompute.hpp"
+#include "cria/nn/residual.hpp"
 #include "cria/nn/rms_norm.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cross_entropy.hpp"
@@ -33,6 +34,13 @@ enum class Recompute {
   layer,      // everything but the layer's input
 };
 
+/// Which of attention's projections have a bias.
+enum class AttentionBias {
+  none,
+  query_key_value,  // as in Qwen2
+  all,              // these, and the output's: attention_bias of config.json
+};
+
 /// The model's sizes, under the names of config.json.
 struct LlamaConfig {
   std::int64_t vocab_size = 4096;
@@ -43,13 +51,21 @@ struct LlamaConfig {
   std::int64_t num_key_value_heads = 2;
   std::int64_t max_position_embeddings = 256;
   float rms_norm_eps = 1e-5f;
-  float rope_theta = 10000.0f;
+  RotaryFrequencies rope_parameters;  // rope_theta and rope_scaling
   bool tie_word_embeddings = true;
+  std::int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
+  // What Llama has not, but others of its family:
+  AttentionBias attention_bias = AttentionBias::none;
+  bool mlp_bias = false;
+  bool query_key_norm = false;  // of each head, before the rotation, as in Qwen3
   // cria's own:
   float dropout = 0.0f;  // after the embedding, attention's output and the MLP's
   Recompute recompute = Recompute::cheap;
 
-  std::int64_t head_dim() const { return hidden_size / num_attention_heads; }
+  /// Elements of a head, and of all of them together: queries, and keys or values.
+  std::int64_t head_size() const { return head_dim == 0 ? hidden_size / num_attention_heads : head_dim; }
+  std::int64_t query_size() const { return num_attention_heads * head_size(); }
+  std::int64_t key_value_size() const { return num_key_value_heads * head_size(); }
 
   friend bool operator==(const LlamaConfig&, const LlamaConfig&) = default;
 
@@ -71,24 +87,22 @@ struct LlamaConfig {
     positive("num_attention_heads", num_attention_heads);
     positive("num_key_value_heads", num_key_value_heads);
     positive("max_position_embeddings", max_position_embeddings);
-    multiple("hidden_size", hidden_size, "num_attention_heads", num_attention_heads);
     multiple("num_attention_heads", num_attention_heads, "num_key_value_heads", num_key_value_heads);
-    if (head_dim() % 2 != 0) {
-      throw ConfigError("hidden_size / num_attention_heads = " + std::to_string(head_dim()) +
+    if (head_dim == 0) {
+      multiple("hidden_size", hidden_size, "num_attention_heads", num_attention_heads);
+    } else {
+      positive("head_dim", head_dim);
+    }
+    if (head_size() % 2 != 0) {
+      throw ConfigError(std::string(head_dim == 0 ? "hidden_size / num_attention_heads" : "head_dim") +
+                        " = " + std::to_string(head_size()) +
                         " must be even, because rotary embeddings turn pairs");
     }
+    rope_parameters.check("rope_parameters");
     if (!(dropout >= 0.0f && dropout < 1.0f)) {
       throw ConfigError("dropout is " + std::to_string(dropout) + "; it must be in [0, 1)");
     }
   }
-};
-
-/// The keys and values of the positions that a layer has seen: [1, positions, kv_heads, head_dim] each.
-template <FloatingPoint T, class B = DefaultBackend>
-struct KeyValueCache {
-  std::vector<T> keys, values;
-
-  std::int64_t positions(std::int64_t row) const { return static_cast<std::int64_t>(keys.size()) / row; }
 };
 
 /// Causal self-attention with rotary positions and grouped key/value heads. x [batch, length, hidden] -> same
@@ -96,41 +110,31 @@ struct KeyValueCache {
 template <FloatingPoint T, class B = DefaultBackend>
 struct LlamaAttention {
   Linear<T, B> q_proj, k_proj, v_proj, o_proj;
-  std::int64_t heads, kv_heads, head_dim;
-  float rope_theta;
+  std::optional<RmsNorm<T, B>> q_norm, k_norm;
+  std::int64_t head_dim;
+  RotaryFrequencies frequencies;
 
   explicit LlamaAttention(const LlamaConfig& c)
-      : q_proj(c.hidden_size, c.hidden_size),
-        k_proj(c.hidden_size, c.num_key_value_heads * c.head_dim()),
-        v_proj(c.hidden_size, c.num_key_value_heads * c.head_dim()),
-        o_proj(c.hidden_size, c.hidden_size),
-        heads(c.num_attention_heads),
-        kv_heads(c.num_key_value_heads),
-        head_dim(c.head_dim()),
-        rope_theta(c.rope_theta) {}
-
-  Tensor<T, B> operator()(const Tensor<T, B>& x) const {
-    const std::int64_t batch = x.dim(0), length = x.dim(1);
-    const auto [q, k] = rope(reshape(q_proj(x), {batch, length, heads, head_dim}),
-                             reshape(k_proj(x), {batch, length, kv_heads, head_dim}), 0, rope_theta);
-    const auto v = reshape(v_proj(x), {batch, length, kv_heads, head_dim});
-    return o_proj(reshape(attention(q, k, v), x.shape()));
+      : q_proj(c.hidden_size, c.query_size(), c.attention_bias != AttentionBias::none),
+        k_proj(c.hidden_size, c.key_value_size(), c.attention_bias != AttentionBias::none),
+        v_proj(c.hidden_size, c.key_value_size(), c.attention_bias != AttentionBias::none),
+        o_proj(c.query_size(), c.hidden_size, c.attention_bias == AttentionBias::all),
+        head_dim(c.head_size()),
+        frequencies(c.rope_parameters) {
+    if (c.query_key_norm) {
+      q_norm.emplace(head_dim, c.rms_norm_eps);
+      k_norm.emplace(head_dim, c.rms_norm_eps);
+    }
   }
 
-  /// The same for the next positions of one sequence, after those in `cache`, which grows by them.
-  Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>& cache) const {
-    const std::int64_t length = x.dim(1);
-    const std::int64_t start = cache.positions(kv_heads * head_dim);
-    const auto [q, k] = rope(reshape(q_proj(x), {1, length, heads, head_dim}),
-                             reshape(k_proj(x), {1, length, kv_heads, head_dim}), start, rope_theta);
-    const auto append = [](std::vector<T>& all, const std::vector<T>& next) {
-      all.insert(all.end(), next.begin(), next.end());
-    };
-    append(cache.keys, k.to_vector());
-    append(cache.values, v_proj(x).to_vector());
-    const Shape seen{1, start + length, kv_heads, head_dim};
-    const auto keys = Tensor<T, B>::from(seen, cache.keys), values = Tensor<T, B>::from(seen, cache.values);
-    return o_proj(reshape(attention(q, keys, values), x.shape()));
+  /// With a cache x are the next positions after those in it, which see them, too, and are added to it.
+  Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
+    const auto [q, k] = rope(in_heads(q_proj(x), q_norm), in_heads(k_proj(x), k_norm),
+                             cache ? cache->length() : 0, frequencies);
+    const auto v = in_heads(v_proj(x), {});
+    if (cache) cache->append(k, v);
+    const auto y = cache ? attention(q, cache->keys(), cache->values()) : attention(q, k, v);
+    return o_proj(reshape(y, x.shape().with_dim(-1, q.dim(2) * head_dim)));
   }
 
   static void visit(auto& self, auto&& field) {
@@ -138,6 +142,16 @@ struct LlamaAttention {
     field("k_proj", self.k_proj);
     field("v_proj", self.v_proj);
     field("o_proj", self.o_proj);
+    field("q_norm", self.q_norm);
+    field("k_norm", self.k_norm);
+  }
+
+ private:
+  /// x [batch, length, heads * head_dim] -> [batch, length, heads, head_dim], each head normed if there is a
+  /// norm.
+  Tensor<T, B> in_heads(const Tensor<T, B>& x, const std::optional<RmsNorm<T, B>>& norm) const {
+    const auto y = reshape(x, {x.dim(0), x.dim(1), x.dim(2) / head_dim, head_dim});
+    return norm ? (*norm)(y) : y;
   }
 };
 
@@ -148,9 +162,9 @@ struct LlamaMLP {
   Recompute recompute;
 
   explicit LlamaMLP(const LlamaConfig& c)
-      : gate_proj(c.hidden_size, c.intermediate_size),
-        up_proj(c.hidden_size, c.intermediate_size),
-        down_proj(c.intermediate_size, c.hidden_size),
+      : gate_proj(c.hidden_size, c.intermediate_size, c.mlp_bias),
+        up_proj(c.hidden_size, c.intermediate_size, c.mlp_bias),
+        down_proj(c.intermediate_size, c.hidden_size, c.mlp_bias),
         recompute(c.recompute) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
@@ -167,11 +181,9 @@ struct LlamaMLP {
   }
 };
 
-/// x += attention(norm(x)); x += mlp(norm(x)). x [batch, length, hidden] -> same shape.
+/// x = x + attention(norm(x)); x = x + mlp(norm(x)). x [batch, length, hidden].
 template <FloatingPoint T, class B = DefaultBackend>
 struct LlamaDecoderLayer {
-  using Path = std::pair<Tensor<T, B>, Tensor<T, B>>;  // x and a branch that is still to be added to it
-
   RmsNorm<T, B> input_layernorm;
   LlamaAttention<T, B> self_attn;
   RmsNorm<T, B> post_attention_layernorm;
@@ -187,21 +199,14 @@ struct LlamaDecoderLayer {
         dropout{c.dropout},
         recompute(c.recompute) {}
 
-  /// A layer's input is x + branch, and so is its output: the norm that comes next adds them, in one pass
-  /// over memory. An undefined branch is none.
-  Path operator()(const Tensor<T, B>& x, const Tensor<T, B>& branch) const {
-    if (recompute != Recompute::layer) return blocks(x, branch);
-    const auto layer = [self = *this](const Tensor<T, B>& input) {
-      const auto [h, last] = self.blocks(input, {});
-      return h + last;
+  void operator()(Residual<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
+    if (recompute != Recompute::layer) return blocks(x, cache);
+    const auto layer = [self = *this, cache](const Tensor<T, B>& input) {
+      Residual path(input);
+      self.blocks(path, cache);
+      return path.value();
     };
-    return {nn::recompute(layer, branch.defined() ? x + branch : x), {}};
-  }
-
-  /// The same for the next positions of one sequence.
-  Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>& cache) const {
-    const auto h = x + self_attn(input_layernorm(x), cache);
-    return h + mlp(post_attention_layernorm(h));
+    x = Residual(nn::recompute(layer, x.value()));
   }
 
   static void visit(auto& self, auto&& field) {
@@ -212,11 +217,10 @@ struct LlamaDecoderLayer {
   }
 
  private:
-  Path blocks(const Tensor<T, B>& x, const Tensor<T, B>& branch) const {
-    const auto [input, normed_input] = input_layernorm(x, branch);
-    const auto attended = block(Recompute::attention, self_attn, normed_input);
-    const auto [h, normed] = post_attention_layernorm(input, attended);
-    return {h, block(Recompute::mlp, mlp, normed)};
+  void blocks(Residual<T, B>& x, KeyValueCache<T, B>* cache) const {
+    const auto attend = [self = self_attn, cache](const Tensor<T, B>& h) { return self(h, cache); };
+    x.add(block(Recompute::attention, attend, x.norm(input_layernorm)));
+    x.add(block(Recompute::mlp, mlp, x.norm(post_attention_layernorm)));
   }
 
   /// dropout(inner(normed)), which is called `name` among what can be computed again.
@@ -242,18 +246,12 @@ struct LlamaModel {
     for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(c);
   }
 
-  Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens) const {
-    Tensor<T, B> x = dropout(embed_tokens(tokens)), branch;
-    for (const auto& layer : layers) std::tie(x, branch) = layer(x, branch);
-    return norm(x, branch).second;
-  }
-
-  /// The same for the next tokens [1, length] of one sequence; `caches` has one entry per layer.
+  /// With caches, one for each layer, the tokens are the next ones after those in them.
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens,
-                          std::vector<KeyValueCache<T, B>>& caches) const {
-    auto x = embed_tokens(tokens);
-    for (std::size_t i = 0; i < layers.size(); ++i) x = layers[i](x, caches[i]);
-    return norm(x);
+                          std::span<KeyValueCache<T, B>> caches = {}) const {
+    Residual<T, B> x(dropout(embed_tokens(tokens)));
+    for (std::size_t i = 0; i < layers.size(); ++i) layers[i](x, caches.empty() ? nullptr : &caches[i]);
+    return x.norm(norm);
   }
 
   static void visit(auto& self, auto&& field) {
@@ -281,16 +279,29 @@ struct LlamaForCausalLM {
     return linear(model(tokens), head());
   }
 
-  /// Scores of the token after the last of one sequence. tokens [1, length], the next ones after those in
-  /// `caches` (one per layer) -> [vocab].
+  /// Empty caches for `batch` texts of up to `capacity` tokens, one for each layer.
+  std::vector<KeyValueCache<T, B>> make_caches(std::int64_t batch, std::int64_t capacity) const {
+    std::vector<KeyValueCache<T, B>> caches;
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+      caches.emplace_back(batch, capacity, config.num_key_value_heads, config.head_size());
+    }
+    return caches;
+  }
+
+  /// Scores of the token after the last of each text. tokens [batch, length], the next ones after those in
+  /// `caches`, which then hold them, too -> [batch, vocab]. Throws ShapeError if the caches are not one for
+  /// each layer, or have no room.
   Tensor<T, B> next_logits(const Tensor<std::int32_t, B>& tokens,
-                           std::vector<KeyValueCache<T, B>>& caches) const {
+                           std::span<KeyValueCache<T, B>> caches) const {
+    if (caches.size() != model.layers.size()) {
+      throw ShapeError("next_logits: there are " + std::to_string(caches.size()) +
+                       " caches; each of the model's " + std::to_string(model.layers.size()) +
+                       " layers needs one");
+    }
+    check_length(tokens, caches.front().length());
+    check::not_empty("next_logits", {"tokens", tokens.shape()});
     const NoGrad guard;
-    caches.resize(model.layers.size());
-    const auto x = model(tokens, caches).to_vector();
-    const auto hidden = static_cast<std::ptrdiff_t>(config.hidden_size);
-    return linear(Tensor<T, B>::from({config.hidden_size}, std::vector<T>(x.end() - hidden, x.end())),
-                  head());
+    return linear(last_positions(model(tokens, caches)), head());
   }
 
   /// Mean cross-entropy of `targets` in nats. tokens, targets [batch, length] -> [].
@@ -312,12 +323,24 @@ struct LlamaForCausalLM {
     c.check();
     return c;
   }
-  void check_length(const Tensor<std::int32_t, B>& tokens) const {
+  /// Throws ShapeError if there are too many tokens, `before` of which the model has seen.
+  void check_length(const Tensor<std::int32_t, B>& tokens, std::int64_t before = 0) const {
     check::rank("LlamaForCausalLM", {"tokens", tokens.shape()}, 2);
-    if (tokens.dim(1) <= config.max_position_embeddings) return;
+    if (before + tokens.dim(1) <= config.max_position_embeddings) return;
     throw ShapeError("LlamaForCausalLM: tokens is " + to_string(tokens.shape()) +
+                     (before > 0 ? " after " + std::to_string(before) + " others" : "") +
                      "; at most max_position_embeddings = " + std::to_string(config.max_position_embeddings) +
                      " positions are allowed");
+  }
+  /// x [batch, length, hidden] -> [batch, hidden], outside the graph.
+  static Tensor<T, B> last_positions(const Tensor<T, B>& x) {
+    const std::int64_t batch = x.dim(0), length = x.dim(1), hidden = x.dim(2);
+    auto last = Tensor<T, B>::empty({batch, hidden});
+    for (std::int64_t b = 0; b < batch; ++b) {
+      B::copy(last.mutable_rows().row(b), x.rows().row((b + 1) * length - 1),
+              static_cast<std::size_t>(hidden) * sizeof(T));
+    }
+    return last;
   }
 };
 

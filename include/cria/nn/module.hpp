@@ -86,7 +86,8 @@ template <class M>
 void check_listed_once(const M& module) {
   std::map<const void*, std::string> names;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
-    const auto [first, is_new] = names.try_emplace(cria::detail::TensorAccess::state(parameter.value()).get(), name);
+    const auto [first, is_new] =
+        names.try_emplace(cria::detail::TensorAccess::state(parameter.value()).get(), name);
     if (is_new) return;
     throw ConfigError(
         "nn: '" + first->second + "' and '" + name +
@@ -102,6 +103,19 @@ std::int64_t parameter_count(const M& module) {
   std::int64_t count = 0;
   for_each_parameter(module, [&](const std::string&, const auto& parameter) { count += parameter.size(); });
   return count;
+}
+
+/// Freezes all parameters of `module`: backward computes no gradients for them and optimisers leave them as
+/// they are. Parts of a model are modules, too: `nn::freeze(model.model.layers[0])`.
+template <class M>
+void freeze(M& module) {
+  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(false); });
+}
+
+/// Has all parameters of `module` trained again.
+template <class M>
+void unfreeze(M& module) {
+  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(true); });
 }
 
 /// Forgets all gradients.

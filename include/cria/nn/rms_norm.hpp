@@ -1,7 +1,5 @@
 #pragma once
 
-#include <utility>
-
 #include "cria/core/parameter.hpp"
 #include "cria/ops/rms_norm.hpp"
 
@@ -16,12 +14,6 @@ struct RmsNorm {
   explicit RmsNorm(std::int64_t n, float epsilon = 1e-5f) : weight({n}, 1.0), eps(epsilon) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return rms_norm(x, weight, eps); }
-
-  /// {x + branch, the norm of that} in one pass over memory; {x, the norm of x} if there is no branch.
-  std::pair<Tensor<T, B>, Tensor<T, B>> operator()(const Tensor<T, B>& x, const Tensor<T, B>& branch) const {
-    if (!branch.defined()) return {x, (*this)(x)};
-    return add_rms_norm(x, branch, weight, eps);
-  }
 
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 };

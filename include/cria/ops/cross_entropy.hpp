@@ -48,14 +48,14 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<
   auto from = inputs(unread(x), unread(weight));
   auto loss = Tensor<A, B>::empty({});
   auto dx = from.wanted && x.requires_grad() ? Tensor<A, B>::empty(x.shape()) : Tensor<A, B>();
-  auto dweight = from.wanted ? Tensor<A, B>::empty(weight.shape()) : Tensor<A, B>();
+  auto dweight = from.wanted && weight.requires_grad() ? Tensor<A, B>::empty(weight.shape()) : Tensor<A, B>();
   K::forward(x.rows(), weight.rows(), targets.vec(), ignore, loss.mutable_vec(),
              dx.defined() ? dx.mutable_rows() : Rows<A>{},
              dweight.defined() ? dweight.mutable_rows() : Rows<A>{});
   return record("linear_cross_entropy", loss, std::move(from),
                 [=, to_x = sink(x), to_weight = sink(weight)](const Tensor<A, B>& dloss) {
                   if (dx.defined()) K::backward(dloss.vec(), dx.vec(), to_x.vec());
-                  K::backward(dloss.vec(), dweight.vec(), to_weight.vec());
+                  if (dweight.defined()) K::backward(dloss.vec(), dweight.vec(), to_weight.vec());
                 });
 }
 

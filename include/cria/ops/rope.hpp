@@ -1,11 +1,13 @@
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
 #include "cria/backend/cpu/rope.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
+#include "cria/core/rotation_table.hpp"
 #include "cria/ops/heads.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/rope.cuh"
@@ -14,43 +16,64 @@
 namespace cria {
 
 /// Rotary position embedding in the rotate-half layout: elements d and d + dim/2 of each head are rotated by
-/// the angle (start + t) * theta^(-2 d / dim). x [batch, length, heads, dim], the first position being
-/// `start` -> same shape. Throws ShapeError if dim is odd. Su et al. 2021.
+/// the angle (start + t) * frequencies.frequency(d, dim), which is (start + t) * theta^(-2 d / dim) unless
+/// frequencies are scaled; a number is theta. x [batch, length, heads, dim], the first position being `start`
+/// -> same shape. Throws ShapeError if dim is odd, ConfigError if the frequencies have unusable numbers.
+/// Su et al. 2021; RotaryFrequencies names the sources of scaling.
 template <FloatingPoint T, class B>
-Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, float theta = 10000.0f) {
+Tensor<T, B> rope(const HeadsPart<T, B>& x, std::int64_t start = 0,
+                  const RotaryFrequencies& frequencies = {}) {
   using K = kernel_for<ops::Rope, B>;
   check::rank("rope", {"x", x.shape()}, 4);
   check::divisible("rope", {"x", x.shape()}, -1, "the pair size", 2);
+  frequencies.check("rope");
   auto y = Tensor<T, B>::empty(x.shape());
-  K::forward(detail::heads(x), Heads<const T>{}, start, theta, detail::heads(y), Heads<T>{});
-  return record("rope", y, inputs(unread(x)), [start, theta, dx = sink(x)](const Tensor<T, B>& dy) {
-    K::backward(detail::heads(dy), Heads<const T>{}, start, theta, dx.heads(), Gradient<Heads<T>>{});
-  });
+  K::forward(detail::heads(x), Heads<const T>{}, start, frequencies, detail::heads(y), Heads<T>{});
+  return record("rope", y, inputs(unread(x.whole())),
+                [start, frequencies, to = detail::HeadsSink(x)](const Tensor<T, B>& dy) {
+                  K::backward(detail::heads(dy), Heads<const T>{}, start, frequencies, to.heads(),
+                              Gradient<Heads<T>>{});
+                });
+}
+template <FloatingPoint T, class B>
+Tensor<T, B> rope(const Tensor<T, B>& x, std::int64_t start = 0, const RotaryFrequencies& frequencies = {}) {
+  return rope(HeadsPart<T, B>(x), start, frequencies);
 }
 
 /// Both at once: queries and keys of the same positions, which may have different numbers of heads. Throws
-/// ShapeError if another dimension differs.
+/// ShapeError if another dimension differs, or if parts of one tensor overlap.
 template <FloatingPoint T, class B>
-std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q, const Tensor<T, B>& k,
-                                           std::int64_t start = 0, float theta = 10000.0f) {
+std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>& q,
+                                           const std::type_identity_t<HeadsPart<T, B>>& k,
+                                           std::int64_t start = 0,
+                                           const RotaryFrequencies& frequencies = {}) {
   using K = kernel_for<ops::Rope, B>;
   check::rank("rope", {"q", q.shape()}, 4);
   check::rank("rope", {"k", k.shape()}, 4);
   for (const int axis : {0, 1, 3}) check::equal_dims("rope", {"q", q.shape()}, axis, {"k", k.shape()}, axis);
   check::divisible("rope", {"q", q.shape()}, -1, "the pair size", 2);
+  detail::check_apart("rope", "q", q, "k", k);
+  frequencies.check("rope");
   auto rotated_q = Tensor<T, B>::empty(q.shape()), rotated_k = Tensor<T, B>::empty(k.shape());
-  K::forward(detail::heads(q), detail::heads(k), start, theta, detail::heads(rotated_q),
+  K::forward(detail::heads(q), detail::heads(k), start, frequencies, detail::heads(rotated_q),
              detail::heads(rotated_k));
-  return record(
-      "rope", std::pair(rotated_q, rotated_k), inputs(unread(q), unread(k)),
-      [start, theta, to_q = sink(q), to_k = sink(k)](const Tensor<T, B>& dq, const Tensor<T, B>& dk) {
-        const auto values = [](const Tensor<T, B>& d) {
-          return d.defined() ? detail::heads(d) : Heads<const T>{};
-        };
-        const auto gradient_q = dq.defined() ? to_q.heads() : Gradient<Heads<T>>{};
-        const auto gradient_k = dk.defined() ? to_k.heads() : Gradient<Heads<T>>{};
-        K::backward(values(dq), values(dk), start, theta, gradient_q, gradient_k);
-      });
+  return record("rope", std::pair(rotated_q, rotated_k), inputs(unread(q.whole()), unread(k.whole())),
+                [start, frequencies, to_q = detail::HeadsSink(q), to_k = detail::HeadsSink(k)](
+                    const Tensor<T, B>& dq, const Tensor<T, B>& dk) {
+                  const auto values = [](const Tensor<T, B>& d) {
+                    return d.defined() ? detail::heads(d) : Heads<const T>{};
+                  };
+                  const auto gradient_q = dq.defined() ? to_q.heads() : Gradient<Heads<T>>{};
+                  const auto gradient_k = dk.defined() ? to_k.heads() : Gradient<Heads<T>>{};
+                  K::backward(values(dq), values(dk), start, frequencies, gradient_q, gradient_k);
+                });
+}
+template <FloatingPoint T, class B>
+std::pair<Tensor<T, B>, Tensor<T, B>> rope(const Tensor<T, B>& q,
+                                           const std::type_identity_t<HeadsPart<T, B>>& k,
+                                           std::int64_t start = 0,
+                                           const RotaryFrequencies& frequencies = {}) {
+  return rope(HeadsPart<T, B>(q), k, start, frequencies);
 }
 
 }  // namespace cria

@@ -189,7 +189,7 @@ struct kernel<ops::Attention, Cpu> {
   };
   template <class T>
   static Neighbours<T> neighbours(Heads<T> x, std::int64_t b, std::int64_t first, std::int64_t heads) {
-    return {x.at(b, 0, first), x.length, heads, x.dim, x.heads * x.dim};
+    return {x.at(b, 0, first), x.length, heads, x.dim, x.row_stride};
   }
 
   /// Positions [first, first + count) as [heads dim / numbers in a factor, count]. After the last position it

@@ -25,23 +25,21 @@ struct kernel<ops::Sum, Cpu> {
                       });
   }
 
-  template <class T, class A>
-  static void backward(Vec<const A> dy, Gradient<Planes<T>> dx) {
+  template <class T, class D>
+  static void backward(Vec<const D> dy, Gradient<Planes<T>> dx) {
     if (!dx) return;
-    cpu::parallel_for(dx.outer, 16384 / (dx.middle * dx.inner + 1) + 1,
-                      [=](std::int64_t begin, std::int64_t end) {
-                        const cpu::Wide<T> before(dx.inner), after(dx.inner);
-                        for (std::int64_t i = begin; i < end; ++i) {
-                          const A* d = dy.data + i * dx.inner;
-                          for (std::int64_t m = 0; m < dx.middle; ++m) {
-                            T* row = dx.plane(i).row(m);
-                            cpu::map_block(
-                                dx.inner, [](A value) { return value; },
-                                dx.fresh ? nullptr : before.read(row, dx.inner), after.target(row), d);
-                            after.write(row, dx.inner);
-                          }
-                        }
-                      });
+    const auto add_rows = [=](std::int64_t begin, std::int64_t end) {
+      const cpu::Wide<T> before(dx.inner), after(dx.inner);
+      for (std::int64_t i = begin; i < end; ++i) {
+        const D* d = dy.data + i / dx.middle * dx.inner;
+        T* row = dx.data + i * dx.inner;
+        cpu::map_block(
+            dx.inner, [](acc_t<T> value) { return value; }, dx.fresh ? nullptr : before.read(row, dx.inner),
+            after.target(row), d);
+        after.write(row, dx.inner);
+      }
+    };
+    cpu::parallel_for(dx.outer * dx.middle, 16384 / (dx.inner + 1) + 1, add_rows);
   }
 
  private:

@@ -9,46 +9,50 @@ namespace cria {
 template <>
 struct kernel<ops::Rope, Cpu> {
   template <class T>
-  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
-                      Heads<T> rotated_b) {
-    rotate(a, start, theta, acc_t<T>(1), Gradient<Heads<T>>{rotated_a, true});
-    rotate(b, start, theta, acc_t<T>(1), Gradient<Heads<T>>{rotated_b, true});
+  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start,
+                      const RotaryFrequencies& frequencies, Heads<T> rotated_a, Heads<T> rotated_b) {
+    rotate(a, start, frequencies, acc_t<T>(1), Gradient<Heads<T>>{rotated_a, true});
+    rotate(b, start, frequencies, acc_t<T>(1), Gradient<Heads<T>>{rotated_b, true});
   }
 
   template <class T>
   static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start,
-                       float theta, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
-    rotate(d_rotated_a, start, theta, acc_t<T>(-1), da);
-    rotate(d_rotated_b, start, theta, acc_t<T>(-1), db);
+                       const RotaryFrequencies& frequencies, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+    rotate(d_rotated_a, start, frequencies, acc_t<T>(-1), da);
+    rotate(d_rotated_b, start, frequencies, acc_t<T>(-1), db);
   }
 
  private:
   /// y += x, rotated forwards (direction 1) or backwards (-1); nothing if y is empty.
   template <class T, class A>
-  static void rotate(Heads<const T> x, std::int64_t start, float theta, A direction, Gradient<Heads<T>> y) {
+  static void rotate(Heads<const T> x, std::int64_t start, const RotaryFrequencies& frequencies, A direction,
+                     Gradient<Heads<T>> y) {
     if (!y) return;
-    static thread_local detail::RotationTable<A> cache;
-    cache.cover(start + x.length, x.dim, theta);
-    const detail::RotationTable<A>& table = cache;  // of this thread, whichever thread the loop below runs on
+    static thread_local detail::RotationTables<detail::RotationTable<A>> tables;
+    // Of this thread, whichever thread the loop below runs on.
+    detail::RotationTable<A>& table = tables[{x.dim, frequencies}];
+    table.cover(start + x.length, x.dim, frequencies);
     const std::int64_t half = x.dim / 2, row = x.heads * x.dim;
     cpu::parallel_for(x.batch * x.length, 64, [=, &table](std::int64_t begin, std::int64_t end) {
       const cpu::Wide<T> wide_x(row), wide_y(row);
       const cpu::Input<T> before(row);
       const cpu::Scratch<A> addend(y.fresh ? 0 : row);
       for (std::int64_t i = begin; i < end; ++i) {
-        const A* cosine = table.cosine.data() + (start + i % x.length) * half;
-        const A* sine = table.sine.data() + (start + i % x.length) * half;
-        const A* from = wide_x.read(x.data + i * row, row);
-        A* to = wide_y.target(y.data + i * row);
+        const std::int64_t b = i / x.length, t = i % x.length;
+        const A* cosine = table.cosine.data() + (start + t) * half;
+        const A* sine = table.sine.data() + (start + t) * half;
+        const A* from = wide_x.read(x.at(b, t, 0), row);
+        T* there = y.at(b, t, 0);
+        A* to = wide_y.target(there);
         A* rotated = y.fresh ? to : addend.data();
         for (std::int64_t h = 0; h < row; h += x.dim) {
           rotate_head(half, cosine, sine, direction, from + h, rotated + h);
         }
         if (!y.fresh) {
           cpu::map_block(
-              row, [](A value) { return value; }, before.read(y.data + i * row, row), to, rotated);
+              row, [](A value) { return value; }, before.read(there, row), to, rotated);
         }
-        wide_y.write(y.data + i * row, row);
+        wide_y.write(there, row);
       }
     });
   }

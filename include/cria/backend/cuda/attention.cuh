@@ -73,48 +73,47 @@ struct HeadRows {
   /// From position `first` on.
   __device__ HeadRows(const Heads<T>& x, int b, int h, int first)
       : data(x.at(b, first, h)),
-        stride(static_cast<int>(x.heads * x.dim)),
+        stride(static_cast<int>(x.row_stride)),
         count(static_cast<int>(x.length) - first),
         dim(static_cast<int>(x.dim)) {}
 };
 
 template <class S, int Bytes, class T, class Source, class... Other>
-__device__ void fetch_chunks(T* to, const HeadRows<Source>& from, int rows, int thread, int threads,
-                             const Other*... other) {
+__device__ void fetch_chunks(T* to, int rows, int thread, int threads, const HeadRows<Source>& from,
+                             const Other&... other) {
   constexpr int chunk = Bytes / static_cast<int>(sizeof(T)), chunks = S::dim / chunk;
 #pragma unroll 1  // several at once would need the registers that sums are kept in
   for (int i = thread; i < rows * chunks; i += threads) {
     const int row = i / chunks, column = i % chunks * chunk;
     const bool valid = row < from.count && column < from.dim;
-    const int offset = valid ? row * from.stride + column : 0;
     T* chunk_to = to + row * S::pitch + column;
-    copy_async<Bytes>(chunk_to, from.data + offset, valid);
-    (copy_async<Bytes>(chunk_to + rows * S::pitch, other + offset, valid), ...);
+    const auto copy = [&](T* target, const auto& source) {
+      copy_async<Bytes>(target, source.data + (valid ? row * source.stride + column : 0), valid);
+    };
+    copy(chunk_to, from);
+    (copy(chunk_to + rows * S::pitch, other), ...);
   }
 }
 
 /// Begins to copy `rows` rows to shared memory [rows, pitch], zeros where there are none, and behind them
 /// those of `other`, another tensor of this shape. `access` is how many bytes are moved at once. By the
 /// threads [0, threads), of which the caller is `thread`.
-template <class S, class T, class Source, class... Other>
-__device__ void fetch(T* to, const HeadRows<Source>& from, int rows, int access, int thread, int threads,
-                      const Other*... other) {
-  static_assert(sizeof...(other) <= 1);
+template <class S, class T, class... Rows>
+__device__ void fetch(T* to, int rows, int access, int thread, int threads, const Rows&... from) {
+  static_assert(sizeof...(from) <= 2);
   if (access == 16) {
-    fetch_chunks<S, 16>(to, from, rows, thread, threads, other...);
+    fetch_chunks<S, 16>(to, rows, thread, threads, from...);
   } else if (sizeof(T) < 8 && access == 8) {
-    fetch_chunks<S, 8>(to, from, rows, thread, threads, other...);
+    fetch_chunks<S, 8>(to, rows, thread, threads, from...);
   } else {
-    fetch_chunks<S, sizeof(T)>(to, from, rows, thread, threads, other...);
+    fetch_chunks<S, sizeof(T)>(to, rows, thread, threads, from...);
   }
 }
 
 /// The block begins to copy `rows` rows of one head of each tensor, from position `first` on.
-template <class S, class T, class... Other>
-__device__ void fetch(T* to, int b, int h, int first, int rows, int access, const Heads<const T>& x,
-                      const Other&... other) {
-  fetch<S>(to, HeadRows<const T>(x, b, h, first), rows, access, static_cast<int>(threadIdx.x), S::threads,
-           other.at(b, first, h)...);
+template <class S, class T, class... X>
+__device__ void fetch_block(T* to, int b, int h, int first, int rows, int access, const X&... x) {
+  fetch<S>(to, rows, access, static_cast<int>(threadIdx.x), S::threads, HeadRows<const T>(x, b, h, first)...);
 }
 
 template <class S, int Bytes, class T>
@@ -137,7 +136,7 @@ __device__ void write(const Sums<S>& x, typename S::A factor, bool add, T* stagi
   using A = typename S::A;
   __syncwarp();
   if (add) {
-    fetch<S>(staging, to, S::warp_rows, access, lane.index, 32);
+    fetch<S>(staging, S::warp_rows, access, lane.index, 32, to);
     wait_for_copies();
     __syncwarp();
   }
@@ -355,10 +354,10 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   T* const own_queries = queries + warp() * S::warp_rows * S::pitch;
 
   const auto fetch_tile = [&](int tile) {
-    fetch<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns, access, k,
-             v);
+    fetch_block<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns,
+                   access, k, v);
   };
-  fetch<S>(queries, block.b, block.h, block.first, S::rows, access, q);
+  fetch_block<S>(queries, block.b, block.h, block.first, S::rows, access, q);
   fetch_tile(0);
 
   Sums<S> out;
@@ -438,11 +437,11 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
   const int own_offset = warp() * S::warp_rows * S::pitch;
 
   const auto fetch_tile = [&](int tile) {
-    fetch<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns, access, k,
-             v);
+    fetch_block<S>(stages + tile % 2 * stage_size<S>, block.b, block.kv, tile * S::columns, S::columns,
+                   access, k, v);
   };
-  fetch<S>(queries, block.b, block.h, block.first, S::rows, access, q, dy);
-  fetch<S>(outs, block.b, block.h, block.first, S::rows, access, y);
+  fetch_block<S>(queries, block.b, block.h, block.first, S::rows, access, q, dy);
+  fetch_block<S>(outs, block.b, block.h, block.first, S::rows, access, y);
   if (dq) fetch_tile(0);
   wait_for_copies();
   __syncthreads();
@@ -527,7 +526,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
 
   const auto fetch_tile = [&](int tile) {
     const int h = kv * group + tile / head_tiles, query = (first_tile + tile % head_tiles) * S::columns;
-    fetch<S>(stages + tile % 2 * stage_size<S>, b, h, query, S::columns, access, q, dy);
+    fetch_block<S>(stages + tile % 2 * stage_size<S>, b, h, query, S::columns, access, q, dy);
     A* log_sums = statistics + tile % 2 * 2 * S::columns;
     const std::int64_t index = (std::int64_t{b} * q.heads + h) * length + query;
     for (int i = thread; i < S::columns; i += S::threads) {
@@ -536,7 +535,7 @@ __global__ void __launch_bounds__(S::threads, S::blocks)
       copy_async<sizeof(A)>(log_sums + S::columns + i, delta.data + (valid ? index + i : 0), valid);
     }
   };
-  fetch<S>(keys, b, kv, first, S::rows, access, k, v);
+  fetch_block<S>(keys, b, kv, first, S::rows, access, k, v);
   if (tiles > 0) fetch_tile(0);
 
   Sums<S> key_sum, value_sum;
@@ -617,10 +616,13 @@ void with_padded_dim(std::int64_t dim, F f) {
 
 /// The bytes that all rows of these tensors can be moved by at once: 16, 8 or sizeof(T).
 template <class T, class... X>
-int common_access(std::int64_t dim, const X*... data) {
-  const std::uintptr_t bits =
-      (reinterpret_cast<std::uintptr_t>(data) | ... | (static_cast<std::uintptr_t>(dim) * sizeof(T)));
-  return bits % 16 == 0 ? 16 : bits % 8 == 0 ? 8 : static_cast<int>(sizeof(T));
+int common_access(const X&... x) {
+  const auto bits = [](const Heads<const T>& heads) {
+    const std::int64_t elements = heads.dim | heads.row_stride | heads.batch_stride;
+    return reinterpret_cast<std::uintptr_t>(heads.data) | static_cast<std::uintptr_t>(elements) * sizeof(T);
+  };
+  const std::uintptr_t all = (bits(x) | ...);
+  return all % 16 == 0 ? 16 : all % 8 == 0 ? 8 : static_cast<int>(sizeof(T));
 }
 
 /// Blocks for all rows of x: [sequences * heads, tiles of a head].
@@ -644,7 +646,7 @@ struct kernel<ops::Attention, Cuda> {
   template <class T, class A>
   static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
     namespace flash = cuda::flash;
-    const int access = flash::common_access<T>(q.dim, q.data, k.data, v.data, y.data);
+    const int access = flash::common_access<T>(q, k, v, y);
     flash::with_padded_dim(q.dim, [&](auto dim) {
       using S = typename flash::Tilings<T, dim()>::Forward;
       static_assert(flash::forward_shared_memory<S> <= flash::least_shared_memory);
@@ -658,8 +660,7 @@ struct kernel<ops::Attention, Cuda> {
                        Heads<const T> y, Vec<const A> log_sum, Gradient<Heads<T>> dq, Gradient<Heads<T>> dk,
                        Gradient<Heads<T>> dv) {
     namespace flash = cuda::flash;
-    const int access =
-        flash::common_access<T>(q.dim, dy.data, q.data, k.data, v.data, y.data, dq.data, dk.data, dv.data);
+    const int access = flash::common_access<T>(dy, q, k, v, y, dq, dk, dv);
     const A scale = flash::score_scale<A>(q);
     const cuda::Scratch<A> delta(log_sum.size);
     flash::with_padded_dim(q.dim, [&](auto dim) {

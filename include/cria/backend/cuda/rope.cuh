@@ -1,8 +1,7 @@
 #pragma once
 
-#include <map>
 #include <mutex>
-#include <utility>
+#include <vector>
 
 #include "cria/backend/cuda/map.cuh"
 #include "cria/core/operations.hpp"
@@ -23,18 +22,18 @@ class CRIA_SHARED DeviceRotationTable {
 
   /// The table for `positions` positions or more, kept for the next call. It is never freed, since work that
   /// reads it may be on its way.
-  static View covering(std::int64_t positions, std::int64_t dim, float theta) {
-    static auto* tables = new std::map<std::pair<std::int64_t, float>, DeviceRotationTable>;
+  static View covering(std::int64_t positions, std::int64_t dim, const RotaryFrequencies& frequencies) {
+    static auto* tables = new cria::detail::RotationTables<DeviceRotationTable>;
     static auto* mutex = new std::mutex;
     const std::lock_guard lock(*mutex);
-    DeviceRotationTable& table = (*tables)[{dim, theta}];
-    if (table.positions_ < positions) table.grow(std::max(positions, 2 * table.positions_), dim, theta);
+    DeviceRotationTable& table = (*tables)[{dim, frequencies}];
+    if (table.positions_ < positions) table.grow(std::max(positions, 2 * table.positions_), dim, frequencies);
     return table.view_;
   }
 
  private:
-  void grow(std::int64_t positions, std::int64_t dim, float theta) {
-    host_.cover(positions, dim, theta);
+  void grow(std::int64_t positions, std::int64_t dim, const RotaryFrequencies& frequencies) {
+    host_.cover(positions, dim, frequencies);
     view_ = {to_device(host_.cosine), to_device(host_.sine)};
     check("cudaStreamSynchronize", cudaStreamSynchronize(stream()));  // other streams will read them
     positions_ = positions;
@@ -74,15 +73,18 @@ __global__ void __launch_bounds__(block_size)
     const Heads<const T> x = second ? of_b.from : of_a.from;
     const Gradient<Heads<T>> y = second ? of_b.to : of_a.to;
     const std::int64_t half = x.dim / 2, packs = half / Size;
-    const std::int64_t d = item % packs * Size, head = item / packs;  // head: of all sequences and positions
-    const std::int64_t position = start + head / x.heads % x.length, at = head * x.dim + d;
-    const auto low = load<Size>(x.data + at), high = load<Size>(x.data + at + half);
-    const auto cosine = load<Size>(table.cosine + position * half + d);
-    const auto sine = load<Size>(table.sine + position * half + d);
+    const std::int64_t d = item % packs * Size, head = item / packs;  // of all sequences and positions
+    const std::int64_t h = head % x.heads, row = head / x.heads;      // of all sequences
+    const std::int64_t t = row % x.length, b = row / x.length;
+    const T* from = x.at(b, t, h) + d;
+    T* to = y.at(b, t, h) + d;
+    const auto low = load<Size>(from), high = load<Size>(from + half);
+    const auto cosine = load<Size>(table.cosine + (start + t) * half + d);
+    const auto sine = load<Size>(table.sine + (start + t) * half + d);
     Pack<T, Size> new_low, new_high;
     if (!y.fresh) {
-      new_low = load<Size>(y.data + at);
-      new_high = load<Size>(y.data + at + half);
+      new_low = load<Size>(to);
+      new_high = load<Size>(to + half);
     }
 #pragma unroll
     for (int k = 0; k < Size; ++k) {
@@ -90,8 +92,8 @@ __global__ void __launch_bounds__(block_size)
       new_low.at[k] = summed(new_low.at[k], y.fresh, left * c - right * s);
       new_high.at[k] = summed(new_high.at[k], y.fresh, right * c + left * s);
     }
-    store(y.data + at, new_low);
-    store(y.data + at + half, new_high);
+    store(to, new_low);
+    store(to + half, new_high);
   }
 }
 
@@ -100,32 +102,45 @@ __global__ void __launch_bounds__(block_size)
 template <>
 struct kernel<ops::Rope, Cuda> {
   template <class T>
-  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start, float theta, Heads<T> rotated_a,
-                      Heads<T> rotated_b) {
-    rotate<T>({a, {rotated_a, true}}, {b, {rotated_b, true}}, start, theta, acc_t<T>(1));
+  static void forward(Heads<const T> a, Heads<const T> b, std::int64_t start,
+                      const RotaryFrequencies& frequencies, Heads<T> rotated_a, Heads<T> rotated_b) {
+    rotate<T>({a, {rotated_a, true}}, {b, {rotated_b, true}}, start, frequencies, acc_t<T>(1));
   }
 
   template <class T>
   static void backward(Heads<const T> d_rotated_a, Heads<const T> d_rotated_b, std::int64_t start,
-                       float theta, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
-    rotate<T>({d_rotated_a, da}, {d_rotated_b, db}, start, theta, acc_t<T>(-1));
+                       const RotaryFrequencies& frequencies, Gradient<Heads<T>> da, Gradient<Heads<T>> db) {
+    rotate<T>({d_rotated_a, da}, {d_rotated_b, db}, start, frequencies, acc_t<T>(-1));
   }
 
  private:
+  /// Whether all of x's heads begin where packs of Size elements can be moved; half a head is whole packs.
+  template <int Size, class T>
+  static bool packs_fit(const Heads<T>& x) {
+    return cuda::packs_fit<Size>(x.data) && x.row_stride % Size == 0 && x.batch_stride % Size == 0;
+  }
+
   /// Forwards (direction 1) or backwards (-1); nothing if nothing is wanted.
   template <class T, class A>
-  static void rotate(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start, float theta, A direction) {
+  static void rotate(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start,
+                     const RotaryFrequencies& frequencies, A direction) {
     const std::int64_t pairs = a.pairs() + b.pairs();
     if (pairs == 0) return;
+    if (a.to && a.to.data == b.to.data) {  // one kernel would add to both at once
+      rotate<T>(a, {}, start, frequencies, direction);
+      rotate<T>({}, b, start, frequencies, direction);
+      return;
+    }
     const Heads<const T> x = a.to ? a.from : b.from;
     const std::int64_t half = x.dim / 2;
-    const auto table = cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, theta);
+    const auto table = cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, frequencies);
     const auto run = [&]<int Size>(std::integral_constant<int, Size>) {
       cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, a, b,
                    start, table, direction);
     };
     const auto fit = [&]<int Size>(std::integral_constant<int, Size>) {
-      return half % Size == 0 && cuda::packs_fit<Size>(a.from.data, a.to.data, b.from.data, b.to.data);
+      return half % Size == 0 && packs_fit<Size>(a.from) && packs_fit<Size, T>(a.to) &&
+             packs_fit<Size>(b.from) && packs_fit<Size, T>(b.to);
     };
     constexpr int width = cuda::widest<T>;
     if (fit(std::integral_constant<int, width>())) {

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "cria/optim/optimizer.hpp"
+
+namespace cria {
+
+struct LionOptions {
+  double learning_rate = 1e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double weight_decay = 1.0;
+  /// Which parameters decay.
+  std::function<bool(std::string_view, const Shape&)> decay = is_matrix;
+  MissingGradient missing_gradient = MissingGradient::error;
+  /// What the learning rate of a parameter is multiplied by.
+  std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
+};
+
+/// Lion: every element moves by the learning rate, in the direction of a momentum. Chen et al. 2023, who
+/// train with a third to a tenth of AdamW's learning rate and as many times its weight decay.
+///   x = x - lr decay x - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g
+template <class B = DefaultBackend>
+struct Lion : Optimizer<ops::Lion, B> {
+  template <class M>
+  explicit Lion(M& model, const LionOptions& options = {})
+      : Optimizer<ops::Lion, B>("Lion", model, {options.beta1, options.beta2}, options) {}
+};
+
+}  // namespace cria

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "cria/optim/optimizer.hpp"
+
+namespace cria {
+
+struct SgdOptions {
+  double learning_rate = 1e-2;
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = 0.0;
+  /// Which parameters decay.
+  std::function<bool(std::string_view, const Shape&)> decay = is_matrix;
+  MissingGradient missing_gradient = MissingGradient::error;
+  /// What the learning rate of a parameter is multiplied by.
+  std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
+};
+
+/// Stochastic gradient descent with momentum, which starts as zero; PyTorch's formula. Polyak 1964, and with
+/// `nesterov` Sutskever et al. 2013.
+///   g = g + decay x;  m = momentum m + g
+///   x = x - lr m, or with nesterov x - lr (g + momentum m)
+template <class B = DefaultBackend>
+struct Sgd : Optimizer<ops::Sgd, B> {
+  template <class M>
+  explicit Sgd(M& model, const SgdOptions& options = {})
+      : Optimizer<ops::Sgd, B>("Sgd", model, {options.momentum, options.nesterov}, options) {}
+};
+
+}  // namespace cria

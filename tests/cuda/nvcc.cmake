@@ -12,20 +12,40 @@ set(most_registers_of_attention 255)
 set(most_shared_memory 16384)
 
 separate_arguments(architectures)
-set(code -gencode arch=compute_${oldest},code=compute_${oldest})
-foreach(architecture IN LISTS architectures)
-  list(APPEND code -gencode arch=compute_${architecture},code=sm_${architecture})
-endforeach()
 set(source ${folder}/all_kernels.cu)
 file(CONFIGURE OUTPUT ${source} CONTENT
   "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\nCRIA_ALL_KERNELS(, Cuda)\n}\n")
-execute_process(  # the host's part is not compiled: -fatbin
-  COMMAND ${nvcc} -x cu -std=c++20 -fatbin ${source} -o ${folder}/all_kernels.fatbin -I${include} -isystem ${eigen}
-          -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings -Xptxas -v --threads 2 ${code}
-  OUTPUT_VARIABLE report ERROR_VARIABLE report RESULT_VARIABLE failed)
-if(failed)
-  message(FATAL_ERROR "${report}")
-endif()
+function(compile)  # the arguments say what for; the host's part is not compiled
+  execute_process(
+    COMMAND ${nvcc} -x cu -std=c++20 ${source} -I${include} -isystem ${eigen}
+            -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}
+    OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "${output}")
+  endif()
+  set(report "${output}" PARENT_SCOPE)
+endfunction()
+
+compile(-ptx -o ${folder}/all_kernels.ptx -arch compute_${oldest} -Xcicc -O0)  # nobody reads what comes out
+
+# Headers ask for no more than architecture 80, so 90 shares its code, from which ptxas makes kernels of the same registers.
+# (From 100 on the compiler unrolls differently.)
+file(GLOB_RECURSE headers ${include}/cria/*)
+foreach(header IN LISTS headers)
+  file(STRINGS ${header} newer REGEX "__CUDA_ARCH__ *[<>=]+ *(8[1-9]|9|1)[0-9]")
+  if(newer)
+    message(FATAL_ERROR "${header} has code for newer architectures, so 90 cannot share that of 80 here: ${newer}")
+  endif()
+endforeach()
+set(code "")
+foreach(architecture IN LISTS architectures)
+  set(virtual ${architecture})
+  if(architecture EQUAL 90)
+    set(virtual 80)
+  endif()
+  list(APPEND code -gencode arch=compute_${virtual},code=sm_${architecture})
+endforeach()
+compile(-fatbin -o ${folder}/all_kernels.fatbin -Xptxas -v --threads 2 ${code})
 
 string(REGEX REPLACE ";" "," report "${report}")
 string(REGEX MATCHALL "Compiling entry function[^\n]*|[0-9]+ bytes spill stores, [0-9]+ bytes spill loads|Used [0-9]+ registers[^\n]*" lines "${report}")

@@ -59,8 +59,8 @@ BOOST_AUTO_TEST_SUITE(cuda, *boost::unit_test::precondition(finds_device))
 BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
     const TemporaryDirectory folder;
-    const std::vector<std::string> more{"--dtype=" + dtype, "--dropout=0", "--max_iters=50",
-                                        "--learning_rate=5e-3"};
+    const std::vector<std::string> more{"--dtype=" + dtype, "--dropout=0", "--max_iters=30",
+                                        "--learning_rate=1e-2"};
     for (const std::string device : {"cpu", "cuda"}) {
       const auto outcome = train(device, folder / device, more);
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
@@ -92,15 +92,15 @@ BOOST_AUTO_TEST_CASE(without_tf32_float32_is_float32) {
 BOOST_AUTO_TEST_CASE(a_resumed_run_is_the_run_that_was_never_stopped) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
     const TemporaryDirectory folder;
-    for (const auto& [out, iterations] : {std::pair{"whole", 20}, std::pair{"parts", 10}}) {
+    for (const auto& [out, iterations] : {std::pair{"whole", 10}, std::pair{"parts", 5}}) {
       const auto outcome =
           train("cuda", folder / out,
-                {"--dtype=" + dtype, "--max_iters=" + std::to_string(iterations), "--lr_decay_iters=20"});
+                {"--dtype=" + dtype, "--max_iters=" + std::to_string(iterations), "--lr_decay_iters=10"});
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
     }
     const auto resumed =
         train("cuda", folder / "parts",
-              {"--init_from=resume", "--max_iters=20", "--dtype=" + dtype, "--lr_decay_iters=20"});
+              {"--init_from=resume", "--max_iters=10", "--dtype=" + dtype, "--lr_decay_iters=10"});
     BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
     const auto model = [&](const char* out) {
       return cria::io::read_file(std::filesystem::path(folder / out) / "ckpt" / "model.safetensors");
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_graph_computes_what_single_launches_do) {
     for (const std::string graph : {"on", "off"}) {
       const auto outcome =
           train("cuda", folder / graph,
-                {"--dtype=" + dtype, "--dropout=0.1", "--max_iters=12", "--cuda_graph=" + graph});
+                {"--dtype=" + dtype, "--dropout=0.1", "--max_iters=8", "--cuda_graph=" + graph});
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
     }
     BOOST_TEST((losses(folder / "on") == losses(folder / "off")), dtype);

@@ -224,6 +224,31 @@ BOOST_AUTO_TEST_CASE(a_step_that_failed_leaves_no_trace) {
   }
 }
 
+/// The results and the weights of nine steps; in the middle three the embedding is frozen.
+std::pair<std::vector<double>, std::vector<double>> outcome_of_freezing(const TrainStepOptions& options) {
+  Training<float> training(options);
+  std::vector<double> results;
+  for (std::uint64_t seed = 0; seed < 9; ++seed) {
+    if (seed == 3) nn::freeze(training.model.table);
+    if (seed == 6) nn::unfreeze(training.model.table);
+    training.add(seed);
+    BOOST_TEST(training.model.table.weight.has_grad() == (seed / 3 != 1));
+    const TrainStepResult result = training.update();
+    results.insert(results.end(), {result.loss, result.gradient_norm});
+  }
+  return {results, training.weights()};
+}
+
+BOOST_AUTO_TEST_CASE(parameters_may_be_frozen_between_steps) {
+  const auto want = outcome_of_freezing({});
+  BOOST_TEST(want.first[7] > 0.0);
+  for (const int threads : thread_counts) {
+    const auto got = outcome_of_freezing({.threads = threads});
+    BOOST_TEST(difference(got.first, want.first) < 1e-4);
+    BOOST_TEST(difference(got.second, want.second) < 1e-4);
+  }
+}
+
 #ifdef CRIA_CUDA
 /// The allocator caches while this lives, whatever the environment says: a graph needs that.
 struct Caching {
@@ -236,6 +261,10 @@ BOOST_FIXTURE_TEST_CASE(a_graph_computes_what_calls_do, Caching) {
   const auto called = outcome({}, false);
   BOOST_TEST((outcome({.replay = true}, false) == called));
   BOOST_TEST((outcome({.replay = true}, true) == called));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_other_parameters_are_frozen, Caching) {
+  BOOST_TEST((outcome_of_freezing({.replay = true}) == outcome_of_freezing({})));
 }
 #endif
 

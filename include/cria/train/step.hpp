@@ -103,6 +103,7 @@ class TrainStep {
       throw ConfigError("TrainStep::add: the step has all its " + std::to_string(options_.micro_batches) +
                         " micro-batches; update comes next");
     }
+    follow_frozen_parameters();
     forgotten_on_exception([&] {
       parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
         const auto timed = timed_chunk(profile, chunk);
@@ -234,6 +235,18 @@ class TrainStep {
     return loss.detach();
   }
 
+  /// A graph adds to the gradients of the parameters that were not frozen when it was captured, and to no
+  /// others: where that has changed, it is captured again.
+  void follow_frozen_parameters() {
+    if (!micro_step_.replays()) return;
+    std::vector<bool> trained;
+    nn::for_each_parameter(model_, [&](const std::string&, const auto& parameter) {
+      trained.push_back(parameter.requires_grad());
+    });
+    if (trained != trained_) micro_step_.reset();
+    trained_ = std::move(trained);
+  }
+
   /// Calls update(), which clears the gradients. A graph adds to them where they were when it was captured:
   /// for it they stay there, as zeros.
   template <class F>
@@ -295,6 +308,7 @@ class TrainStep {
   Feed<Y, B> targets_;
   Replay<B, Loss(Inputs, Targets, Rng)> micro_step_;
   GradScaler scaler_;
+  std::vector<bool> trained_;     // which parameters were not frozen in the last micro-batch
   std::vector<Loss> losses_;      // of the chunks of the micro-batches
   std::int64_t micro_batch_ = 0;  // the step's next one
 };

@@ -42,8 +42,8 @@ double to_double(T value) {
 }
 
 /// All elements as doubles; none if the tensor is undefined.
-template <class T>
-Values to_values(const Tensor<T>& x) {
+template <class T, class B>
+Values to_values(const Tensor<T, B>& x) {
   Values values;
   if (!x.defined()) return values;
   for (const T element : x.to_vector()) values.push_back(to_double(element));

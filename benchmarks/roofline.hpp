@@ -39,7 +39,7 @@ const Roofline& roofline() {
     // A device is handed work several times before it is waited for, or the way to it would be measured.
     constexpr int times = on_cpu ? 1 : 16;
     const auto seconds = [&](int runs, auto work) {
-      return pretrain::best_seconds(threads, runs,
+      return pretrain::best_seconds({threads}, runs,
                                     [&](std::size_t thread) {
                                       for (int i = 0; i < times; ++i) work(thread);
                                       B::synchronize();

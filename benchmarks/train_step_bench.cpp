@@ -2,7 +2,7 @@
 // time per token grows with the batch, the sequence and the width of the model. Names:
 // train_step/<backend>/<dtype>/batch:<sequences>/length:<positions>/width:<hidden size>/threads:<threads>.
 
-#include "train_step.hpp"
+#include "random_training.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -14,7 +14,7 @@ using namespace cria;
 
 template <class T>
 void train_step(benchmark::State& state, const nn::LlamaConfig& config, std::int64_t batch, int threads) {
-  benchmarks::TrainStep<T> step(config, batch, threads);
+  benchmarks::RandomTraining<T> step(config, batch, threads);
   step();  // warms up
   for (auto _ : state) benchmark::DoNotOptimize(step());
   state.counters["tokens/s"] =

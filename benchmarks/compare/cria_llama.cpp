@@ -12,7 +12,7 @@
 
 #include <sys/resource.h>
 
-#include "../train_step.hpp"
+#include "../random_training.hpp"
 #include "pretrain_llama/speed_of_light.hpp"
 
 namespace {
@@ -29,7 +29,7 @@ struct Options {
 template <class T>
 void run(const Options& options) {
   const nn::LlamaConfig config;
-  benchmarks::TrainStep<T> step(config, options.batch, options.threads, options.graph);
+  benchmarks::RandomTraining<T> step(config, options.batch, options.threads, options.graph);
   std::vector<double> seconds, losses;
   for (int i = 0; i < options.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -45,7 +45,7 @@ void run(const Options& options) {
 #endif
   if (options.bound) {
     const auto light = pretrain::measured_speed_of_light<T, DefaultBackend>(
-        config, config.max_position_embeddings, step.rows_of_a_chunk(), options.threads);
+        nn::costs(config), config.max_position_embeddings, step.rows_of_a_chunk(), {options.threads});
     bound = ", \"bound_tokens_per_s\": " + std::to_string(1 / light.seconds_per_token);
   }
   const auto list = [](const std::vector<double>& values) {

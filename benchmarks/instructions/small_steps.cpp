@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "../train_step.hpp"
+#include "../random_training.hpp"
 
 int main(int argc, char** argv) {
   cria::nn::LlamaConfig config;
@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
   config.num_attention_heads = 4;
   config.num_key_value_heads = 2;
   config.max_position_embeddings = 64;
-  cria::benchmarks::TrainStep<float> wide(config, /*batch=*/4, /*threads=*/1);
-  cria::benchmarks::TrainStep<cria::bfloat16> narrow(config, 4, 1);
+  cria::benchmarks::RandomTraining<float> wide(config, /*batch=*/4, /*threads=*/1);
+  cria::benchmarks::RandomTraining<cria::bfloat16> narrow(config, 4, 1);
   double loss = 0;
   for (int step = 0; step < (argc > 1 ? std::atoi(argv[1]) : 1); ++step) loss = wide() + narrow();
   std::printf("%.4f\n", loss);

@@ -47,35 +47,38 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
                           command.get_name() + " --help");
 }
 
-/// The options of `command` in a TOML file, as arguments.
-std::vector<std::string> config_arguments(const std::string& path, const CLI::App& command) {
-  if (!std::filesystem::is_regular_file(path))
-    throw cria::FileError(path, "is not a file; --config names a TOML file");
-  std::vector<std::string> arguments;
-  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {
-    if (item.name == "++" || item.name == "--") continue;  // begin and end of a section
-    if (!command.get_option_no_throw("--" + item.name)) {
-      refuse_unknown(command, "--" + item.name, path + ": ");
-    }
-    for (const std::string& value : item.inputs) arguments.push_back("--" + item.name + "=" + value);
-  }
-  return arguments;
+/// Gives `values`, which stand in a file, to an option of `command` that has got none yet. `where` begins the
+/// sentence for an option that there is not.
+void give(CLI::App& command, const std::string& name, const std::vector<std::string>& values,
+          const std::string& where) {
+  CLI::Option* option = command.get_option_no_throw("--" + name);
+  if (!option) refuse_unknown(command, "--" + name, where);
+  if (option->count() > 0 || values.empty()) return;
+  for (const std::string& value : values) option->add_result(value);
+  option->run_callback();
 }
 
-/// The options that the run of a checkpoint had, as arguments.
-std::vector<std::string> stored_arguments(const std::string& out_dir) {
+/// Gives the options in a TOML file.
+void give_config(CLI::App& command, const std::string& path) {
+  if (!std::filesystem::is_regular_file(path))
+    throw cria::FileError(path, "is not a file; --config names a TOML file");
+  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) {
+    if (item.name == "++" || item.name == "--") continue;  // begin and end of a section
+    give(command, item.name, item.inputs, path + ": ");
+  }
+}
+
+/// Gives the options that the run of a checkpoint had.
+void give_stored(CLI::App& command, const std::string& out_dir) {
   const FoundCheckpoint found = find_checkpoint(std::filesystem::path(out_dir) / "ckpt");
   const auto& state = found.state;
   if (!state.contains("options") || !state["options"].is_object()) {
     throw cria::FileError((found.folder / "state.json").string(), "holds no options of a run");
   }
-  std::vector<std::string> arguments;
   for (const auto& [name, value] : state["options"].items()) {
     if (name == "init_from" || name == "out_dir" || name == "eval_only" || name == "overwrite") continue;
-    arguments.push_back("--" + name + "=");
-    arguments.back() += value.is_string() ? value.get<std::string>() : value.dump();
+    give(command, name, {value.is_string() ? value.get<std::string>() : value.dump()}, "");
   }
-  return arguments;
 }
 
 /// All subcommands with their options.
@@ -99,7 +102,7 @@ class CommandLine {
 
   int run(const std::vector<std::string>& arguments) {
     try {
-      parse(with_defaults(arguments));
+      parse(arguments);
       if (train_->parsed()) {
         if (train_->count("--n_kv_heads") > 0 && train_->count("--n_group") > 0 &&
             train_options_.n_kv_heads > 0 &&
@@ -174,45 +177,27 @@ class CommandLine {
     }
   }
 
-  /// The arguments with those that a --config file and, to resume, the checkpoint give put before them; the
-  /// last of several wins.
-  std::vector<std::string> with_defaults(std::vector<std::string> arguments) const {
-    if (arguments.empty()) return arguments;
-    const std::string config = last_value(arguments, "config", "");
-    for (const CLI::App* command : {prepare_, train_, generate_}) {
-      if (config.empty() || command->get_name() != arguments.front()) continue;
-      insert(arguments, config_arguments(config, *command));
+  /// Takes what the command line gives; then from a --config file, and to resume from the checkpoint, what
+  /// was not given before.
+  void parse(const std::vector<std::string>& arguments) {
+    std::vector<std::string> reversed;  // as CLI11 wants them
+    for (auto argument = arguments.rbegin(); argument != arguments.rend(); ++argument) {
+      // CLI11 takes the argument after `--name=` for its value; an empty one of its own says what is meant.
+      const bool has_no_value = argument->starts_with("--") && argument->find('=') == argument->size() - 1;
+      if (has_no_value) reversed.push_back("");
+      reversed.push_back(has_no_value ? argument->substr(0, argument->size() - 1) : *argument);
     }
-    if (arguments.front() == "train" && last_value(arguments, "init_from", "") == "resume") {
-      insert(arguments, stored_arguments(last_value(arguments, "out_dir", train_options_.out_dir)));
-    }
-    return arguments;
-  }
-
-  static void insert(std::vector<std::string>& arguments, const std::vector<std::string>& more) {
-    arguments.insert(arguments.begin() + 1, more.begin(), more.end());
-  }
-
-  /// The value of the last `--name=value` or `--name value`.
-  static std::string last_value(const std::vector<std::string>& arguments, const std::string& name,
-                                std::string value) {
-    for (std::size_t i = 1; i < arguments.size(); ++i) {
-      if (arguments[i].starts_with("--" + name + "=")) value = arguments[i].substr(name.size() + 3);
-      if (arguments[i] == "--" + name && i + 1 < arguments.size()) value = arguments[i + 1];
-    }
-    return value;
-  }
-
-  void parse(std::vector<std::string> arguments) {
-    // CLI11 takes the argument after `--name=` for its value; an empty one of its own says what is meant.
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-      if (!arguments[i].starts_with("--") || arguments[i].find('=') != arguments[i].size() - 1) continue;
-      arguments[i].pop_back();
-      arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, "");
-    }
-    std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
-      app_.parse(arguments);
+      app_.parse(reversed);
+      for (CLI::App* command : app_.get_subcommands()) {
+        if (const auto extras = command->remaining(); !extras.empty())
+          refuse_unknown(*command, extras.front());
+        const auto config = command->get_option("--config")->results();
+        if (!config.empty() && !config.back().empty()) give_config(*command, config.back());
+        if (command == train_ && train_options_.init_from == "resume") {
+          give_stored(*command, train_options_.out_dir);
+        }
+      }
     } catch (const CLI::RequiredError&) {
       throw cria::ConfigError(
           "a subcommand is needed: prepare, train or generate; see pretrain_llama --help");
@@ -225,9 +210,6 @@ class CommandLine {
                               "; allowed: a number, or for a switch true or false");
     } catch (const CLI::ParseError& error) {
       throw cria::ConfigError(error.what());
-    }
-    for (const CLI::App* command : app_.get_subcommands()) {
-      if (const auto extras = command->remaining(); !extras.empty()) refuse_unknown(*command, extras.front());
     }
   }
 

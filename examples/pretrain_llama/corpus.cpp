@@ -81,8 +81,8 @@ Corpus::Corpus(const std::filesystem::path& data_dir, std::int64_t vocab_size, s
 }
 
 Fingerprints Corpus::fingerprints() const {
-  return {cria::io::hexadecimal(cria::io::crc32(std::as_bytes(std::span(tokenizer_model)))), fingerprint(training),
-          fingerprint(validation)};
+  return {cria::io::hexadecimal(cria::io::crc32(std::as_bytes(std::span(tokenizer_model)))),
+          fingerprint(training), fingerprint(validation)};
 }
 
 }  // namespace pretrain

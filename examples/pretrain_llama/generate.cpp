@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "generate_cuda.hpp"
+#include "cuda_part.hpp"
 #include "generate_on.hpp"
 #include "train_options.hpp"
 
@@ -45,7 +45,7 @@ void generate(const GenerateOptions& options) {
           "--temperature must be a number from 0 on");
   require(options.top_k >= 0, "--top_k must be at least 0; 0 means all tokens");
   require(options.top_p > 0 && options.top_p <= 1, "--top_p must be above 0 and at most 1");
-  require(options.device == "cpu" || (with_cuda() && options.device == "cuda"),
+  require(options.device == "cpu" || (cuda_part() && options.device == "cuda"),
           "--device is " + options.device + "; this program was compiled for: " + devices());
   const std::filesystem::path folder = options.checkpoint;
   if (!std::filesystem::is_directory(folder)) {
@@ -62,7 +62,7 @@ void generate(const GenerateOptions& options) {
                                                        " pieces; the model's vocab_size is " +
                                                        std::to_string(model.description.config.vocab_size));
   }
-  options.device == "cpu" ? generate_on<cria::Cpu>(options, model) : generate_on_cuda(options, model);
+  options.device == "cpu" ? generate_on<cria::Cpu>(options, model) : cuda_part()->generate(options, model);
 }
 
 }  // namespace pretrain

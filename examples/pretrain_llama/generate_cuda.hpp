@@ -6,7 +6,7 @@ namespace pretrain {
 
 struct ModelFolder;
 
-/// Generates on the GPU. Throws cria::BackendError if there is none. Only for programs with_cuda().
+/// Generates on the GPU. Throws cria::BackendError if there is none.
 void generate_on_cuda(const GenerateOptions& options, const ModelFolder& folder);
 
 }  // namespace pretrain

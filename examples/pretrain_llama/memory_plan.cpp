@@ -6,7 +6,10 @@
 #include <limits>
 #include <utility>
 
+#include "cria/backend/cpu/gemm.hpp"
 #include "cria/core/error.hpp"
+#include "cria/train/data_parallel.hpp"
+#include "llama_model.hpp"
 
 namespace pretrain {
 
@@ -22,16 +25,27 @@ double as_number(std::int64_t size) {
   return static_cast<double>(size);
 }
 
-double parameters(const cria::nn::LlamaConfig& c) {
-  const double d = as_number(c.hidden_size), kv = as_number(c.key_value_size());
-  const double layer = 2 * d * d + 2 * d * kv + 3 * d * as_number(c.intermediate_size) + 2 * d;
-  return (c.tie_word_embeddings ? 1 : 2) * as_number(c.vocab_size) * d +
-         as_number(c.num_hidden_layers) * layer + d;
-}
-
 /// Bytes that stay a number in sums, whatever the sizes that they are computed of.
 std::int64_t bytes(double number) {
   return static_cast<std::int64_t>(std::min(number, 1e18));
+}
+
+/// A number of /proc/meminfo in bytes, or the limit of the container if that is less; 0 if neither is known.
+std::int64_t memory(const std::string& line) {
+  std::int64_t found = std::numeric_limits<std::int64_t>::max();
+  std::ifstream meminfo("/proc/meminfo");
+  std::string name, unit;
+  for (std::int64_t kilobytes = 0; meminfo >> name >> kilobytes;) {
+    if (name == line) found = kilobytes * 1024;
+    std::getline(meminfo, unit);
+  }
+  std::ifstream limit("/sys/fs/cgroup/memory.max");  // "max" if there is none
+  if (std::int64_t bytes = 0; limit >> bytes) found = std::min(found, bytes);
+  return found == std::numeric_limits<std::int64_t>::max() ? 0 : found;
+}
+
+std::int64_t machine_memory() {
+  return memory("MemTotal:");
 }
 
 }  // namespace
@@ -54,43 +68,59 @@ std::string MemoryPlan::table() const {
   return text;
 }
 
-MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) {
+ThreadGroups replicas_of(const TrainOptions& options) {
+  if (options.device != "cpu") return {1};
+  return replicas_that_fit(options.threads, model_costs(options).parameters, machine_memory());
+}
+
+ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int64_t memory) {
+  for (std::int64_t groups = threads; groups > 1; --groups) {
+    if (threads % groups != 0) continue;
+    const double gradients = as_number(groups) * parameters * sizeof(float);
+    if (memory == 0 || gradients <= as_number(memory) / 4) return {groups, threads / groups};
+  }
+  return {1, threads};
+}
+
+MemoryPlan memory_of(const TrainOptions& options) {
+  const bool widened = options.dtype == "float16" ||
+                       (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
+  const ThreadGroups replicas = replicas_of(options);
+  const std::int64_t sequences = options.device == "cpu"
+                                     ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len,
+                                                                 replicas.groups, replicas.threads)
+                                     : options.batch_size;
+  const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
+  return planned_memory(model_costs(options),
+                        {.element_size = options.dtype == "float32" ? 4 : 2,
+                         .widened = widened,
+                         .length = options.max_seq_len,
+                         .sequences = sequences,
+                         .batch = options.batch_size,
+                         .replicas = std::clamp<std::int64_t>(
+                             cria::chunks_on_replicas(chunks, replicas.groups), 1, replicas.groups)});
+}
+
+MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   constexpr double wide = sizeof(float);
-  const double count = parameters(c), rows = as_number(use.sequences * use.length);
-  const double element_size = as_number(use.element_size), threads = as_number(use.threads);
+  const double count = costs.parameters, rows = as_number(use.sequences * use.length);
+  const double element_size = as_number(use.element_size), replicas = as_number(use.replicas);
   const bool narrow = element_size < wide;
-  const double d = as_number(c.hidden_size), h = as_number(c.intermediate_size),
-               kv = as_number(c.key_value_size()), vocabulary = as_number(c.vocab_size);
   MemoryPlan plan;
   plan.weights = bytes(count * element_size);
   plan.master_weights = bytes(narrow ? count * wide : 0);
   plan.moments = bytes(2 * count * wide);
-  plan.gradients = bytes(threads * count * wide);
+  plan.gradients = bytes(replicas * count * wide);
+  plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));
 
-  // What a layer keeps of each position, in elements. `all` is what it holds when it is computed again.
-  using cria::nn::Recompute;
-  const double attention = 2 * d + 2 * kv,
-               mlp = 2 * h;        // q and the heads' outputs, k and v; gate and up
-  const double cheap = 2 * d + h;  // outputs of the norms; the gated product
-  const double all = 2 * d + attention + mlp + (c.recompute == Recompute::none ? cheap : 0);
-  const double kept = c.recompute == Recompute::layer       ? d
-                      : c.recompute == Recompute::attention ? all - attention
-                      : c.recompute == Recompute::mlp       ? all - mlp
-                                                            : all;
-  // Two reciprocals of norms and a logarithm per head are float.
-  const double layer = rows * (kept * element_size + (2 + as_number(c.num_attention_heads)) * wide);
-  const double last = rows * 2 * d * element_size;  // the last norm's input and output
-  plan.activations = bytes(threads * (as_number(c.num_hidden_layers) * layer + last));
-
-  const double head_rows = std::min(rows, 256.0);
-  const double head =
-      head_rows * vocabulary * (wide + (narrow ? element_size : 0)) + rows * d * wide + vocabulary * d * wide;
-  // Of one layer: what is computed again, and gradients.
-  const double layer_gradients =
-      rows * ((c.recompute == Recompute::none ? 0 : d + h) + all - kept + 3 * h + 4 * d) * element_size;
-  // Blocks of each size are kept, so the widened operands of all kinds of products count.
-  const double widened = (rows * (d + h + kv) + d * (h + d + kv) + (head_rows + vocabulary) * d) * wide;
-  plan.workspace = bytes(threads * (head + layer_gradients + (use.widened ? widened : 0)));
+  const double width = as_number(costs.head.in), vocabulary = as_number(costs.head.out),
+               head_rows = std::min(rows, as_number(costs.head.most_rows));
+  const double head = head_rows * vocabulary * (wide + (narrow ? element_size : 0)) + rows * width * wide +
+                      vocabulary * width * wide;
+  const double widened =
+      (rows * costs.widened + costs.widened_weights + (head_rows + vocabulary) * width) * wide;
+  plan.workspace =
+      bytes(replicas * (head + rows * costs.working * element_size + (use.widened ? widened : 0)));
 
   // A token and the one after it, as integers of 32 bits.
   const double tokens = as_number(use.batch) * as_number(use.length) * 2 * sizeof(std::int32_t);
@@ -99,16 +129,7 @@ MemoryPlan planned_memory(const cria::nn::LlamaConfig& c, const MemoryUse& use) 
 }
 
 std::int64_t available_memory() {
-  std::int64_t available = std::numeric_limits<std::int64_t>::max();
-  std::ifstream meminfo("/proc/meminfo");
-  std::string name, unit;
-  for (std::int64_t kilobytes = 0; meminfo >> name >> kilobytes;) {
-    if (name == "MemAvailable:") available = kilobytes * 1024;
-    std::getline(meminfo, unit);
-  }
-  std::ifstream limit("/sys/fs/cgroup/memory.max");  // of the container; "max" if there is none
-  if (std::int64_t bytes = 0; limit >> bytes) available = std::min(available, bytes);
-  return available == std::numeric_limits<std::int64_t>::max() ? 0 : available;
+  return memory("MemAvailable:");
 }
 
 void check_memory(const MemoryPlan& plan) {

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "cria/nn/llama.hpp"
+#include "cria/nn/costs.hpp"
+#include "speed_of_light.hpp"
+#include "train_options.hpp"
 
 namespace pretrain {
 
@@ -13,8 +15,8 @@ struct MemoryPlan {
   std::int64_t weights = 0;
   std::int64_t master_weights = 0;  // float copies of 16-bit weights
   std::int64_t moments = 0;
-  std::int64_t gradients = 0;    // float, of every thread
-  std::int64_t activations = 0;  // what a chunk's forward pass keeps for its backward pass, of every thread
+  std::int64_t gradients = 0;    // float, of every replica
+  std::int64_t activations = 0;  // what a chunk's forward pass keeps for its backward pass, of every replica
   std::int64_t workspace = 0;    // gradients of activations, logits, and what kernels work in
   std::int64_t program = 0;      // code, libraries, and the tokens of a micro-batch
 
@@ -34,10 +36,20 @@ struct MemoryUse {
   std::int64_t length;        // positions of a sequence
   std::int64_t sequences;     // of a chunk
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
-  std::int64_t threads;       // that work on chunks of their own
+  std::int64_t replicas;      // that work on chunks of their own
 };
 
-MemoryPlan planned_memory(const cria::nn::LlamaConfig& config, const MemoryUse& use);
+/// How the threads of a run are divided on replicas of the model: each has one of its own unless the
+/// gradients of so many replicas would take more than a quarter of the machine's memory.
+ThreadGroups replicas_of(const TrainOptions& options);
+/// The most groups, of equally many threads, whose gradients of `parameters` values take no more than a
+/// quarter of `memory` bytes; one if even that is too much. memory = 0: nobody knows.
+ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int64_t memory);
+
+/// What a run will take.
+MemoryPlan memory_of(const TrainOptions& options);
+
+MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use);
 
 /// Bytes that the machine can still give to this process; 0 if unknown.
 std::int64_t available_memory();

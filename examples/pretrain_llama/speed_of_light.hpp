@@ -1,18 +1,15 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#include "cria/backend/cpu/gemm.hpp"
-#include "cria/nn/llama.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/description.hpp"
-#endif
+#include "cria/backend/cpu/parallel.hpp"
+#include "cria/nn/costs.hpp"
+#include "cria/ops/linear.hpp"
 
 namespace pretrain {
 
@@ -22,18 +19,24 @@ struct SpeedOfLight {
   double seconds_per_token = 0;  // for all products of forward and backward
 };
 
-/// Seconds that the threads, each on data of its own, need for work(thread): the best of several runs.
+/// Threads in groups, each of which works on a replica of the model. By default a group is one thread.
+struct ThreadGroups {
+  std::int64_t groups, threads = 1;  // of each
+};
+
+/// Seconds that the groups, each on data of its own, need for work(group): the best of several runs.
 template <class F>
-double best_seconds(std::int64_t threads, int runs, F work) {
+double best_seconds(const ThreadGroups& workers, int runs, F work) {
   double best = std::numeric_limits<double>::infinity();
   for (int run = 0; run < runs; ++run) {
-    std::vector<double> seconds(static_cast<std::size_t>(threads));
-    cria::cpu::run_on_threads(static_cast<int>(threads), [&](int thread) {
-      const auto start = std::chrono::steady_clock::now();
-      work(static_cast<std::size_t>(thread));
-      seconds[static_cast<std::size_t>(thread)] =
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    });
+    std::vector<double> seconds(static_cast<std::size_t>(workers.groups));
+    cria::cpu::run_on_groups(
+        static_cast<int>(workers.groups), static_cast<int>(workers.threads), [&](int group) {
+          const auto start = std::chrono::steady_clock::now();
+          work(static_cast<std::size_t>(group));
+          seconds[static_cast<std::size_t>(group)] =
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        });
     best = std::min(best, *std::max_element(seconds.begin(), seconds.end()));
   }
   return best;
@@ -42,57 +45,46 @@ double best_seconds(std::int64_t threads, int runs, F work) {
 /// Which library multiplies matrices of T on B.
 template <class T, class B>
 std::string products_by() {
-#ifdef CRIA_CUDA
-  if constexpr (std::is_same_v<B, cria::Cuda>) return cria::cuda::description();
-#endif
-  if constexpr (std::is_same_v<B, cria::Cpu>) return cria::cpu::gemm_library<T>();
+  return cria::kernel_for<cria::ops::Linear, B>::template library<T>();
 }
 
-/// Measures every product of the model's step as the step does it: by `threads` threads at once, each with
-/// one thread on `rows` rows. Attention, of which only the causal half counts, is taken at the mean rate of
+/// Measures every product of the model's step as the step does it: by all groups of threads at once, each on
+/// `rows` rows. Attention, of which only the causal half counts, is taken at the mean rate of
 /// the others. Takes some tenths of a second.
 template <class T, class B>
-SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_t length, std::int64_t rows,
-                                     std::int64_t threads) {
+SpeedOfLight measured_speed_of_light(const cria::nn::Costs& costs, std::int64_t length, std::int64_t rows,
+                                     const ThreadGroups& workers) {
   using A = cria::acc_t<T>;
   using Product = cria::kernel_for<cria::ops::Linear, B>;
   using cria::Gradient, cria::Rows, cria::Tensor;
-  struct Weight {
-    std::int64_t out, in, count, rows;
-  };
-  const std::int64_t layers = c.num_hidden_layers, kv = c.key_value_size();
-  const std::array<Weight, 5> weights{{
-      {c.hidden_size, c.hidden_size, 2 * layers, rows},        // q_proj, o_proj
-      {kv, c.hidden_size, 2 * layers, rows},                   // k_proj, v_proj
-      {c.intermediate_size, c.hidden_size, 2 * layers, rows},  // gate_proj, up_proj
-      {c.hidden_size, c.intermediate_size, layers, rows},      // down_proj
-      {c.vocab_size, c.hidden_size, 1,
-       std::min<std::int64_t>(rows, 256)},  // the head, which works in chunks of rows
-  }};
+  std::vector<cria::nn::Product> all = costs.products;
+  all.push_back(costs.head);
   constexpr int runs = 4;
   // A device is handed several products at once, or the way to it would be measured.
   constexpr int products = std::is_same_v<B, cria::Cpu> ? 1 : 16;
   SpeedOfLight light;
   double flops_per_token = 0;
-  for (const Weight& weight : weights) {
+  for (const cria::nn::Product& weight : all) {
+    const std::int64_t at_once = std::min(rows, weight.most_rows);
     const auto numbers = [&](const cria::Shape& shape) {
-      std::vector<Tensor<T, B>> of_threads;
-      for (std::int64_t i = 0; i < threads; ++i) {
-        of_threads.push_back(Tensor<T, B>::full(shape, static_cast<T>(A(0.5))));
+      std::vector<Tensor<T, B>> of_groups;
+      for (std::int64_t i = 0; i < workers.groups; ++i) {
+        of_groups.push_back(Tensor<T, B>::full(shape, static_cast<T>(A(0.5))));
       }
-      return of_threads;
+      return of_groups;
     };
-    auto x = numbers({weight.rows, weight.in}), y = numbers({weight.rows, weight.out});
+    auto x = numbers({at_once, weight.in}), y = numbers({at_once, weight.out});
     const auto w = numbers({weight.out, weight.in});
     std::vector<Tensor<A, B>> dw;
-    for (std::int64_t i = 0; i < threads; ++i) dw.push_back(Tensor<A, B>::zeros({weight.out, weight.in}));
-    const double flops = 2.0 * static_cast<double>(weight.rows * weight.out * weight.in * threads);
-    const double tokens = static_cast<double>(weight.rows * threads),
+    for (std::int64_t i = 0; i < workers.groups; ++i)
+      dw.push_back(Tensor<A, B>::zeros({weight.out, weight.in}));
+    const double flops = 2.0 * static_cast<double>(at_once * weight.out * weight.in * workers.groups);
+    const double tokens = static_cast<double>(at_once * workers.groups),
                  count = static_cast<double>(weight.count);
     const auto add = [&](auto product) {
-      const double seconds = best_seconds(threads, runs,
-                                          [&](std::size_t thread) {
-                                            for (int i = 0; i < products; ++i) product(thread);
+      const double seconds = best_seconds(workers, runs,
+                                          [&](std::size_t group) {
+                                            for (int i = 0; i < products; ++i) product(group);
                                             B::synchronize();
                                           }) /
                              products;
@@ -101,17 +93,17 @@ SpeedOfLight measured_speed_of_light(const cria::nn::LlamaConfig& c, std::int64_
       flops_per_token += count * flops / tokens;
     };
     const auto read = [](const Tensor<T, B>& matrix) { return matrix.rows(); };
-    add([&](std::size_t t) { Product::forward(read(x[t]), read(w[t]), y[t].mutable_rows()); });  // y = x w^T
-    add([&](std::size_t t) {                                                                     // dx = dy w
-      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{x[t].mutable_rows(), true},
+    add([&](std::size_t g) { Product::forward(read(x[g]), read(w[g]), y[g].mutable_rows()); });  // y = x w^T
+    add([&](std::size_t g) {                                                                     // dx = dy w
+      Product::backward(read(y[g]), read(x[g]), read(w[g]), Gradient<Rows<T>>{x[g].mutable_rows(), true},
                         Gradient<Rows<A>>{});
     });
-    add([&](std::size_t t) {  // dw += dy^T x
-      Product::backward(read(y[t]), read(x[t]), read(w[t]), Gradient<Rows<T>>{},
-                        Gradient<Rows<A>>{dw[t].mutable_rows(), false});
+    add([&](std::size_t g) {  // dw += dy^T x
+      Product::backward(read(y[g]), read(x[g]), read(w[g]), Gradient<Rows<T>>{},
+                        Gradient<Rows<A>>{dw[g].mutable_rows(), false});
     });
   }
-  const double attention = 6.0 * static_cast<double>((length + 1) * c.hidden_size * layers);
+  const double attention = 6.0 * costs.attention_width * static_cast<double>(length + 1);
   light.seconds_per_token *= (flops_per_token + attention) / flops_per_token;
   return light;
 }

@@ -1,10 +1,12 @@
 #include "train_options.hpp"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cria/core/error.hpp"
 #include "cria/io/tokens.hpp"
+#include "cuda_part.hpp"
 
 namespace pretrain {
 
@@ -56,13 +58,17 @@ void one_of(const char* name, const std::string& value, std::initializer_list<co
 
 }  // namespace
 
+const char* devices() {
+  return cuda_part() ? "cpu, cuda" : "cpu";
+}
+
 void TrainOptions::resolve() {
   one_of("init_from", init_from, {"scratch", "resume"});
   one_of("init", init, {"cria", "llama2c"});
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
   one_of("vocab_source", vocab_source, {"custom"});
-  require(device == "cpu" || (with_cuda() && device == "cuda"), "device", device,
+  require(device == "cpu" || (cuda_part() && device == "cuda"), "device", device,
           std::string("this program was compiled for: ") + devices());
   one_of("cuda_graph", cuda_graph, {"auto", "on", "off"});
   require(cuda_graph != "on" || device != "cpu", "cuda_graph", cuda_graph, "it needs --device=cuda");
@@ -115,24 +121,6 @@ void TrainOptions::resolve() {
   if (lr_decay_iters == 0) lr_decay_iters = max_iters;
   if (device != "cpu") threads = 1;  // the host's only: one thread keeps the device busy
   if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-}
-
-cria::nn::LlamaConfig TrainOptions::model() const {
-  cria::nn::LlamaConfig config;
-  config.vocab_size = vocab_size;
-  config.hidden_size = dim;
-  config.intermediate_size = (8 * dim / 3 + multiple_of - 1) / multiple_of * multiple_of;
-  config.num_hidden_layers = n_layers;
-  config.num_attention_heads = n_heads;
-  config.num_key_value_heads = n_kv_heads;
-  config.max_position_embeddings = max_seq_len;
-  config.dropout = static_cast<float>(dropout);
-  config.recompute = recompute == "none"        ? cria::nn::Recompute::none
-                     : recompute == "attention" ? cria::nn::Recompute::attention
-                     : recompute == "mlp"       ? cria::nn::Recompute::mlp
-                     : recompute == "layer"     ? cria::nn::Recompute::layer
-                                                : cria::nn::Recompute::cheap;
-  return config;
 }
 
 nlohmann::ordered_json TrainOptions::to_json() const {

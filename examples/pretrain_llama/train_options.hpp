@@ -2,19 +2,15 @@
 /// The options of `pretrain_llama train`: names, defaults, meanings, and what is allowed.
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "cria/nn/llama.hpp"
+#include "cria/train/batch.hpp"
 
 namespace pretrain {
 
-/// Whether the program was compiled for GPUs, too. train_cuda.cpp knows.
-bool with_cuda();
 /// What --device can be.
-inline const char* devices() {
-  return with_cuda() ? "cpu, cuda" : "cpu";
-}
+const char* devices();
 
 struct TrainOptions {
   // Input and output
@@ -59,14 +55,16 @@ struct TrainOptions {
   // System
   std::string device = "cpu";
   std::string cuda_graph = "auto";
+  bool tf32 = true;
   std::string dtype = "float32";
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
   double peak_flops = 0.0;   // 0: measured at start
   bool profile = false;
 
-  /// The model's sizes.
-  cria::nn::LlamaConfig model() const;
+  /// An empty micro-batch.
+  cria::Batch<> batch() const { return {{batch_size, max_seq_len}, {batch_size, max_seq_len}}; }
+  std::int64_t tokens_per_iteration() const { return batch_size * gradient_accumulation_steps * max_seq_len; }
 
   /// Replaces the values that stand for a default by what they mean, and checks all of them.
   /// Throws cria::ConfigError, naming the option, its value and what is allowed.
@@ -120,6 +118,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("device", options.device, devices());
   visit("cuda_graph", options.cuda_graph,
         "submit a micro-step to a GPU at once: on, off, or auto: for models below 100 million parameters");
+  visit("tf32", options.tf32, "let a GPU round what float32 products multiply to 10 bits of fraction (TF32)");
   visit("dtype", options.dtype, "float32, bfloat16 or float16");
   visit("seed", options.seed, "of the weights, the data's order and dropout");
   visit("threads", options.threads, "threads to train on; 0: one per processor core");

@@ -1,5 +1,5 @@
 #pragma once
-/// All of cria's core, operations, layers and optimisers. (Files: cria/io/io.hpp.)
+/// All of cria's core, operations, layers, optimisers and the training step. (Files: cria/io/io.hpp.)
 
 #include "cria/core/autograd.hpp"
 #include "cria/core/config.hpp"
@@ -19,12 +19,13 @@
 #include "cria/core/tensor.hpp"
 #include "cria/core/update_rules.hpp"
 #include "cria/nn/cache.hpp"
-#include "cria/nn/data_parallel.hpp"
+#include "cria/nn/costs.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/embedding.hpp"
 #include "cria/nn/init.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/llama.hpp"
+#include "cria/nn/llama_costs.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/nn/recompute.hpp"
 #include "cria/nn/residual.hpp"
@@ -52,3 +53,6 @@
 #include "cria/optim/parameter_groups.hpp"
 #include "cria/optim/schedule.hpp"
 #include "cria/optim/sgd.hpp"
+#include "cria/train/batch.hpp"
+#include "cria/train/data_parallel.hpp"
+#include "cria/train/step.hpp"

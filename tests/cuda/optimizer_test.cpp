@@ -1,9 +1,9 @@
 // That the host does not wait in a step of the optimiser, that steps stay out of graphs, and where arrays may
 // begin.
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "cria/backend/cuda/graph.hpp"
@@ -57,41 +57,58 @@ BOOST_AUTO_TEST_CASE(a_step_copies_nothing_from_or_to_pageable_memory) {
 }
 #endif
 
+namespace {
+
+/// The value after a step, each of whose arrays begins `offsets[i]` elements after a block of the allocator:
+/// gradient, value, master copy, first and second moment.
+template <class T>
+std::vector<float> step_of_slices(const std::array<std::int64_t, 5>& offsets) {
+  using Rule = cria::ops::AdamW;
+  using Update = kernel_for<cria::ops::Update<Rule>, Cuda>;
+  constexpr std::int64_t size = 9000;  // two chunks
+  const auto ramp = [&]<class X>(X, std::size_t i, float factor) {
+    std::vector<X> values(static_cast<std::size_t>(offsets[i]), X(0.0f));
+    for (std::int64_t j = 0; j < size; ++j) values.push_back(X(factor * static_cast<float>(j % 100 + 1)));
+    return Tensor<X, Cuda>::from({offsets[i] + size}, values);
+  };
+  const auto slice = [&]<class X>(Tensor<X, Cuda>& x, std::size_t i) {
+    return Vec<X>{x.mutable_vec().data + offsets[i], size};
+  };
+  auto value = ramp(T(), 1, 1.0f);
+  auto gradient = ramp(0.0f, 0, 0.5f), master = ramp(0.0f, 2, 1.0f), first = ramp(0.0f, 3, 0.1f),
+       second = ramp(0.0f, 4, 0.2f);
+  const cria::ops::UpdateTensor<Rule, T> tensor{
+      slice(gradient, 0), slice(value, 1), slice(master, 2), {slice(first, 3), slice(second, 4)}, .1, .1};
+  const ScratchMemory<double, Cuda> squares(1);
+  const ScratchMemory<cria::ops::UpdateState<Rule>, Cuda> state(1);
+  const cria::ops::UpdateState<Rule> before;
+  Cuda::copy_from_host(state.data(), &before, sizeof(before));
+  kernel_for<cria::ops::SumOfSquares, Cuda>::sum(std::span(&tensor.gradient, 1), squares.data());
+  Update::begin({.9, .95, 1e-8}, {}, squares.vec(), state.data());
+  Update::step(std::span(&tensor, 1), state.data());
+  double sum = 0;
+  Cuda::copy_to_host(&sum, squares.data(), sizeof(sum));
+  BOOST_TEST(sum == 0.25 * 90 * 338350);  // 90 times the squares of 1 to 100
+  const auto values = cast<float>(value).to_vector();
+  return {values.begin() + offsets[1], values.end()};
+}
+
+}  // namespace
+
 // Slices of larger arrays may begin anywhere.
 BOOST_AUTO_TEST_CASE(arrays_need_not_begin_at_multiples_of_packs) {
-  constexpr std::int64_t size = 9000;  // two chunks
-  const auto ramp = [](float factor) {
-    std::vector<float> values;
-    for (std::int64_t i = 0; i <= size; ++i) values.push_back(factor * static_cast<float>(i % 100 + 1));
-    return Tensor<float, Cuda>::from({size + 1}, values);
+  const auto check = []<class T>(T) {
+    const auto aligned = step_of_slices<T>({});
+    BOOST_TEST((aligned[0] < 1.0f && aligned.back() < 100.0f));
+    BOOST_TEST((step_of_slices<T>({1, 1, 1, 1, 1}) == aligned));
+    for (std::size_t i = 0; i < 5; ++i) {
+      std::array<std::int64_t, 5> offsets{};
+      offsets[i] = 1;
+      BOOST_TEST((step_of_slices<T>(offsets) == aligned));
+    }
   };
-  const auto step = [&](std::int64_t offset) {
-    auto gradient = ramp(0.5f), value = ramp(1.0f), first = ramp(0.1f), second = ramp(0.2f);
-    const auto slice = [&](Tensor<float, Cuda>& x) {
-      return Vec<float>{x.mutable_vec().data + offset, size};
-    };
-    using Rule = cria::ops::AdamW;
-    const cria::ops::UpdateTensor<Rule, float> tensor{
-        slice(gradient), slice(value), {}, {slice(first), slice(second)}, .1, .1};
-    const Rule rule{.9, .95, 1e-8};
-    const ScratchMemory<double, Cuda> squares(1);
-    const ScratchMemory<cria::ops::UpdateState<Rule>, Cuda> state(1);
-    const cria::ops::UpdateState<Rule> before;
-    Cuda::copy_from_host(state.data(), &before, sizeof(before));
-    using Update = kernel_for<cria::ops::Update<Rule>, Cuda>;
-    kernel_for<cria::ops::SumOfSquares, Cuda>::sum(std::span(&tensor.gradient, 1), squares.data());
-    Update::begin(rule, {}, squares.vec(), state.data());
-    Update::step(std::span(&tensor, 1), state.data());
-    double sum = 0;
-    Cuda::copy_to_host(&sum, squares.data(), sizeof(sum));
-    auto values = value.to_vector();
-    values.erase(offset == 0 ? values.end() - 1 : values.begin());
-    return std::pair(sum, values);
-  };
-  const auto [sum, values] = step(1);
-  BOOST_TEST(sum == 0.25 * 90 * 338350);  // 90 times the squares of 1 to 100
-  const auto aligned = step(0).second;    // of the elements before
-  for (std::size_t i = 0; i + 1 < values.size(); ++i) BOOST_TEST(values[i] == aligned[i + 1]);
+  check(float());
+  check(bfloat16(0.0f));
 }
 
 BOOST_AUTO_TEST_CASE(a_step_cannot_be_captured) {

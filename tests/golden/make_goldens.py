@@ -21,7 +21,7 @@ The files:
     rotary_frequencies.json  inv_freq of transformers' LlamaRotaryEmbedding, in float32
 
 No weights are stored. Parameter p of the list (from 0) has, at flat element i (row-major),
-    value = 0.1 * sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0)        (vectors: 1 + that)
+    value = 0.1 * sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0)        (norm weights: 1 + that)
 computed in double (no integer division; that 1 + too), then rounded to float32. The angle is exact in double,
 so any order of evaluation gives the same; the square gives the matrices full rank. Without it they have rank 2,
 and float32 training drifts from float64 within ten steps.
@@ -143,7 +143,7 @@ def initial_parameters(config, dtype):
     """The weights of the formula at the top: the same float32 values, whatever the dtype."""
     parameters = {}
     for p, (name, shape) in enumerate(parameter_list(config)):
-        base = 1.0 if len(shape) == 1 else 0.0
+        base = 1.0 if name.endswith("norm.weight") else 0.0
         values = [base + 0.1 * math.sin(1 + 1.75 * p + 0.375 * i + i * i / 64) for i in range(math.prod(shape))]
         tensor = torch.tensor(values, dtype=torch.float64).to(torch.float32).to(dtype)
         parameters[name] = tensor.reshape(shape).requires_grad_()
@@ -477,7 +477,7 @@ def write_ops():
             "adamw_without_decay": adamw_entry(0.0),
             "sgd": sgd_entry(False),
             "sgd_nesterov": sgd_entry(True),
-            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.9, beta2=0.99),
+            "lion": optimizer_entry(Lion, 1e-2, 0.1, beta1=0.7, beta2=0.6),
             "clip_grad_norm": clip_entry(1.0),
             "clip_grad_norm_below_limit": clip_entry(10.0),
             "cosine_schedule": {

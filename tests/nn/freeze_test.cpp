@@ -33,8 +33,8 @@ Tensor<T> leaf(const Shape& shape) {
   return x.set_requires_grad();
 }
 
-/// That operation(x, weight) gives x the same gradient, bit for bit, whether its weight is frozen or not, that
-/// a frozen weight gets none, and that nothing is recorded where x wants none either.
+/// That operation(x, weight) gives x the same gradient, bit for bit, whether its weight is frozen or not,
+/// that a frozen weight gets none, and that nothing is recorded where x wants none either.
 template <class T, class F>
 void check_operation(const Shape& of_x, const Shape& of_weight, F operation) {
   auto weight = trained<T>(of_weight);
@@ -68,6 +68,23 @@ void check_operation(const Shape& of_x, const Shape& of_weight, F operation) {
 
 BOOST_AUTO_TEST_CASE(linear_passes_through_a_frozen_weight) {
   check_operation({5, 7}, {3, 7}, [](const auto& x, const auto& weight) { return sum(linear(x, weight)); });
+}
+
+BOOST_AUTO_TEST_CASE(linear_passes_through_a_frozen_bias) {
+  check_operation({5, 7}, {3}, []<class T>(const Tensor<T>& x, const Parameter<T>& bias) {
+    auto weight = trained<T>({3, 7});
+    weight.set_requires_grad(false);
+    return sum(square(linear(x, weight, bias)));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_bias_is_trained_where_its_weight_is_frozen) {
+  auto weight = trained<float>({3, 7});
+  const auto bias = trained<float>({3});
+  weight.set_requires_grad(false);
+  backward(sum(linear(leaf<float>({5, 7}).detach(), weight, bias)));
+  BOOST_TEST((bias.grad().to_vector() == std::vector<float>{5, 5, 5}));
+  BOOST_TEST(!weight.has_grad());
 }
 
 BOOST_AUTO_TEST_CASE(rms_norm_passes_through_a_frozen_weight) {
@@ -210,6 +227,21 @@ BOOST_AUTO_TEST_CASE(a_parameter_that_is_unfrozen_later_is_trained_from_then_on)
   cria::nn::freeze(model.linear);
   const auto again = model.linear.weight.value().to_vector();
   BOOST_TEST((step() == again));
+}
+
+// embedding knew in forward where its gradient goes.
+BOOST_AUTO_TEST_CASE(a_parameter_that_is_frozen_between_forward_and_backward_is_not_updated) {
+  cria::nn::Embedding<float> model(3, 2);
+  cria::nn::initialize(model, Rng(3));
+  AdamW optimizer(model);
+  const auto before = model.weight.value().to_vector();
+  const auto loss = sum(model(Tensor<std::int32_t>::from({1}, {2})));
+  cria::nn::freeze(model);
+  backward(loss);
+  optimizer.step();
+  BOOST_TEST((model.weight.value().to_vector() == before));
+  BOOST_TEST(optimizer.gradient_norm() == 0.0);
+  BOOST_TEST(!model.weight.has_grad());
 }
 
 BOOST_AUTO_TEST_CASE(a_frozen_parameter_takes_no_part_in_the_norm) {

@@ -149,6 +149,10 @@ BOOST_AUTO_TEST_CASE(initialisation_scales_the_residual_projections) {
   BOOST_TEST(deviation(mlp.down_proj.weight) == 0.005, five_percent);
   BOOST_TEST(deviation(model.model.layers[3].self_attn.o_proj.weight) == 0.005, five_percent);
   BOOST_TEST(deviation(model.model.norm.weight) == 1.0);
+  config.mlp_bias = true;
+  cria::nn::LlamaForCausalLM<float> biased(config);
+  initialize(biased, Rng(1));
+  BOOST_TEST(deviation(*biased.model.layers[3].mlp.up_proj.bias) == 0.0);
   initialize(model, Rng(1), cria::nn::ResidualScaling::llama2c);
   BOOST_TEST(deviation(mlp.up_proj.weight) == 0.005, five_percent);
   BOOST_TEST(deviation(mlp.down_proj.weight) == 0.02, five_percent);
@@ -224,6 +228,11 @@ BOOST_AUTO_TEST_CASE(caches_that_do_not_fit_are_refused) {
              "KeyValueCache: dimensions differ: k is [3, 1, 2, 8], the cache is [2, 12, 2, 8]; k.dim(0) = 3 "
              "must equal the cache.dim(0) = 2");
   texts.difference(0, 10);
+  texts.caches.back().truncate(9);
+  BOOST_TEST(message({2, 1}, texts.caches) ==
+             "next_logits: one cache holds 10 positions and another one 9; all layers' must hold the same");
+  texts.caches.front().truncate(9);
+  texts.difference(9, 10);
   BOOST_TEST(message({2, 3}, texts.caches) ==
              "KeyValueCache: k is [2, 3, 2, 8]; 10 of the cache's 12 positions are filled, so at most 2 more "
              "are allowed");

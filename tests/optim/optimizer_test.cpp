@@ -83,11 +83,14 @@ BOOST_AUTO_TEST_CASE(five_steps_of_lion_are_the_papers) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(lions_sign_of_zero_is_zero_and_of_nan_is_nan) {
+BOOST_AUTO_TEST_CASE(lion_goes_by_the_sign_which_is_zero_of_zero_and_nan_of_nan) {
   const cria::ops::Lion::Factors<float> update({0.9, 0.99}, 0.5, 0.0);
   float x = 1, momentum = 0;
   update(0.0f, x, momentum);
   BOOST_TEST(x == 1.0f);
+  update(2.0f, x, momentum);
+  BOOST_TEST(x == 0.5f);
+  BOOST_TEST(momentum == 0.02f, boost::test_tools::tolerance(1e-6f));
   momentum = std::numeric_limits<float>::quiet_NaN();
   update(0.0f, x, momentum);
   BOOST_TEST(std::isnan(x));

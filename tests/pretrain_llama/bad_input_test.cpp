@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "pretrain_llama/train_options.hpp"
+#include "pretrain_llama/cuda_part.hpp"
 #include "support/small_run.hpp"
 
 BOOST_AUTO_TEST_SUITE(pretrain_llama)
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(unknown_options_are_refused_with_the_nearest_known_name) {
 BOOST_AUTO_TEST_CASE(a_missing_device_is_named) {
   ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // hides what there is
   const std::string said = train_sentence({"--device=cuda"});
-  if (pretrain::with_cuda()) {
+  if (pretrain::cuda_part()) {
     BOOST_TEST((said.starts_with("cuda: this machine has no NVIDIA driver; ") ||
                 said.starts_with("cuda: the driver finds no device; ")),
                said);

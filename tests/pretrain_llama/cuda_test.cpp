@@ -72,6 +72,23 @@ BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(without_tf32_float32_is_float32) {
+  const TemporaryDirectory folder;
+  const auto with = [](const char* tf32) {
+    return std::vector<std::string>{std::string("--tf32=") + tf32, "--dropout=0", "--max_iters=20"};
+  };
+  BOOST_TEST_REQUIRE(train("cpu", folder / "cpu", with("true")).exit_code == 0);
+  for (const char* tf32 : {"true", "false"}) {
+    BOOST_TEST_REQUIRE(train("cuda", folder / tf32, with(tf32)).exit_code == 0);
+  }
+  const auto on_cpu = losses(folder / "cpu");
+  check_close("without", losses(folder / "false"), on_cpu, 2e-5);
+  BOOST_TEST((losses(folder / "true") != losses(folder / "false")));
+  const auto state = nlohmann::json::parse(
+      cria::io::read_file(std::filesystem::path(folder / "false") / "ckpt" / "state.json"));
+  BOOST_TEST(state["options"]["tf32"] == false);
+}
+
 BOOST_AUTO_TEST_CASE(a_resumed_run_is_the_run_that_was_never_stopped) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
     const TemporaryDirectory folder;

@@ -124,6 +124,14 @@ BOOST_AUTO_TEST_CASE(a_prompt_may_be_longer_than_the_context) {
   BOOST_TEST(other == "sun " + text);
 }
 
+BOOST_AUTO_TEST_CASE(a_device_that_the_program_has_not_is_refused) {
+  const auto outcome =
+      test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(), "--device=tpu"});
+  BOOST_TEST(outcome.exit_code == 1);
+  BOOST_TEST(outcome.errors.starts_with("error: --device is tpu; this program was compiled for: cpu"),
+             outcome.errors);
+}
+
 BOOST_AUTO_TEST_CASE(a_model_that_has_diverged_is_refused) {
   const TemporaryDirectory folder;
   const std::filesystem::path model = folder / "model";

@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <utility>
 
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
@@ -26,8 +27,7 @@ cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   return c;
 }
 
-/// Bytes that the allocator got from the system for two training steps of `batch` sequences, four at once on
-/// each thread.
+/// Bytes that the allocator got from the system for two training steps of `batch` sequences.
 template <class T>
 double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int threads) {
   cpu::allocator().release_cached();
@@ -35,16 +35,11 @@ double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int
   cria::nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
-  cria::nn::DataParallel parallel(model, threads);
-  const auto tokens = Tensor<std::int32_t>::zeros({4, 128});
-  for (int step = 0; step < 2; ++step) {
-    parallel.run(batch / 4, [&](const auto& own, std::int64_t) {
-      const auto loss = own.loss(tokens, tokens);
-      backward(loss);
-      return static_cast<double>(loss.item());
-    });
-    parallel.reduce_gradients();
-    optimizer.step();
+  const Batch tokens({batch, 128}, {batch, 128});
+  TrainStep step(model, tokens, {.threads = threads});
+  for (int i = 0; i < 2; ++i) {
+    step.add(tokens, Rng());
+    step.update(optimizer);
   }
   const auto after = cpu::allocator().statistics();
   return static_cast<double>(after.in_use + after.cached - before.in_use - before.cached);
@@ -54,14 +49,14 @@ template <class T>
 void check_plan(cria::nn::Recompute recompute) {
   const auto c = config(recompute);
   for (const int threads : {1, 2}) {
-    const auto plan = pretrain::planned_memory(c, {.element_size = sizeof(T),
-                                                   .widened = !cpu::multiplies_as_is<T>(),
-                                                   .length = 128,
-                                                   .sequences = 4,
-                                                   .batch = 4,
-                                                   .threads = threads});
+    const auto plan = pretrain::planned_memory(cria::nn::costs(c), {.element_size = sizeof(T),
+                                                                    .widened = !cpu::multiplies_as_is<T>(),
+                                                                    .length = 128,
+                                                                    .sequences = 8,  // of every chunk below
+                                                                    .batch = 16,
+                                                                    .replicas = threads});
     const auto planned = static_cast<double>(plan.tensors());
-    for (const std::int64_t batch : {8, 16}) {
+    for (const std::int64_t batch : {16, 32}) {
       const double taken = bytes_of_training<T>(c, batch, threads);
       // Threads that do not need most at the same moment lend each other blocks, so two may take less.
       const bool as_planned = taken < 1.1 * planned && (threads > 1 || taken > 0.9 * planned);
@@ -88,11 +83,28 @@ BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
   c.hidden_size = 1 << 16;
   c.num_hidden_layers = 1000;
   const auto plan = pretrain::planned_memory(
-      c, {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .threads = 2});
+      cria::nn::costs(c),
+      {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .replicas = 2});
   const std::string said = test::error_message<ConfigError>([&] { pretrain::check_memory(plan); });
   BOOST_TEST(said.starts_with("training would take "), said);
   BOOST_TEST(said.find(" MB of memory and the machine has ") != std::string::npos, said);
   BOOST_TEST(pretrain::available_memory() > 0);
+}
+
+BOOST_AUTO_TEST_CASE(threads_share_a_replica_where_gradients_would_take_too_much) {
+  const auto groups = [](std::int64_t threads, double parameters, std::int64_t memory) {
+    const auto found = pretrain::replicas_that_fit(threads, parameters, memory);
+    return std::pair(found.groups, found.threads);
+  };
+  using Groups = std::pair<std::int64_t, std::int64_t>;
+  constexpr std::int64_t gb = 1'000'000'000;
+  BOOST_TEST((groups(2, 8e6, 16 * gb) == Groups(2, 1)));
+  BOOST_TEST((groups(64, 100e6, 128 * gb) == Groups(64, 1)));  // 25.6 GB of gradients
+  BOOST_TEST((groups(64, 100e6, 64 * gb) == Groups(32, 2)));
+  BOOST_TEST((groups(48, 1e9, 256 * gb) == Groups(16, 3)));
+  BOOST_TEST((groups(7, 1e9, 32 * gb) == Groups(1, 7)));
+  BOOST_TEST((groups(4, 1e9, 1 * gb) == Groups(1, 4)));
+  BOOST_TEST((groups(4, 1e9, 0) == Groups(4, 1)));  // nobody knows
 }
 
 BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
@@ -103,17 +115,17 @@ BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
                                 .length = 1'000'000,
                                 .sequences = 1'000'000,
                                 .batch = 1'000'000,
-                                .threads = 1024};
-  BOOST_TEST(pretrain::planned_memory(c, use).total() > std::int64_t{1} << 60);
+                                .replicas = 1024};
+  BOOST_TEST(pretrain::planned_memory(cria::nn::costs(c), use).total() > std::int64_t{1} << 60);
 }
 
 BOOST_AUTO_TEST_CASE(the_tokens_of_a_batch_count) {
   const cria::nn::LlamaConfig c;
   pretrain::MemoryUse use{
-      .element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .threads = 2};
-  const std::int64_t before = pretrain::planned_memory(c, use).total();
+      .element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .replicas = 2};
+  const std::int64_t before = pretrain::planned_memory(cria::nn::costs(c), use).total();
   use.batch += 1000;
-  BOOST_TEST(pretrain::planned_memory(c, use).total() - before == 1000 * 256 * 8);
+  BOOST_TEST(pretrain::planned_memory(cria::nn::costs(c), use).total() - before == 1000 * 256 * 8);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

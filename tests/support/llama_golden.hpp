@@ -25,7 +25,7 @@ nn::LlamaForCausalLM<T> golden_model(const nlohmann::json& golden) {
     for (std::int64_t index = 0; index < parameter.size(); ++index) {
       const auto i = static_cast<double>(index);
       const double wave = 0.1 * std::sin(1 + 1.75 * p + 0.375 * i + i * i / 64.0);
-      const double value = parameter.shape().rank() == 1 ? 1.0 + wave : wave;
+      const double value = parameter.constant().value_or(0.0) + wave;
       values.push_back(static_cast<T>(static_cast<float>(value)));
     }
     parameter.value().assign(values);

@@ -88,6 +88,7 @@ struct Transpose;
 // ---- products ----
 
 /// y = x weight^T.
+///   library<T>()                     in words, who multiplies matrices of T by which instructions or where
 ///   forward(Rows<const T> x [rows, in], Rows<const T> weight [out, in], Rows<T> y [rows, out])
 ///   backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
 ///            Gradient<Rows<A>> dweight)
@@ -170,5 +171,28 @@ template <class Rule>
 struct Update;
 
 }  // namespace ops
+
+// ---- services of a backend beside its kernels ----
+
+/// Brings arrays of T from the host to the backend B again and again.
+///   Feed(const Shape& shape)                                        for arrays of this shape, [size, ...]
+///   Tensor<T, B> operator()(std::span<const T> values)              as a tensor, for work that is submitted
+///                                                                   before the next call
+/// The CPU also takes fewer rows than `size`; a device copies while it still computes on the array before.
+template <class T, class B>
+class Feed;
+
+/// Calls a function of arguments X..., tensors or an Rng, again and again, always the same one but for what
+/// it is given. A device may replay what the function did instead of having the host submit it once more.
+///   Replay(bool with_graph)           false: it only calls
+///   bool replays() const              whether a call may be a replay, which needs gradients to stay where
+///                                     they are
+///   static bool is_possible()         whether with_graph can be true
+///   Result operator()(double key, Work work, const X&... x)
+///                                     work(x...); an Rng may come as a tensor that holds one. Another key
+///                                     stands for other numbers inside of `work`, and is called anew
+///   void reset()                      forgets what was replayed
+template <class B, class Signature>
+class Replay;
 
 }  // namespace cria

@@ -290,14 +290,10 @@ struct LlamaForCausalLM {
 
   /// Scores of the token after the last of each text. tokens [batch, length], the next ones after those in
   /// `caches`, which then hold them, too -> [batch, vocab]. Throws ShapeError if the caches are not one for
-  /// each layer, or have no room.
+  /// each layer, do not hold the same number of positions, or have no room.
   Tensor<T, B> next_logits(const Tensor<std::int32_t, B>& tokens,
                            std::span<KeyValueCache<T, B>> caches) const {
-    if (caches.size() != model.layers.size()) {
-      throw ShapeError("next_logits: there are " + std::to_string(caches.size()) +
-                       " caches; each of the model's " + std::to_string(model.layers.size()) +
-                       " layers needs one");
-    }
+    check_caches(caches);
     check_length(tokens, caches.front().length());
     check::not_empty("next_logits", {"tokens", tokens.shape()});
     const NoGrad guard;
@@ -331,6 +327,19 @@ struct LlamaForCausalLM {
                      (before > 0 ? " after " + std::to_string(before) + " others" : "") +
                      "; at most max_position_embeddings = " + std::to_string(config.max_position_embeddings) +
                      " positions are allowed");
+  }
+  void check_caches(std::span<const KeyValueCache<T, B>> caches) const {
+    if (caches.size() != model.layers.size()) {
+      throw ShapeError("next_logits: there are " + std::to_string(caches.size()) +
+                       " caches; each of the model's " + std::to_string(model.layers.size()) +
+                       " layers needs one");
+    }
+    for (const auto& cache : caches) {
+      if (cache.length() == caches.front().length()) continue;
+      throw ShapeError("next_logits: one cache holds " + std::to_string(caches.front().length()) +
+                       " positions and another one " + std::to_string(cache.length()) +
+                       "; all layers' must hold the same");
+    }
   }
   /// x [batch, length, hidden] -> [batch, hidden], outside the graph.
   static Tensor<T, B> last_positions(const Tensor<T, B>& x) {

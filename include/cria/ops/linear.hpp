@@ -41,9 +41,11 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight, const 
   Sum::backward(bias.vec(), Gradient<Planes<T>>{{y.mutable_vec().data, 1, rows, out}, false});
   return record("bias", y, inputs(unread(product), unread(bias)),
                 [out, rows, d_product = sink(product), d_bias = sink(bias)](const Tensor<T, B>& dy) {
-                  auto sums = Tensor<acc_t<T>, B>::empty({out});
-                  Sum::forward(Planes<const T>{dy.vec().data, 1, rows, out}, sums.mutable_vec());
-                  accumulate(d_bias, sums);
+                  if (d_bias) {
+                    auto sums = Tensor<acc_t<T>, B>::empty({out});
+                    Sum::forward(Planes<const T>{dy.vec().data, 1, rows, out}, sums.mutable_vec());
+                    accumulate(d_bias, sums);
+                  }
                   accumulate(d_product, dy);
                 });
 }

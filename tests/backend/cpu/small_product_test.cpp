@@ -37,10 +37,10 @@ void check_product(std::int64_t rows, std::int64_t columns, std::int64_t depth) 
     std::vector<A> sums(static_cast<std::size_t>(even * width), A(0));
     for (std::size_t i = 0; i < from.size(); ++i) sums[i] = static_cast<A>(from[i]);
     std::vector<F> factors(static_cast<std::size_t>(even * width));
-    const F* at = cria::cpu::columns_as_factors(sums.data(), even, width, factors.data());
+    const F* at = cria::cpu::Packing<F>::sums_down_columns(sums.data(), even, width, factors.data());
     return std::vector<F>(at, at + cria::cpu::factors_for<F>(depth) * width);
   };
-  const std::int64_t wide = cria::cpu::padded<A>(rows);  // columns_as_factors takes whole registers
+  const std::int64_t wide = cria::cpu::padded<A>(rows);  // sums_down_columns takes whole registers
   Values padded_left;
   for (std::int64_t k = 0; k < depth; ++k) {
     for (std::int64_t i = 0; i < wide; ++i)
@@ -85,15 +85,15 @@ BOOST_AUTO_TEST_CASE(sums_products) {
 }
 
 /// Neighbours in a row: what the first factor of the first operand is made of where it lies row by row.
-BOOST_AUTO_TEST_CASE(joins_neighbours_of_odd_parts) {
+BOOST_AUTO_TEST_CASE(packs_rows_of_odd_width) {
   using F = cria::cpu::factor_t<bfloat16>;
   const auto lanes = static_cast<std::size_t>(cria::cpu::lane_count<F>);
   std::vector<bfloat16> row;
   for (int i = 1; i <= 6; ++i) row.emplace_back(static_cast<float>(i));
   const std::int64_t depth = cria::cpu::factors_for<F>(3);
   std::vector<F> factors(2 * static_cast<std::size_t>(depth));
-  cria::cpu::join_neighbours(row.data(), 2, 3, factors.data());
-  BOOST_TEST((cria::cpu::neighbours_in_place<F>(row.data(), 3) == nullptr));
+  cria::cpu::Packing<F>::along_rows(row.data(), 2, 3, factors.data());
+  BOOST_TEST((cria::cpu::Packing<F>::along_rows_in_place(row.data(), 3, 3) == nullptr));
   // (1, 2, 3) and (4, 5, 6), each times itself
   for (std::size_t part = 0; part < 2; ++part) {
     std::vector<F> columns(3 * lanes, F{});

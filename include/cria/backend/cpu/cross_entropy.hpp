@@ -7,6 +7,7 @@
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
+#include "cria/core/check.hpp"
 #include "cria/core/math.hpp"
 #include "cria/core/operations.hpp"
 

@@ -6,6 +6,7 @@
 
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
+#include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 
 namespace cria {

@@ -45,7 +45,7 @@ struct factor_sum<BfloatPair> {
 
 }  // namespace detail
 
-/// What numbers of T are multiplied as: pairs, or single numbers of acc_t<T>.
+/// What numbers of T are multiplied as, factors: pairs, or single numbers of acc_t<T>.
 template <class T>
 using factor_t = typename detail::factor<T>::type;
 
@@ -75,44 +75,6 @@ Lanes<A> multiply_add(Lanes<A> a, const A* b, Lanes<A> sum) {
   return sum + a * load_lanes(b);
 }
 
-/// Parts of `size` numbers, one after the other, as factors that join neighbours in a part.
-template <class T, class A>
-void join_neighbours(const T* from, std::int64_t parts, std::int64_t size, A* to) {
-  convert_range(from, to, parts * size);
-}
-
-/// The same factors of one part where they lie, or null if its numbers are no factors there.
-template <class F, class T>
-const F* neighbours_in_place([[maybe_unused]] const T* from, [[maybe_unused]] std::int64_t size) {
-  if constexpr (std::is_same_v<F, T>) {
-    return from;
-  } else if constexpr (numbers_in<F> == 2) {
-    return size % 2 == 0 ? reinterpret_cast<const F*>(from) : nullptr;
-  } else {
-    return nullptr;
-  }
-}
-
-/// to[i] joins upper[i] and lower[i], or 0 where there is no lower row; upper[i] alone if factors are
-/// numbers.
-template <class T, class A>
-void join_rows(const T* upper, const T*, std::int64_t size, A* to) {
-  convert_range(upper, to, size);
-}
-
-/// Rows [rows, width] of sums as factors that join neighbours in a row: in `memory`, or where they are if
-/// factors are numbers.
-template <class A>
-const A* rows_as_factors(const A* from, std::int64_t, std::int64_t, A*) {
-  return from;
-}
-
-/// The same rows as factors that join a number with the one in the next row.
-template <class A>
-const A* columns_as_factors(const A* from, std::int64_t, std::int64_t, A*) {
-  return from;
-}
-
 #ifdef __AVX512BF16__
 inline Lanes<float> multiply_add(Lanes<BfloatPair> a, const BfloatPair* b, Lanes<float> sum) {
   return std::bit_cast<Lanes<float>>(_mm512_dpbf16_ps(std::bit_cast<__m512>(sum), std::bit_cast<__m512bh>(a),
@@ -121,54 +83,109 @@ inline Lanes<float> multiply_add(Lanes<BfloatPair> a, const BfloatPair* b, Lanes
 inline Lanes<float> multiply_add(BfloatPair a, const BfloatPair* b, Lanes<float> sum) {
   return multiply_add(std::bit_cast<Lanes<BfloatPair>>(_mm512_set1_epi32(static_cast<int>(a.bits))), b, sum);
 }
+#endif
 
-/// The last number of a part of odd size is joined with 0.
-inline void join_neighbours(const bfloat16* from, std::int64_t parts, std::int64_t size, BfloatPair* to) {
-  for (std::int64_t part = 0; part < parts; ++part, from += size, to += factors_for<BfloatPair>(size)) {
-    std::memcpy(to, from, static_cast<std::size_t>(size) * sizeof(bfloat16));
-    if (size % 2 == 1) to[size / 2].bits = from[size - 1].bits;
+/// Brings numbers into the form of factors. Along rows means that a factor holds neighbours in a row, down
+/// columns that it holds a number and the one below it; factors that are numbers are the same either way, and
+/// stay where they are if they can.
+template <class F>
+struct Packing {
+  /// from [rows, width] -> to [rows, factors_for<F>(width)]. The last number of an odd row is packed with 0.
+  template <class T>
+  static void along_rows(const T* from, std::int64_t rows, std::int64_t width, F* to) {
+    convert_range(from, to, rows * width);
   }
-}
 
-inline void join_rows(const bfloat16* upper, const bfloat16* lower, std::int64_t size, BfloatPair* to) {
-  for (std::int64_t i = 0; i < size; i += 16) {
-    const auto here = static_cast<__mmask16>(size - i < 16 ? (1 << (size - i)) - 1 : 0xFFFF);
-    const auto load = [&](const bfloat16* row) {
-      return row ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, row + i)) : _mm512_setzero_si512();
-    };
-    _mm512_mask_storeu_epi32(to + i, here, _mm512_or_si512(load(upper), _mm512_slli_epi32(load(lower), 16)));
-  }
-}
-
-// `width` is a multiple of 32 here. Subnormal sums become 0, which such factors are taken for anyway.
-inline const BfloatPair* rows_as_factors(const float* from, std::int64_t rows, std::int64_t width,
-                                         BfloatPair* memory) {
-  for (std::int64_t i = 0; i < rows * width; i += 32) {
-    const __m512bh both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + i + 16), _mm512_loadu_ps(from + i));
-    _mm512_storeu_si512(memory + i / 2, std::bit_cast<__m512i>(both));
-  }
-  return memory;
-}
-
-inline const BfloatPair* columns_as_factors(const float* from, std::int64_t rows, std::int64_t width,
-                                            BfloatPair* memory) {
-  alignas(64) static constexpr auto order = [] {  // 0, 16, 1, 17, ...
-    std::array<std::uint16_t, 32> lanes{};
-    for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 16);
-    return lanes;
-  }();
-  const __m512i interleaved = _mm512_load_si512(order.data());
-  for (std::int64_t row = 0; row < rows; row += 2) {
-    const float* upper = from + row * width;
-    for (std::int64_t i = 0; i < width; i += 16) {
-      const __m512bh both =
-          _mm512_cvtne2ps_pbh(_mm512_loadu_ps(upper + width + i), _mm512_loadu_ps(upper + i));
-      _mm512_storeu_si512(memory + row / 2 * width + i,
-                          _mm512_permutexvar_epi16(interleaved, std::bit_cast<__m512i>(both)));
+  /// from [.., width], rows `stride` apart, as such factors where it lies, or null if it has to be packed.
+  template <class T>
+  static const F* along_rows_in_place([[maybe_unused]] const T* from, [[maybe_unused]] std::int64_t width,
+                                      [[maybe_unused]] std::int64_t stride) {
+    if constexpr (std::is_same_v<F, T>) {
+      return from;
+    } else {
+      return nullptr;
     }
   }
-  return memory;
-}
+
+  /// Two rows upper and lower [width] -> to [width]. Where there is no lower row (null) it counts as zeros.
+  template <class T>
+  static void down_columns(const T* upper, [[maybe_unused]] const T* lower, std::int64_t width, F* to) {
+    convert_range(upper, to, width);
+  }
+
+  /// sums [rows, width] -> [rows, width / numbers_in<F>], in `memory` or where they are. width is a multiple
+  /// of 32.
+  static const F* sums_along_rows(const sum_t<F>* sums, [[maybe_unused]] std::int64_t rows,
+                                  [[maybe_unused]] std::int64_t width, [[maybe_unused]] F* memory) {
+    return sums;
+  }
+
+  /// sums [rows, width] -> [rows / numbers_in<F>, width], in `memory` or where they are. rows is a multiple of
+  /// numbers_in<F> and width one of lane_count<F>.
+  static const F* sums_down_columns(const sum_t<F>* sums, [[maybe_unused]] std::int64_t rows,
+                                    [[maybe_unused]] std::int64_t width, [[maybe_unused]] F* memory) {
+    return sums;
+  }
+};
+
+#ifdef __AVX512BF16__
+/// Sums are rounded to bfloat16; subnormal ones become 0, which such factors are taken for anyway.
+template <>
+struct Packing<BfloatPair> {
+  static void along_rows(const bfloat16* from, std::int64_t rows, std::int64_t width, BfloatPair* to) {
+    for (std::int64_t row = 0; row < rows; ++row, from += width, to += factors_for<BfloatPair>(width)) {
+      std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(bfloat16));
+      if (width % 2 == 1) to[width / 2].bits = from[width - 1].bits;
+    }
+  }
+
+  static const BfloatPair* along_rows_in_place(const bfloat16* from, std::int64_t width,
+                                               std::int64_t stride) {
+    const bool whole_pairs = width % 2 == 0 && stride % 2 == 0;
+    const bool aligned = reinterpret_cast<std::uintptr_t>(from) % alignof(BfloatPair) == 0;
+    return whole_pairs && aligned ? reinterpret_cast<const BfloatPair*>(from) : nullptr;
+  }
+
+  static void down_columns(const bfloat16* upper, const bfloat16* lower, std::int64_t width, BfloatPair* to) {
+    for (std::int64_t i = 0; i < width; i += 16) {
+      const auto here = static_cast<__mmask16>(width - i < 16 ? (1 << (width - i)) - 1 : 0xFFFF);
+      const auto load = [&](const bfloat16* row) {
+        return row ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, row + i)) : _mm512_setzero_si512();
+      };
+      const __m512i pairs = _mm512_or_si512(load(upper), _mm512_slli_epi32(load(lower), 16));
+      _mm512_mask_storeu_epi32(to + i, here, pairs);
+    }
+  }
+
+  static const BfloatPair* sums_along_rows(const float* sums, std::int64_t rows, std::int64_t width,
+                                           BfloatPair* memory) {
+    for (std::int64_t i = 0; i < rows * width; i += 32) {
+      const __m512bh both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(sums + i + 16), _mm512_loadu_ps(sums + i));
+      _mm512_storeu_si512(memory + i / 2, std::bit_cast<__m512i>(both));
+    }
+    return memory;
+  }
+
+  static const BfloatPair* sums_down_columns(const float* sums, std::int64_t rows, std::int64_t width,
+                                             BfloatPair* memory) {
+    alignas(64) static constexpr auto order = [] {  // 0, 16, 1, 17, ...
+      std::array<std::uint16_t, 32> lanes{};
+      for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 16);
+      return lanes;
+    }();
+    const __m512i interleaved = _mm512_load_si512(order.data());
+    for (std::int64_t row = 0; row < rows; row += 2) {
+      const float* upper = sums + row * width;
+      for (std::int64_t i = 0; i < width; i += 16) {
+        const __m512bh both =
+            _mm512_cvtne2ps_pbh(_mm512_loadu_ps(upper + width + i), _mm512_loadu_ps(upper + i));
+        _mm512_storeu_si512(memory + row / 2 * width + i,
+                            _mm512_permutexvar_epi16(interleaved, std::bit_cast<__m512i>(both)));
+      }
+    }
+    return memory;
+  }
+};
 #endif
 
 }  // namespace cria::cpu

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "cria/backend/cpu/gemm.hpp"
 #include "cria/core/operations.hpp"
 
@@ -7,6 +9,11 @@ namespace cria {
 
 template <>
 struct kernel<ops::Linear, Cpu> {
+  template <class T>
+  static std::string library() {
+    return cpu::gemm_library<T>();
+  }
+
   template <class T>
   static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
     cpu::gemm(plain(x), transposed(weight), false, y);

@@ -1,6 +1,7 @@
 #pragma once
-/// Loops over the processor's cores. Never nested: inside a parallel region (data_parallel, a user's own) a
-/// loop runs on the calling thread alone.
+/// Loops over the processor's cores. Never nested: inside a parallel region (run_on_threads, a user's own) a
+/// loop runs on the calling thread alone. Groups of threads (run_on_groups) are no region: loops inside of a
+/// group run on its threads.
 
 #include <algorithm>
 #include <cstdint>
@@ -8,6 +9,9 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+
+#include <thread>
+#include <vector>
 #endif
 
 namespace cria::cpu {
@@ -68,6 +72,39 @@ void run_on_threads(int threads, F body) {
 #else
   for (int thread = 0; thread < threads; ++thread) body(thread);
 #endif
+}
+
+/// Calls body(group) for each group in [0, groups), at once, and what it calls has parallel regions of
+/// `threads` threads: with one thread each on those of one region (run_on_threads), otherwise each on a
+/// thread that is started for it, for work of seconds. Throws again what the first of the bodies threw, once
+/// all have ended.
+template <class F>
+void run_on_groups(int groups, int threads, F body) {
+#ifdef _OPENMP
+  if (threads > 1) {
+    std::vector<std::exception_ptr> errors(static_cast<std::size_t>(groups));
+    const auto run = [&](int group) {
+      const int before = omp_get_max_threads();
+      omp_set_num_threads(threads);  // for this thread
+      try {
+        body(group);
+      } catch (...) {  // none may leave the thread
+        errors[static_cast<std::size_t>(group)] = std::current_exception();
+      }
+      omp_set_num_threads(before);
+    };
+    {
+      std::vector<std::jthread> others;  // which are waited for at the end
+      for (int group = 1; group < groups; ++group) others.emplace_back(run, group);
+      run(0);
+    }
+    for (const auto& error : errors) {
+      if (error) std::rethrow_exception(error);
+    }
+    return;
+  }
+#endif
+  run_on_threads(groups, body);
 }
 
 /// Calls body(begin, end) on ranges that cover [0, size), each at least `grain` long, in parallel where that

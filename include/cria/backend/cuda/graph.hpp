@@ -20,7 +20,7 @@ namespace cria::cuda {
 class Graph {
  public:
   Graph() = default;
-  ~Graph() { destroy(); }
+  ~Graph() { discard(); }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
@@ -31,7 +31,7 @@ class Graph {
     if (allocator().pass_through()) {
       throw BackendError("cuda: a graph needs the caching allocator; unset CRIA_CUDA_PASS_THROUGH");
     }
-    destroy();
+    discard();
     static auto* mutex = new std::mutex;
     const std::lock_guard lock(*mutex);
     const cudaStream_t stream = capturing_stream();
@@ -52,6 +52,9 @@ class Graph {
   }
 
   bool is_captured() const { return executable_ != nullptr; }
+  void discard() {
+    if (executable_) static_cast<void>(cudaGraphExecDestroy(std::exchange(executable_, nullptr)));
+  }
 
   /// Submits the work to this thread's stream.
   void replay() {
@@ -73,10 +76,6 @@ class Graph {
       return stream;
     }();
     return instance;
-  }
-
-  void destroy() {
-    if (executable_) static_cast<void>(cudaGraphExecDestroy(std::exchange(executable_, nullptr)));
   }
 
   cudaGraphExec_t executable_ = nullptr;

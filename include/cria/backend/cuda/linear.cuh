@@ -1,12 +1,20 @@
 #pragma once
 
+#include <string>
+
 #include "cria/backend/cuda/blas.hpp"
+#include "cria/backend/cuda/description.hpp"
 #include "cria/core/operations.hpp"
 
 namespace cria {
 
 template <>
 struct kernel<ops::Linear, Cuda> {
+  template <class T>
+  static std::string library() {
+    return cuda::description();
+  }
+
   template <class T>
   static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
     cuda::gemm(plain(x), transposed(weight), false, y);

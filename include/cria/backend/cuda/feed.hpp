@@ -7,37 +7,38 @@
 #include <span>
 
 #include "cria/backend/cuda/cuda.hpp"
+#include "cria/core/operations.hpp"
 #include "cria/core/tensor.hpp"
 
-namespace cria::cuda {
+namespace cria {
 
 /// Brings arrays of one shape to the device, each into one of two tensors in turn. The copies run on a stream
 /// of their own, from page-locked memory, and the host waits for nothing but the copy before the last.
 template <class T>
-class Upload {
+class Feed<T, Cuda> {
  public:
-  explicit Upload(const Shape& shape) : sides_{Side(shape), Side(shape)} {
-    check("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  explicit Feed(const Shape& shape) : sides_{Side(shape), Side(shape)} {
+    cuda::check("cudaStreamCreateWithFlags", cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   }
-  ~Upload() { static_cast<void>(cudaStreamDestroy(stream_)); }
-  Upload(const Upload&) = delete;
-  Upload& operator=(const Upload&) = delete;
+  ~Feed() { static_cast<void>(cudaStreamDestroy(stream_)); }
+  Feed(const Feed&) = delete;
+  Feed& operator=(const Feed&) = delete;
 
   /// The values, for work that is submitted to this thread's stream before the next call. Throws ShapeError
   /// if their number is not the shape's.
   const Tensor<T, Cuda>& operator()(std::span<const T> values) {
     Side &last = sides_[last_], &side = sides_[1 - last_];
     if (static_cast<std::int64_t>(values.size()) != side.tensor.size()) {
-      throw ShapeError("Upload: " + std::to_string(values.size()) + " values were given for shape " +
+      throw ShapeError("Feed: " + std::to_string(values.size()) + " values were given for shape " +
                        to_string(side.tensor.shape()));
     }
     last_ = 1 - last_;
     record(last.used, cuda::stream());  // all work with it has been submitted by now
     wait(stream_, side.used);
-    check("cudaEventSynchronize", cudaEventSynchronize(side.copied));
+    cuda::check("cudaEventSynchronize", cudaEventSynchronize(side.copied));
     std::memcpy(side.host, values.data(), values.size_bytes());
-    check("cudaMemcpyAsync", cudaMemcpyAsync(side.tensor.mutable_vec().data, side.host, values.size_bytes(),
-                                             cudaMemcpyHostToDevice, stream_));
+    cuda::check("cudaMemcpyAsync", cudaMemcpyAsync(side.tensor.mutable_vec().data, side.host,
+                                                   values.size_bytes(), cudaMemcpyHostToDevice, stream_));
     record(side.copied, stream_);
     wait(cuda::stream(), side.copied);
     return side.tensor;
@@ -53,10 +54,11 @@ class Upload {
 
     explicit Side(const Shape& shape) : tensor(Tensor<T, Cuda>::empty(shape)) {
       void* memory = nullptr;
-      check("cudaMallocHost", cudaMallocHost(&memory, static_cast<std::size_t>(shape.size()) * sizeof(T)));
+      cuda::check("cudaMallocHost",
+                  cudaMallocHost(&memory, static_cast<std::size_t>(shape.size()) * sizeof(T)));
       host = static_cast<T*>(memory);
-      check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&copied, cudaEventDisableTiming));
-      check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&used, cudaEventDisableTiming));
+      cuda::check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&copied, cudaEventDisableTiming));
+      cuda::check("cudaEventCreateWithFlags", cudaEventCreateWithFlags(&used, cudaEventDisableTiming));
       record(used, cuda::stream());  // the tensor's memory may have been another's, which work still reads
     }
     ~Side() {
@@ -70,10 +72,10 @@ class Upload {
   };
 
   static void record(cudaEvent_t event, cudaStream_t stream) {
-    check("cudaEventRecord", cudaEventRecord(event, stream));
+    cuda::check("cudaEventRecord", cudaEventRecord(event, stream));
   }
   static void wait(cudaStream_t stream, cudaEvent_t event) {
-    check("cudaStreamWaitEvent", cudaStreamWaitEvent(stream, event));
+    cuda::check("cudaStreamWaitEvent", cudaStreamWaitEvent(stream, event));
   }
 
   Side sides_[2];
@@ -81,4 +83,4 @@ class Upload {
   int last_ = 0;  // the side of the last call
 };
 
-}  // namespace cria::cuda
+}  // namespace cria

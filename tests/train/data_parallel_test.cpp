@@ -1,4 +1,4 @@
-#include "cria/nn/data_parallel.hpp"
+#include "cria/train/data_parallel.hpp"
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -8,19 +8,19 @@
 #include "support/llama_golden.hpp"
 #include "support/threads.hpp"
 
-BOOST_AUTO_TEST_SUITE(nn)
+BOOST_AUTO_TEST_SUITE(train)
 BOOST_AUTO_TEST_SUITE(data_parallel)
 
 namespace {
 
 using namespace cria;
 
-/// Sum of losses and the flattened gradient of six chunks, computed on `threads` threads.
+/// Sum of losses and the flattened gradient of six chunks, computed on `replicas` replicas.
 template <class T>
-std::pair<double, std::vector<acc_t<T>>> chunks_on(int threads) {
+std::pair<double, std::vector<acc_t<T>>> chunks_on(int replicas, int threads_per_replica = 1) {
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<T>(golden);
-  cria::nn::DataParallel parallel(model, threads);
+  DataParallel parallel(model, replicas, threads_per_replica);
   const double loss = parallel.run(6, [&](auto& own, std::int64_t chunk) {
     const auto batch = test::golden_batch(golden, static_cast<int>(chunk));
     const auto chunk_loss = own.loss(batch.inputs, batch.targets);
@@ -55,6 +55,33 @@ BOOST_AUTO_TEST_CASE(the_same_threads_give_the_same_bits) {
   BOOST_TEST((chunks_on<bfloat16>(2) == chunks_on<bfloat16>(2)));
 }
 
+BOOST_AUTO_TEST_CASE(groups_of_threads_give_the_same_bits_as_single_ones) {
+  for (const int replicas : {1, 2, 3}) {
+    BOOST_TEST((chunks_on<float>(replicas, 2) == chunks_on<float>(replicas)));
+    BOOST_TEST((chunks_on<bfloat16>(replicas, 3) == chunks_on<bfloat16>(replicas)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(kernels_of_a_group_get_its_threads) {
+  const int threads = std::min(3, omp_get_thread_limit());
+  auto model = cria::nn::Linear<float>(2, 2);
+  DataParallel parallel(model, 2, 3);
+  std::vector<int> available(4), counted(4);  // of each chunk: as kernels are told, and as they get
+  parallel.for_each_chunk(4, [&](auto&, std::int64_t chunk) {
+    const auto i = static_cast<std::size_t>(chunk);
+    available[i] = cpu::available_threads();
+    std::atomic<int> bodies = 0;
+    cpu::parallel_for(300, 1,
+                      [&](std::int64_t begin, std::int64_t end) { bodies += end - begin <= 300 / threads; });
+    counted[i] = bodies;
+  });
+  for (std::size_t chunk = 0; chunk < 4; ++chunk) {
+    if (chunk < 2 && omp_in_parallel()) continue;  // on this thread, which is in a region
+    BOOST_TEST(available[chunk] == threads);
+    BOOST_TEST(counted[chunk] == threads);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) {
   // As many of the threads that the test asks for as this process may have.
   const auto possible = [](std::vector<int> threads) {
@@ -64,7 +91,7 @@ BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) 
   };
   const auto threads_of_chunks = [](std::int64_t chunks, int all) {
     auto model = cria::nn::Linear<float>(2, 2);
-    cria::nn::DataParallel parallel(model, all);
+    DataParallel parallel(model, all);
     return test::on_threads(all, [&] {
       std::vector<int> threads(static_cast<std::size_t>(chunks));  // that a kernel of the chunk would get
       parallel.for_each_chunk(chunks, [&](auto&, std::int64_t chunk) {
@@ -83,7 +110,7 @@ BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) 
 
 BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {
   auto model = cria::nn::Linear<float>(2, 2);
-  cria::nn::DataParallel parallel(model, 2);
+  DataParallel parallel(model, 2);
   BOOST_TEST(test::error_message<ShapeError>([&] {
                parallel.run(4, [](auto&, std::int64_t chunk) -> double {
                  if (chunk == 3) throw ShapeError("chunk 3");
@@ -93,10 +120,10 @@ BOOST_AUTO_TEST_CASE(an_exception_of_a_thread_comes_out) {
 }
 
 /// The gradient of four chunks, the last of which fails in the first of two tries.
-std::vector<float> gradient_after_a_failure(int threads, bool fails) {
+std::vector<float> gradient_after_a_failure(int replicas, bool fails, int threads_per_replica = 1) {
   cria::nn::Linear<float> model(2, 2);
   cria::nn::initialize(model, Rng(1));
-  cria::nn::DataParallel parallel(model, threads);
+  DataParallel parallel(model, replicas, threads_per_replica);
   const auto step = [&](std::int64_t failing) {
     parallel.for_each_chunk(4, [&](auto& own, std::int64_t chunk) {
       if (chunk == failing) throw ShapeError("chunk 3");
@@ -110,8 +137,11 @@ std::vector<float> gradient_after_a_failure(int threads, bool fails) {
 }
 
 BOOST_AUTO_TEST_CASE(after_an_exception_the_step_can_be_repeated) {
-  for (const int threads : {1, 2, 3}) {
-    BOOST_TEST((gradient_after_a_failure(threads, true) == gradient_after_a_failure(threads, false)));
+  for (const int replicas : {1, 2, 3}) {
+    for (const int threads : {1, 2}) {
+      BOOST_TEST((gradient_after_a_failure(replicas, true, threads) ==
+                  gradient_after_a_failure(replicas, false, threads)));
+    }
   }
 }
 
@@ -120,7 +150,7 @@ BOOST_AUTO_TEST_CASE(frozen_parameters_get_no_gradient_on_any_thread) {
   const auto gradient = [](int threads, bool first_is_frozen) {
     cria::nn::Sequential model{cria::nn::Linear<float>(2, 3), cria::nn::Linear<float>(3, 2)};
     cria::nn::initialize(model, Rng(1));
-    cria::nn::DataParallel parallel(model, threads);
+    DataParallel parallel(model, threads);
     auto& [first, second] = model.modules;
     if (first_is_frozen) cria::nn::freeze(first);
     std::atomic<int> wrong = 0;
@@ -140,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_training_step_in_steady_state_asks_the_system_for_nothing
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<float>(golden);
   AdamW optimizer(model, {.learning_rate = 1e-3});
-  cria::nn::DataParallel parallel(model, 2);
+  DataParallel parallel(model, 2);
   const auto step = [&] {
     parallel.run(4, [&](auto& own, std::int64_t chunk) {
       const auto batch = test::golden_batch(golden, static_cast<int>(chunk));

@@ -1,4 +1,4 @@
-#include "cria/backend/cuda/upload.hpp"
+#include "cria/backend/cuda/feed.hpp"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -13,7 +13,7 @@
 #endif
 
 BOOST_AUTO_TEST_SUITE(cuda)
-BOOST_AUTO_TEST_SUITE(upload)
+BOOST_AUTO_TEST_SUITE(feed)
 
 using namespace cria;
 
@@ -29,12 +29,12 @@ struct LazyStreams {};
 
 BOOST_FIXTURE_TEST_CASE(work_sees_the_values_of_its_own_call, LazyStreams) {
   constexpr std::int64_t size = 3000;
-  cria::cuda::Upload<float> upload({size});
+  Feed<float, Cuda> feed({size});
   std::vector<float> values(size);
   std::vector<Tensor<float>> sums;
   for (int call = 0; call < 7; ++call) {
     std::iota(values.begin(), values.end(), static_cast<float>(call));
-    const auto& x = upload(values);
+    const auto& x = feed(values);
     sums.push_back(sum(x * 2.0f));  // the host goes on at once and overwrites `values`
   }
   for (int call = 0; call < 7; ++call) {
@@ -60,22 +60,22 @@ BOOST_FIXTURE_TEST_CASE(staged_arrays_are_copied_before_their_place_is_used_agai
 }
 
 BOOST_AUTO_TEST_CASE(the_number_of_values_must_be_the_shapes) {
-  cria::cuda::Upload<float> upload({2, 3});
-  BOOST_TEST(test::error_message<ShapeError>([&] { upload(std::vector<float>(5)); }) ==
-             "Upload: 5 values were given for shape [2, 3]");
+  Feed<float, Cuda> feed({2, 3});
+  BOOST_TEST(test::error_message<ShapeError>([&] { feed(std::vector<float>(5)); }) ==
+             "Feed: 5 values were given for shape [2, 3]");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_call_that_fails_leaves_the_values_before_it_alone, LazyStreams) {
-  cria::cuda::Upload<float> upload({2});
-  std::vector<Tensor<float>> sums{sum(upload(std::vector<float>{1, 2}) * 2.0f)};
-  BOOST_CHECK_THROW(upload(std::vector<float>(5)), ShapeError);
+  Feed<float, Cuda> feed({2});
+  std::vector<Tensor<float>> sums{sum(feed(std::vector<float>{1, 2}) * 2.0f)};
+  BOOST_CHECK_THROW(feed(std::vector<float>(5)), ShapeError);
   // Each call but the first two waits for an earlier copy, which must have waited for the work before it.
-  for (int i = 0; i < 3; ++i) sums.push_back(sum(upload(std::vector<float>{30, 40}) * 2.0f));
+  for (int i = 0; i < 3; ++i) sums.push_back(sum(feed(std::vector<float>{30, 40}) * 2.0f));
   BOOST_TEST(sums[0].item() == 6.0f);
   for (std::size_t i = 1; i < sums.size(); ++i) BOOST_TEST(sums[i].item() == 140.0f);
 }
 
-// The tensors of an Upload may get memory that was freed while work that reads it is on its way.
+// The tensors of a Feed may get memory that was freed while work that reads it is on its way.
 BOOST_FIXTURE_TEST_CASE(work_before_the_first_call_reads_what_it_should, LazyStreams) {
   const bool before = cria::cuda::allocator().pass_through();
   cria::cuda::allocator().set_pass_through(false);
@@ -87,8 +87,8 @@ BOOST_FIXTURE_TEST_CASE(work_before_the_first_call_reads_what_it_should, LazyStr
     doubled = {x * 2.0f, y * 2.0f};
   }
   {
-    cria::cuda::Upload<float> upload({size});
-    for (int call = 0; call < 4; ++call) upload(std::vector<float>(size, 42.0f));
+    Feed<float, Cuda> feed({size});
+    for (int call = 0; call < 4; ++call) feed(std::vector<float>(size, 42.0f));
   }
   BOOST_TEST((doubled[0].to_vector() == std::vector<float>(size, 2.0f)));
   BOOST_TEST((doubled[1].to_vector() == std::vector<float>(size, 4.0f)));

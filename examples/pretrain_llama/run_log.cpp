@@ -1,0 +1,136 @@
+#include "run_log.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "llama_model.hpp"
+#include "memory_plan.hpp"
+#include "step_profile.hpp"
+
+namespace pretrain {
+
+RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t first)
+    : options_(options),
+      corpus_(corpus),
+      first_(first),
+      flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
+      metrics_(std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
+
+void RunLog::begin(const TrainingStep& step) {
+  const ModelDescription model = step.describe();
+  std::printf("num decayed parameter tensors: %lld, with %lld parameters\n",
+              static_cast<long long>(model.decayed.tensors), static_cast<long long>(model.decayed.values));
+  std::printf("num non-decayed parameter tensors: %lld, with %lld parameters\n",
+              static_cast<long long>(model.not_decayed.tensors),
+              static_cast<long long>(model.not_decayed.values));
+  std::printf("tokens per iteration: %lld\n", static_cast<long long>(options_.tokens_per_iteration()));
+  const ThreadGroups replicas = replicas_of(options_);
+  const std::string in_groups =
+      replicas.threads > 1 ? " in groups of " + std::to_string(replicas.threads) : std::string();
+  std::printf("%s on %s, %lld threads%s, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
+              static_cast<long long>(options_.threads), in_groups.c_str(), model.products_by.c_str());
+  if (!options_.eval_only) {
+    light_ = step.speed_of_light();
+    peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
+    std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
+                options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
+  }
+  std::printf("memory:\n%s", memory_of(options_).table().c_str());
+  if (first_ > 0) std::printf("resuming at iteration %lld\n", static_cast<long long>(first_));
+  std::fflush(stdout);
+}
+
+void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, double learning_rate,
+                       double seconds, Progress& progress) {
+  const auto tokens = static_cast<double>(options_.tokens_per_iteration());
+  if (it - first_ >= 5) {
+    const double mfu = flops_per_token_ * tokens / seconds / peak_flops_;
+    running_mfu_ = running_mfu_ < 0 ? mfu : 0.9 * running_mfu_ + 0.1 * mfu;
+  }
+  if (it > first_) {
+    trained_tokens_ += tokens;
+    trained_seconds_ += seconds;
+  }
+  if (it % options_.log_interval == 0) {
+    progress.around([&] {
+      std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), result.loss,
+                  learning_rate, seconds * 1e3,
+                  running_mfu_ < 0 ? -100.0 : std::min(100.0, running_mfu_ * 100));
+      std::fflush(stdout);
+    });
+  }
+  metrics_.write({{"iter", it},
+                  {"loss", result.loss},
+                  {"lr", learning_rate},
+                  {"ms", seconds * 1e3},
+                  {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+                  {"sol", speed_of_light_share(tokens, seconds)},
+                  {"tokens_per_s", tokens / seconds},
+                  {"grad_norm", result.gradient_norm},
+                  {"loss_scale", result.loss_scale}});
+}
+
+void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
+  std::printf("step %lld: train loss %.4f, val loss %.4f\n", static_cast<long long>(it), losses.training,
+              losses.validation);
+  const auto bits = bits_per_byte(losses.validation);
+  if (bits) {
+    std::printf("  val bits per byte %.4f", *bits);
+    if (corpus_.floor) {
+      std::printf(", floor %.4f nats per token (%.4f bits per byte), %.4f nats above it", *corpus_.floor,
+                  *bits_per_byte(*corpus_.floor), losses.validation - *corpus_.floor);
+    }
+    std::printf("\n");
+  }
+  std::fflush(stdout);
+  nlohmann::ordered_json line = {
+      {"iter", it}, {"train_loss", losses.training}, {"val_loss", losses.validation}};
+  line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
+  metrics_.write(line);
+  last_val_loss_ = losses.validation;
+}
+
+void RunLog::end(std::int64_t next, double best_val_loss) const {
+  if (next > first_) {
+    std::printf("done: iterations %lld to %lld", static_cast<long long>(first_),
+                static_cast<long long>(next - 1));
+  } else {
+    std::printf("done: evaluated before iteration %lld", static_cast<long long>(next));
+  }
+  if (trained_seconds_ > 0) {
+    std::printf(", %.0f tokens/s, %.1f%% of the matrix products' speed", trained_tokens_ / trained_seconds_,
+                100 * speed_of_light_share(trained_tokens_, trained_seconds_));
+  }
+  std::printf("\n");
+  const auto print = [&](const char* name, double value) {
+    std::printf("  %-22s %.4f nats per token", name, value);
+    if (const auto bits = bits_per_byte(value)) std::printf(", %.4f bits per byte", *bits);
+    std::printf("\n");
+  };
+  if (last_val_loss_) print("last validation loss", *last_val_loss_);
+  if (std::isfinite(best_val_loss)) print("best validation loss", best_val_loss);
+  if (corpus_.floor) print("floor of the corpus", *corpus_.floor);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
+  std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
+  if (options_.profile)
+    print_profile(profile_, replicas_of(options_).groups, next - 1 - first_, trained_seconds_);
+}
+
+/// The time that the matrix products take alone over the time it took.
+double RunLog::speed_of_light_share(double tokens, double seconds) const {
+  return std::min(1.0, tokens * light_.seconds_per_token / seconds);
+}
+
+std::optional<double> RunLog::bits_per_byte(double nats_per_token) const {
+  if (!corpus_.validation_bytes_per_token) return {};
+  return nats_per_token / std::numbers::ln2 / *corpus_.validation_bytes_per_token;
+}
+
+}  // namespace pretrain

@@ -1,0 +1,158 @@
+#include "training_run.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "cria/io/checkpoint_folder.hpp"
+#include "cria/optim/schedule.hpp"
+#include "evaluation.hpp"
+
+namespace pretrain {
+
+TrainingRun::TrainingRun(const TrainOptions& options)
+    : options_(options),
+      out_dir_(options.out_dir),
+      corpus_(options.data_dir, options.vocab_size, options.max_seq_len),
+      fingerprints_(corpus_.fingerprints()),
+      stream_(corpus_.training, options.max_seq_len, cria::Rng(options.seed).split(1)),
+      batch_(options.batch()),
+      step_(training_step(options)),
+      lock_(out_dir_),
+      state_(starting_state()),
+      log_(options_, corpus_, state_.iteration) {}
+
+/// That of the checkpoint, which is loaded, or of a new run.
+RunState TrainingRun::starting_state() {
+  // Found only now, when no other process can be changing it.
+  if (const auto checkpoint = starting_point(options_)) {
+    const RunState state = load_checkpoint(*checkpoint, *step_, options_, fingerprints_);
+    stream_.seek(state.data);
+    has_checkpoint_ = true;
+    return state;
+  }
+  if (options_.overwrite) {  // or the run before would seem to have been this one until this one saves
+    for (const char* name : {"ckpt", "best"}) cria::io::remove_folder(out_dir_ / name);
+  }
+  return {};
+}
+
+void TrainingRun::train() {
+  if (state_.iteration > options_.max_iters && !options_.eval_only) {
+    std::printf("nothing to train: the run in %s has done iteration %lld, and --max_iters is %lld\n",
+                options_.out_dir.c_str(), static_cast<long long>(state_.iteration - 1),
+                static_cast<long long>(options_.max_iters));
+    return;
+  }
+  log_.begin(*step_);
+  const StopSignal stop;
+  do {
+    if (state_.iteration % options_.eval_interval == 0 || options_.eval_only) {
+      progress_.reset();  // an evaluation has a bar of its own
+      evaluate_and_save(stop);
+    }
+    if (stop.requested()) return save_and_say_how_to_go_on();
+    if (options_.eval_only) break;
+    iterate();
+  } while (state_.iteration <= options_.max_iters);
+  progress_.reset();
+  if (!options_.eval_only) save_latest_if_finite();
+  log_.end(state_.iteration, state_.best_val_loss);
+}
+
+/// Forward and backward of all micro-batches, and the update.
+void TrainingRun::iterate() {
+  const std::int64_t it = state_.iteration, tokens = options_.tokens_per_iteration();
+  const cria::WarmupCosine schedule{options_.learning_rate, options_.min_lr, options_.warmup_iters,
+                                    options_.lr_decay_iters};
+  const double learning_rate = options_.decay_lr ? schedule(it) : options_.learning_rate;
+  const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
+  if (!progress_) progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
+
+  const auto start = std::chrono::steady_clock::now();
+  for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
+    stream_.next(batch_.size(), batch_.inputs, batch_.targets);
+    step_->add(batch_, noise.split(static_cast<std::uint64_t>(micro)), log_.profile(it));
+    progress_->update(it * tokens + (micro + 1) * options_.batch_size * options_.max_seq_len);
+  }
+  const cria::TrainStepResult result = step_->update(learning_rate, log_.profile(it));
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+
+  ++state_.iteration;
+  log_.iteration(it, result, learning_rate, taken.count(), *progress_);
+  // A float16 gradient may overflow as long as there is a scale to lower.
+  const bool is_finite =
+      std::isfinite(result.loss) && (std::isfinite(result.gradient_norm) || result.loss_scale > 1.0);
+  if (divergence_.note(it, result.loss, is_finite, options_.max_nonfinite_iters)) fail_diverged();
+}
+
+/// Leaves no trace if it was stopped: a run that goes on evaluates first.
+void TrainingRun::evaluate_and_save(const StopSignal& stop) {
+  const std::int64_t it = state_.iteration;
+  const auto losses = evaluate(*step_, corpus_, options_, batch_, stop);
+  if (!losses) return;
+  log_.evaluation(it, *losses);
+  const bool is_finite =
+      std::isfinite(losses->validation) && std::isfinite(losses->training) && divergence_.is_absent();
+  const bool improved = is_finite && losses->validation < state_.best_val_loss;
+  if (improved) state_.best_val_loss = losses->validation;
+  if (it > 0 && !options_.eval_only && is_finite && (improved || options_.always_save_checkpoint)) {
+    std::printf("saving checkpoint to %s\n", options_.out_dir.c_str());
+    std::fflush(stdout);
+    // Best first: ckpt knows best_val_loss, so that a run resumed from it would not save this best again.
+    if (improved) save("best");
+    save("ckpt");
+  }
+}
+
+void TrainingRun::save(const char* name) {
+  state_.data = stream_.position();
+  save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
+  has_checkpoint_ = true;
+}
+
+/// A checkpoint of a run that diverges would take the place of one that did not yet. An update can also have
+/// spoiled the weights after the last finite loss.
+void TrainingRun::save_latest_if_finite() {
+  if (divergence_.is_absent() && step_->has_finite_weights()) return save("ckpt");
+  std::printf("the loss or a weight is no finite number: %s is left as it was\n",
+              (out_dir_ / "ckpt").c_str());
+}
+
+void TrainingRun::save_and_say_how_to_go_on() {
+  const auto next = static_cast<long long>(state_.iteration);
+  progress_.reset();
+  if (state_.iteration == log_.first()) {
+    std::printf("stopped before iteration %lld; nothing was trained\n", next);
+    return;
+  }
+  save_latest_if_finite();
+  if (!has_checkpoint_) {
+    std::printf("stopped after iteration %lld; nothing was saved\n", next - 1);
+    return;
+  }
+  std::printf(
+      "stopped after iteration %lld; go on with: pretrain_llama train --init_from=resume --out_dir=%s\n",
+      next - 1, options_.out_dir.c_str());
+}
+
+void TrainingRun::fail_diverged() {
+  progress_.reset();
+  const auto number = [](double value) { return nlohmann::json(value).dump(); };
+  std::string advice = "try a lower --learning_rate (now " + number(options_.learning_rate) +
+                       "), a longer --warmup_iters (now " + std::to_string(options_.warmup_iters) + ") or ";
+  advice += options_.grad_clip > 0 ? "a smaller --grad_clip (now " + number(options_.grad_clip) + ")"
+                                   : std::string("--grad_clip=1");
+  if (has_checkpoint_) {
+    advice +=
+        ", from the checkpoint before that, " + (out_dir_ / "ckpt").string() + ", by --init_from=resume";
+  }
+  // A checkpoint has its dtype for good.
+  if (options_.dtype != "float32") advice += ", or a new run with --dtype=float32";
+  throw std::runtime_error(divergence_.sentence() + "; " + advice);
+}
+
+}  // namespace pretrain

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "cria/backend/cpu/parallel.hpp"
+#include "cria/nn/module.hpp"
+#include "cria/ops/accumulate.hpp"
+
+namespace cria {
+
+/// How many examples of `length` targets a chunk of a batch should have: about 1,024 targets for each thread
+/// of a replica, so that activations stay in its cache, but no more than every replica's even share.
+inline std::int64_t examples_of_a_chunk(std::int64_t batch, std::int64_t length, std::int64_t replicas,
+                                        std::int64_t threads_per_replica = 1) {
+  return std::clamp<std::int64_t>(1024 * threads_per_replica / std::max<std::int64_t>(length, 1), 1,
+                                  std::max<std::int64_t>(batch / replicas, 1));
+}
+
+/// How many of `chunks` chunks replicas compute on their own: all of them, or as many as they share evenly if
+/// the rest would leave half of the replicas idle or more.
+inline std::int64_t chunks_on_replicas(std::int64_t chunks, std::int64_t replicas) {
+  const std::int64_t rest = chunks % replicas;
+  return 2 * rest <= replicas ? chunks - rest : chunks;
+}
+
+/// Trains one model on several threads: replicas of it run forward and backward on chunks of the batch of
+/// their own, and each adds to gradients of its own. There is one barrier a step, working sets stay in cache,
+/// and memory does not depend on the batch size. A replica is worked on by one thread, with kernels of one
+/// thread, or by a group of threads that share its kernels: there are then fewer gradients. Chunks that are
+/// too few for the replicas, like a batch of one sequence, are left to kernels of all threads. The model must
+/// outlive this object.
+template <class M>
+class DataParallel {
+ public:
+  /// Both at least 1. The first replica is `model` itself; the others share its values.
+  DataParallel(M& model, int replicas, int threads_per_replica = 1)
+      : model_(model), threads_per_replica_(threads_per_replica) {
+    for (int i = 1; i < replicas; ++i) {
+      replicas_.push_back(model);
+      nn::for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
+        const auto original = parameter;
+        parameter = parameter.with_own_gradient();
+        reductions_.push_back([original, own = parameter]() mutable { add_gradient(own, original); });
+      });
+    }
+  }
+
+  int replicas() const { return static_cast<int>(replicas_.size()) + 1; }
+
+  /// Calls work(model, chunk) for every chunk: for chunks_on_replicas() of them on all replicas at once, then
+  /// for the rest one by one on the calling thread. Which replica gets which chunk depends on the number of
+  /// replicas alone. The first exception that `work` throws is thrown again here, and all gradients are
+  /// forgotten, those of chunks and steps before as well, so that the step may be begun once more.
+  template <class F>
+  void for_each_chunk(std::int64_t chunks, F work) {
+    const std::int64_t shared = chunks_on_replicas(chunks, replicas());
+    try {
+      cpu::run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
+        M& own = replica == 0 ? model_ : replicas_[static_cast<std::size_t>(replica - 1)];
+        for (std::int64_t chunk = shared * replica / replicas(); chunk < shared * (replica + 1) / replicas();
+             ++chunk) {
+          work(own, chunk);
+        }
+      });
+      for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
+    } catch (...) {
+      clear_gradients();
+      throw;
+    }
+  }
+
+  /// The same for a function that gives a number: returns their sum, in the order of the chunks.
+  template <class F>
+  double run(std::int64_t chunks, F work) {
+    std::vector<double> results(static_cast<std::size_t>(chunks));
+    for_each_chunk(chunks, [&](M& model, std::int64_t chunk) {
+      results[static_cast<std::size_t>(chunk)] = work(model, chunk);
+    });
+    double sum = 0;
+    for (const double result : results) sum += result;
+    return sum;
+  }
+
+  /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
+  void reduce_gradients() {
+    for (auto& reduction : reductions_) reduction();
+    detail::end_of_operation("reduce_gradients");
+  }
+
+  /// Forgets the gradients of the model and of the replicas.
+  void clear_gradients() {
+    nn::zero_grad(model_);
+    for (M& replica : replicas_) nn::zero_grad(replica);
+  }
+
+ private:
+  template <class T, class B>
+  static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
+    if (!from.has_grad()) return;
+    accumulate(sink(to), from.grad());
+    from.clear_grad();
+  }
+
+  M& model_;
+  int threads_per_replica_;
+  std::vector<M> replicas_;                        // but the first
+  std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
+};
+
+}  // namespace cria

@@ -1,0 +1,316 @@
+#pragma once
+/// The training step:
+///
+///   TrainStep step(model, batch, {.max_norm = 1.0, .threads = 4});
+///   for (...) {
+///     ...                                    // the batch's next inputs and targets
+///     step.add(batch, rng.split(iteration));
+///     const double loss = step.update(optimizer).loss;
+///   }
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "cria/backend/cpu/feed.hpp"
+#include "cria/backend/cpu/replay.hpp"
+#include "cria/core/profile.hpp"
+#include "cria/nn/dropout.hpp"
+#include "cria/nn/module.hpp"
+#include "cria/optim/adamw.hpp"
+#include "cria/optim/grad_scaler.hpp"
+#include "cria/train/batch.hpp"
+#include "cria/train/data_parallel.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/feed.hpp"
+#include "cria/backend/cuda/replay.hpp"
+#endif
+
+namespace cria {
+
+struct TrainStepOptions {
+  std::int64_t micro_batches = 1;  // batches whose gradients are summed up before an update
+  double max_norm = 0;             // the gradient is scaled down to this L2 norm; 0: it is not
+  int threads = 1;                 // that chunks of a batch are computed on; a device is driven by one
+  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads and
+  /// a large model several may share one, see DataParallel.
+  int threads_per_replica = 1;
+  bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
+};
+
+struct TrainStepResult {
+  double loss;           // mean over the micro-batches
+  double gradient_norm;  // before clipping; not finite if the update was left out for that
+  double loss_scale;     // that the gradients were computed with
+};
+
+/// Where the time of steps goes, by operation.
+struct StepProfile {
+  Profile chunks;  // that replicas compute each on its own, in seconds of all replicas together
+  Profile rest;    // chunks that all threads work on together, sums of gradients, and the update
+};
+
+/// What a model learns from a batch: forward and backward by chunks on several threads (DataParallel), loss
+/// scaling for float16 parameters, gradients that are summed up over micro-batches, clipping, the update.
+///
+/// M is any module with loss(inputs, targets), the mean loss of examples: a tensor of shape [] from tensors
+/// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
+/// of sums alone, and on nothing else that is not given.
+///
+/// After an exception a step is forgotten: the gradients are gone, the model and the loss scale are what they
+/// were, and it may be begun again. (A device reports late what went wrong: its update may be done by then.)
+template <class M, class B = DefaultBackend, class X = std::int32_t, class Y = X>
+class TrainStep {
+  using Inputs = Tensor<X, B>;
+  using Targets = Tensor<Y, B>;
+  using Loss = std::remove_cvref_t<decltype(std::declval<const M&>().loss(std::declval<const Inputs&>(),
+                                                                          std::declval<const Targets&>()))>;
+  using A = typename Loss::value_type;
+
+ public:
+  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError for numbers
+  /// of micro-batches or threads that cannot be.
+  TrainStep(M& model, const Batch<X, Y>& batch, const TrainStepOptions& options = {})
+      : options_(checked(options)),
+        model_(model),
+        parallel_(model, replicas(), options.threads_per_replica),
+        shape_of_inputs_(batch.shape_of_inputs),
+        shape_of_targets_(batch.shape_of_targets),
+        chunk_size_(std::is_same_v<B, Cpu>
+                        ? examples_of_a_chunk(batch.size(), batch.shape_of_targets.size() / batch.size(),
+                                              replicas(), options.threads_per_replica)
+                        : batch.size()),  // a device has all its cores work on one chunk
+        inputs_(batch.shape_of_inputs),
+        targets_(batch.shape_of_targets),
+        micro_step_(options.replay),
+        scaler_({.enabled = has_float16_parameters(model)}),
+        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {}
+  TrainStep(const TrainStep&) = delete;
+  TrainStep& operator=(const TrainStep&) = delete;
+
+  /// Adds the gradients of the next micro-batch of this step. Dropout draws from noise.split(chunk). Times go
+  /// to `profile`, if there is one. Throws ShapeError if the batch has other shapes, ConfigError if the step
+  /// has all its micro-batches.
+  void add(const Batch<X, Y>& batch, const Rng& noise, StepProfile* profile = nullptr) {
+    check_shapes(batch);
+    if (micro_batch_ == options_.micro_batches) {
+      throw ConfigError("TrainStep::add: the step has all its " + std::to_string(options_.micro_batches) +
+                        " micro-batches; update comes next");
+    }
+    follow_frozen_parameters();
+    forgotten_on_exception([&] {
+      parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
+        const auto timed = timed_chunk(profile, chunk);
+        const auto scale = static_cast<A>(scaler_.scale() * weight(chunk) * share());
+        losses_[index(micro_batch_, chunk)] = micro_step_(
+            static_cast<double>(scale),
+            [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
+              return differentiate(model, inputs, targets, stream, scale);
+            },
+            inputs_of(batch, chunk), targets_of(batch, chunk),
+            noise.split(static_cast<std::uint64_t>(chunk)));
+      });
+    });
+    ++micro_batch_;
+  }
+
+  /// Updates the model by `optimizer` (AdamW, or what has its step and gradient_norm), which clears the
+  /// gradients. Throws ConfigError if a micro-batch is missing, and what optimizer.step throws.
+  template <class Optimizer>
+  TrainStepResult update(Optimizer& optimizer, StepProfile* profile = nullptr) {
+    if (micro_batch_ != options_.micro_batches) {
+      throw ConfigError("TrainStep::update: " + std::to_string(micro_batch_) + " of " +
+                        std::to_string(options_.micro_batches) + " micro-batches were added");
+    }
+    TrainStepResult result{.loss = 0, .gradient_norm = 0, .loss_scale = scaler_.scale()};
+    forgotten_on_exception([&] {
+      const auto timed = timed_into(profile ? &profile->rest : nullptr);
+      parallel_.reduce_gradients();
+      keeping_gradients(
+          [&] { optimizer.step({.loss_scale = result.loss_scale, .max_norm = options_.max_norm}); });
+      // All has been submitted; only now does the host wait for a device.
+      result.loss = mean_loss();
+      result.gradient_norm = optimizer.gradient_norm();
+    });
+    scaler_.update(result.gradient_norm);
+    micro_batch_ = 0;
+    return result;
+  }
+
+  /// The mean loss of a batch, without gradients and dropout. Throws ShapeError if it has other shapes.
+  double loss(const Batch<X, Y>& batch) {
+    check_shapes(batch);
+    return parallel_.run(chunks(), [&](const M& model, std::int64_t chunk) {
+      const NoGrad guard;
+      const Loss mean = model.loss(inputs_of(batch, chunk), targets_of(batch, chunk));
+      return static_cast<double>(mean.item()) * weight(chunk);
+    });
+  }
+
+  /// The loss scale and what it depends on: 1 for ever unless there are float16 parameters.
+  GradScaler& scaler() { return scaler_; }
+  const GradScaler& scaler() const { return scaler_; }
+
+  /// Whether TrainStepOptions::replay can be true.
+  static bool replay_is_possible() { return decltype(micro_step_)::is_possible(); }
+
+  /// Examples that are computed at once.
+  std::int64_t chunk_size() const { return chunk_size_; }
+
+ private:
+  static const TrainStepOptions& checked(const TrainStepOptions& options) {
+    const auto require = [](bool allowed, const char* name, std::int64_t value, const std::string& rule) {
+      if (allowed) return;
+      throw ConfigError("TrainStep: " + std::string(name) + " is " + std::to_string(value) + "; " + rule);
+    };
+    require(options.micro_batches >= 1, "micro_batches", options.micro_batches, "it must be at least 1");
+    require(options.threads >= 1, "threads", options.threads, "it must be at least 1");
+    require(std::is_same_v<B, Cpu> || options.threads == 1, "threads", options.threads,
+            "a device is driven by one thread");
+    require(options.threads_per_replica >= 1 && options.threads % options.threads_per_replica == 0,
+            "threads_per_replica", options.threads_per_replica,
+            "it must be a divisor of threads = " + std::to_string(options.threads));
+    return options;
+  }
+
+  static bool has_float16_parameters(const M& model) {
+    bool found = false;
+    nn::for_each_parameter(model, [&]<class T, class P>(const std::string&, const Parameter<T, P>&) {
+      found = found || std::is_same_v<T, float16>;
+    });
+    return found;
+  }
+
+  int replicas() const { return options_.threads / options_.threads_per_replica; }
+  std::int64_t size() const { return shape_of_inputs_.dim(0); }
+  std::int64_t chunks() const { return (size() + chunk_size_ - 1) / chunk_size_; }
+  std::int64_t examples(std::int64_t chunk) const {
+    return std::min(chunk_size_, size() - chunk * chunk_size_);
+  }
+  /// The chunk's share of its batch's mean loss.
+  double weight(std::int64_t chunk) const {
+    return static_cast<double>(examples(chunk)) / static_cast<double>(size());
+  }
+  /// A batch's share of the step's mean loss.
+  double share() const { return 1.0 / static_cast<double>(options_.micro_batches); }
+  std::size_t index(std::int64_t micro_batch, std::int64_t chunk) const {
+    return static_cast<std::size_t>(micro_batch * chunks() + chunk);
+  }
+
+  void check_shapes(const Batch<X, Y>& batch) const {
+    if (batch.shape_of_inputs == shape_of_inputs_ && batch.shape_of_targets == shape_of_targets_) return;
+    throw ShapeError("TrainStep: the batch is " + to_string(batch.shape_of_inputs) + " and " +
+                     to_string(batch.shape_of_targets) + "; the step was made for " +
+                     to_string(shape_of_inputs_) + " and " + to_string(shape_of_targets_));
+  }
+
+  /// A chunk's values of `all`, on the backend.
+  template <class V>
+  auto part(Feed<V, B>& feed, const std::vector<V>& all, std::int64_t chunk) {
+    const std::size_t row = all.size() / static_cast<std::size_t>(size());
+    return feed(std::span<const V>(all).subspan(static_cast<std::size_t>(chunk * chunk_size_) * row,
+                                                static_cast<std::size_t>(examples(chunk)) * row));
+  }
+  Inputs inputs_of(const Batch<X, Y>& batch, std::int64_t chunk) {
+    return part(inputs_, batch.inputs, chunk);
+  }
+  Targets targets_of(const Batch<X, Y>& batch, std::int64_t chunk) {
+    return part(targets_, batch.targets, chunk);
+  }
+
+  /// Adds scale times the gradients of the mean loss, and returns that. `stream`: an Rng, or a tensor that
+  /// holds one.
+  template <class Stream>
+  static Loss differentiate(const M& model, const Inputs& inputs, const Targets& targets,
+                            const Stream& stream, A scale) {
+    const nn::DropoutStream dropout(stream);
+    const Loss loss = model.loss(inputs, targets);
+    backward(loss, scale);
+    return loss.detach();
+  }
+
+  /// A graph adds to the gradients of the parameters that were not frozen when it was captured, and to no
+  /// others: where that has changed, it is captured again.
+  void follow_frozen_parameters() {
+    if (!micro_step_.replays()) return;
+    std::vector<bool> trained;
+    nn::for_each_parameter(model_, [&](const std::string&, const auto& parameter) {
+      trained.push_back(parameter.requires_grad());
+    });
+    if (trained != trained_) micro_step_.reset();
+    trained_ = std::move(trained);
+  }
+
+  /// Calls update(), which clears the gradients. A graph adds to them where they were when it was captured:
+  /// for it they stay there, as zeros.
+  template <class F>
+  void keeping_gradients(F update) {
+    if (!micro_step_.replays()) return update();
+    std::vector<std::function<void()>> clearings;
+    nn::for_each_parameter(model_, [&]<class T>(const std::string&, Parameter<T, B>& parameter) {
+      if (!parameter.has_grad()) return;
+      clearings.push_back([&parameter, gradient = parameter.grad()]() mutable {
+        B::fill_zero(gradient.mutable_vec().data,
+                     static_cast<std::size_t>(gradient.size()) * sizeof(acc_t<T>));
+        parameter.set_grad(gradient);
+      });
+    });
+    update();
+    for (auto& clear : clearings) clear();
+  }
+
+  double mean_loss() const {
+    double sum = 0;
+    for (std::int64_t micro_batch = 0; micro_batch < options_.micro_batches; ++micro_batch) {
+      double of_batch = 0;
+      for (std::int64_t chunk = 0; chunk < chunks(); ++chunk) {
+        const Loss& loss = losses_[index(micro_batch, chunk)];
+        of_batch += static_cast<double>(loss.item()) * (weight(chunk) * share());
+      }
+      sum += of_batch;
+    }
+    return sum;
+  }
+
+  template <class F>
+  void forgotten_on_exception(F work) {
+    try {
+      work();
+    } catch (...) {
+      parallel_.clear_gradients();
+      micro_step_.reset();
+      micro_batch_ = 0;
+      throw;
+    }
+  }
+
+  static std::optional<ProfileScope> timed_into(Profile* profile) {
+    return profile ? std::optional<ProfileScope>(std::in_place, *profile) : std::nullopt;
+  }
+  std::optional<ProfileScope> timed_chunk(StepProfile* profile, std::int64_t chunk) const {
+    if (!profile) return {};
+    const bool is_shared = chunk >= chunks_on_replicas(chunks(), replicas());
+    return timed_into(is_shared ? &profile->rest : &profile->chunks);
+  }
+
+  TrainStepOptions options_;
+  M& model_;
+  DataParallel<M> parallel_;
+  Shape shape_of_inputs_, shape_of_targets_;
+  std::int64_t chunk_size_;
+  Feed<X, B> inputs_;
+  Feed<Y, B> targets_;
+  Replay<B, Loss(Inputs, Targets, Rng)> micro_step_;
+  GradScaler scaler_;
+  std::vector<bool> trained_;     // which parameters were not frozen in the last micro-batch
+  std::vector<Loss> losses_;      // of the chunks of the micro-batches
+  std::int64_t micro_batch_ = 0;  // the step's next one
+};
+
+}  // namespace cria

@@ -10,7 +10,7 @@ function(add_consumer_test name from)
     --build-options -Dfrom=${from} -Dcria_source=${PROJECT_SOURCE_DIR} -DCMAKE_PREFIX_PATH=${prefix}
                     -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0
     --test-command ${CMAKE_BINARY_DIR}/consumer_${from}/consumer)
-  set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 900 COST 30)  # begun before short ones
 endfunction()
 
 add_test(NAME consumer.install COMMAND ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR} --prefix ${prefix})
@@ -64,5 +64,5 @@ foreach(compiler g++ clang++)
   else()
     add_test(NAME ${test} COMMAND sh -c "echo 'skipped: there is no ${compiler}'; exit 77")
   endif()
-  set_tests_properties(${test} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)
+  set_tests_properties(${test} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77 COST 30)
 endforeach()

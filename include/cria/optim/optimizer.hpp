@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cria/backend/cpu/update.hpp"
-#include "cria/core/caching_allocator.hpp"
+#include "cria/core/scratch_memory.hpp"
 #include "cria/optim/parameter_groups.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/update.cuh"

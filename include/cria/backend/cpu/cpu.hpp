@@ -20,6 +20,7 @@
 #include "cria/core/caching_allocator.hpp"
 #include "cria/core/config.hpp"
 #include "cria/core/error.hpp"
+#include "cria/core/scratch_memory.hpp"
 
 namespace cria {
 

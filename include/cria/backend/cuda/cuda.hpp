@@ -9,6 +9,7 @@
 #include "cria/backend/cuda/index_error.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/core/config.hpp"
+#include "cria/core/scratch_memory.hpp"
 
 namespace cria {
 

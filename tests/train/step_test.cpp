@@ -200,10 +200,12 @@ std::pair<std::vector<double>, std::vector<double>> outcome(TrainStepOptions opt
   for (std::uint64_t seed = 0; seed < 8; seed += 2) {
     if (fail) {
       const auto before = training.weights();
-      training.add(100);
-      *training.model.calls_left = on_cpu ? 2 : 0;  // chunks
-      BOOST_TEST(error_message<ShapeError>([&] { training.add(101); }) == "as asked");
-      BOOST_TEST(!training.has_gradients());
+      if (!options.replay || seed == 0) {  // later on a graph calls nothing that could fail
+        training.add(100);
+        *training.model.calls_left = on_cpu ? 2 : 0;  // chunks
+        BOOST_TEST(error_message<ShapeError>([&] { training.add(101); }) == "as asked");
+        BOOST_TEST(!training.has_gradients());
+      }
       for (const std::uint64_t other : {100u, 101u}) training.add(other);
       Failing failing;
       BOOST_TEST(error_message<BackendError>([&] { training.step.update(failing); }) == "as asked");

@@ -79,7 +79,7 @@ void run_on_threads(int threads, F body) {
 /// thread that is started for it, for work of seconds. Throws again what the first of the bodies threw, once
 /// all have ended.
 template <class F>
-void run_on_groups(int groups, int threads, F body) {
+void run_on_groups(int groups, [[maybe_unused]] int threads, F body) {
 #ifdef _OPENMP
   if (threads > 1) {
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(groups));

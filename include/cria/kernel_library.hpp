@@ -91,6 +91,10 @@
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
   EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);
 
+/// What one backend alone has.
+#define CRIA_KERNELS_OF_Cpu(EXTERN)
+#define CRIA_KERNELS_OF_Cuda(EXTERN) EXTERN template void Cuda::fill(Rng*, std::int64_t, Rng, cuda::Place);
+
 /// The same for what is not of one floating-point type.
 #define CRIA_COMMON_KERNELS(EXTERN, B) \
   CRIA_GRADIENT_KERNELS(EXTERN, float, B) \
@@ -100,7 +104,8 @@
   EXTERN template class ParameterGroups<B>; \
   EXTERN template class Optimizer<ops::AdamW, B>; \
   EXTERN template class Optimizer<ops::Sgd, B>; \
-  EXTERN template class Optimizer<ops::Lion, B>;
+  EXTERN template class Optimizer<ops::Lion, B>; \
+  CRIA_KERNELS_OF_##B(EXTERN)
 
 #define CRIA_ALL_KERNELS(EXTERN, B) \
   CRIA_COMMON_KERNELS(EXTERN, B) \

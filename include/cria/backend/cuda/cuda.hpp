@@ -37,10 +37,7 @@ struct Cuda {
     cuda::check("cudaMemsetAsync", cudaMemsetAsync(data, 0, bytes, cuda::stream()), place);
   }
   template <class T>
-  static void fill(T* data, std::int64_t size, T value, cuda::Place place = {}) {
-    cuda::launch(cuda::fill_kernel<T>, cuda::Grid(cuda::grid_for(size), place), cuda::block_size, 0, data,
-                 size, value);
-  }
+  static void fill(T* data, std::int64_t size, T value, cuda::Place place = {});
   static void copy(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
     memcpy(to, from, bytes, cudaMemcpyDeviceToDevice, place);
   }
@@ -67,6 +64,12 @@ struct Cuda {
     cuda::check("cudaMemcpyAsync", cudaMemcpyAsync(to, from, bytes, kind, cuda::stream()), place);
   }
 };
+
+template <class T>
+void Cuda::fill(T* data, std::int64_t size, T value, cuda::Place place) {
+  cuda::launch(cuda::fill_kernel<T>, cuda::Grid(cuda::grid_for(size), place), cuda::block_size, 0, data, size,
+               value);
+}
 
 namespace cuda {
 /// Working memory for kernels that are launched while it lives.

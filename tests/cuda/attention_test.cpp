@@ -21,6 +21,7 @@ namespace {
 
 using namespace cria;
 using cria::test::run_attention_kernel;
+using cria::test::Spacing;
 using Sizes = cria::test::AttentionSizes;
 using Results = cria::test::AttentionResults;
 
@@ -63,18 +64,20 @@ BOOST_AUTO_TEST_CASE(every_width_of_a_head_in_float64) {
   check_widths<double>();
 }
 
-// Rows of 16 bytes that begin at multiples of 16, 8 or 2 only.
+// Rows of whole packs of 16 bytes, of which the first or the others do not begin at a multiple of 16 or 8.
 BOOST_AUTO_TEST_CASE(rows_may_be_apart) {
   const Sizes sizes{2, 40, 70, 4, 2, 16};
-  const auto check_gaps = [&]<class T>(T) {
+  const auto check_spacings = [&]<class T>(T) {
     for (const bool fresh : {true, false}) {
       const Results want = run_attention_kernel<T, Cuda>(sizes, fresh);
-      for (const std::int64_t gap : {8, 4, 3})
-        BOOST_TEST((run_attention_kernel<T, Cuda>(sizes, fresh, gap) == want));
+      for (const Spacing& spacing :
+           {Spacing{0, 8}, Spacing{0, 4}, Spacing{0, 3}, Spacing{4, 0}, Spacing{1, 0}}) {
+        BOOST_TEST((run_attention_kernel<T, Cuda>(sizes, fresh, spacing) == want));
+      }
     }
   };
-  check_gaps(bfloat16{});
-  check_gaps(float{});
+  check_spacings(bfloat16{});
+  check_spacings(float{});
 }
 
 BOOST_AUTO_TEST_CASE(too_wide_heads_are_refused) {

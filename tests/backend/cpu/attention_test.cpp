@@ -11,6 +11,7 @@ BOOST_AUTO_TEST_SUITE(attention)
 
 using namespace cria;
 using cria::test::run_attention_kernel;
+using cria::test::Spacing;
 
 // Also of an odd number of elements, where pairs of them cannot be used where they lie.
 BOOST_AUTO_TEST_CASE(rows_may_be_apart) {
@@ -18,8 +19,9 @@ BOOST_AUTO_TEST_CASE(rows_may_be_apart) {
   const auto check = [&]<class T>(T) {
     for (const bool fresh : {true, false}) {
       const auto want = run_attention_kernel<T, Cpu>(sizes, fresh);
-      for (const std::int64_t gap : {8, 3})
-        BOOST_TEST((run_attention_kernel<T, Cpu>(sizes, fresh, gap) == want));
+      for (const Spacing& spacing : {Spacing{0, 8}, Spacing{0, 3}, Spacing{1, 0}}) {
+        BOOST_TEST((run_attention_kernel<T, Cpu>(sizes, fresh, spacing) == want));
+      }
     }
   };
   check(float{});

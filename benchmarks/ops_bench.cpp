@@ -204,24 +204,23 @@ void add_linear_cross_entropy() {
 template <class T>
 void add_adamw() {
   constexpr std::int64_t values = vocab * dim;
-  register_benchmark(bench_name("adamw", "step", dtype_name<T>, {{"values", values}}),
-                     [](benchmark::State& state) {
-                       nn::Embedding<T> model(vocab, dim);
-                       nn::initialize(model, Rng(1));
-                       AdamW optimizer(model, {});
-                       const auto gradient = Tensor<acc_t<T>>::full({values}, acc_t<T>(0.01f));
-                       measure(state, [&] {
-                         kernel_for<ops::Accumulate, DefaultBackend>::add(
-                             gradient.vec(), cria::sink(model.weight).vec());
-                         optimizer.step();
-                       });
-                       // Copies the gradient and reads it twice, for its norm and the step, reads and writes
-                       // both moments and the value; a 16-bit value is only written, and its float master
-                       // copy is read and written.
-                       const double accumulated = bytes<acc_t<T>>(values);
-                       const bool has_master = !std::is_same_v<T, acc_t<T>>;
-                       set_rates<T>(state, {.bytes = 10 * accumulated + (has_master ? bytes<T>(values) : 0)});
-                     });
+  register_benchmark(
+      bench_name("adamw", "step", dtype_name<T>, {{"values", values}}), [](benchmark::State& state) {
+        nn::Embedding<T> model(vocab, dim);
+        nn::initialize(model, Rng(1));
+        AdamW optimizer(model, {});
+        const auto gradient = Tensor<acc_t<T>>::full({values}, acc_t<T>(0.01f));
+        measure(state, [&] {
+          kernel_for<ops::Accumulate, DefaultBackend>::add(gradient.vec(), cria::sink(model.weight).vec());
+          optimizer.step();
+        });
+        // Copies the gradient and reads it twice, for its norm and the step, reads and writes
+        // both moments and the value; a 16-bit value is only written, and its float master
+        // copy is read and written.
+        const double accumulated = bytes<acc_t<T>>(values);
+        const bool has_master = !std::is_same_v<T, acc_t<T>>;
+        set_rates<T>(state, {.bytes = 10 * accumulated + (has_master ? bytes<T>(values) : 0)});
+      });
 }
 
 template <class T>

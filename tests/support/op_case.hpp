@@ -414,9 +414,9 @@ inline void repeats_in_every_order(const Operation& op) {
 }  // namespace cria::test
 
 #ifdef CRIA_CUDA_EMULATION
-#define CRIA_TEST_ORDERS(suite, ...)                                                                \
-  BOOST_AUTO_TEST_CASE(repeats_in_every_order) {                                                    \
-    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, float>(#suite));          \
+#define CRIA_TEST_ORDERS(suite, ...) \
+  BOOST_AUTO_TEST_CASE(repeats_in_every_order) { \
+    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, float>(#suite)); \
     cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, cria::bfloat16>(#suite)); \
   }
 #else
@@ -424,32 +424,32 @@ inline void repeats_in_every_order(const Operation& op) {
 #endif
 
 /// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
-#define CRIA_TEST_OPERATION(suite, ...)                                                                      \
-  BOOST_AUTO_TEST_SUITE(suite)                                                                               \
-  BOOST_AUTO_TEST_CASE(matches_reference) {                                                                  \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op);    \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(gradients_match_double) {                                                             \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
-      cria::test::gradients_match_double(op);                                                                \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) {                                                \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
-      cria::test::accumulates_into_existing_gradients(op);                                                   \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) {                                                      \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
-      cria::test::skips_inputs_without_gradient(op);                                                         \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(nan_in_gives_nan_out) {                                                               \
+#define CRIA_TEST_OPERATION(suite, ...) \
+  BOOST_AUTO_TEST_SUITE(suite) \
+  BOOST_AUTO_TEST_CASE(matches_reference) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(gradients_match_double) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
+      cria::test::gradients_match_double(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
+      cria::test::accumulates_into_existing_gradients(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
+      cria::test::skips_inputs_without_gradient(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(nan_in_gives_nan_out) { \
     for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::nan_in_gives_nan_out(op); \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(changed_inputs_are_noticed) {                                                         \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite))                                       \
-      cria::test::changed_inputs_are_noticed(op);                                                            \
-  }                                                                                                          \
-  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {                                                 \
-    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite));      \
-  }                                                                                                          \
-  CRIA_TEST_ORDERS(suite, __VA_ARGS__)                                                                       \
+  } \
+  BOOST_AUTO_TEST_CASE(changed_inputs_are_noticed) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
+      cria::test::changed_inputs_are_noticed(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) { \
+    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite)); \
+  } \
+  CRIA_TEST_ORDERS(suite, __VA_ARGS__) \
   BOOST_AUTO_TEST_SUITE_END()

@@ -21,65 +21,65 @@ namespace {
 
 }  // namespace
 
-#define ACCESS(size)                                 \
-  void __tsan_read##size(void* address) {            \
-    touch_aligned(address, size, false);             \
-  }                                                  \
-  void __tsan_write##size(void* address) {           \
-    touch_aligned(address, size, true);              \
-  }                                                  \
-  void __tsan_unaligned_read##size(void* address) {  \
-    touch(address, size, false, false);              \
-  }                                                  \
+#define ACCESS(size) \
+  void __tsan_read##size(void* address) { \
+    touch_aligned(address, size, false); \
+  } \
+  void __tsan_write##size(void* address) { \
+    touch_aligned(address, size, true); \
+  } \
+  void __tsan_unaligned_read##size(void* address) { \
+    touch(address, size, false, false); \
+  } \
   void __tsan_unaligned_write##size(void* address) { \
-    touch(address, size, true, false);               \
-  }                                                  \
-  void __tsan_volatile_read##size(void* address) {   \
-    touch(address, size, false, false);              \
-  }                                                  \
-  void __tsan_volatile_write##size(void* address) {  \
-    touch(address, size, true, false);               \
+    touch(address, size, true, false); \
+  } \
+  void __tsan_volatile_read##size(void* address) { \
+    touch(address, size, false, false); \
+  } \
+  void __tsan_volatile_write##size(void* address) { \
+    touch(address, size, true, false); \
   }
 
-#define ATOMIC(bits, T)                                                                                      \
-  T __tsan_atomic##bits##_load(const volatile T* address, int) {                                             \
-    touch(address, sizeof(T), false, true);                                                                  \
-    return __atomic_load_n(address, __ATOMIC_SEQ_CST);                                                       \
-  }                                                                                                          \
-  void __tsan_atomic##bits##_store(volatile T* address, T value, int) {                                      \
-    touch(address, sizeof(T), true, true);                                                                   \
-    __atomic_store_n(address, value, __ATOMIC_SEQ_CST);                                                      \
-  }                                                                                                          \
-  bool __tsan_atomic##bits##_compare_exchange_strong(volatile T* address, T* expected, T value, int, int) {  \
-    touch(address, sizeof(T), true, true);                                                                   \
+#define ATOMIC(bits, T) \
+  T __tsan_atomic##bits##_load(const volatile T* address, int) { \
+    touch(address, sizeof(T), false, true); \
+    return __atomic_load_n(address, __ATOMIC_SEQ_CST); \
+  } \
+  void __tsan_atomic##bits##_store(volatile T* address, T value, int) { \
+    touch(address, sizeof(T), true, true); \
+    __atomic_store_n(address, value, __ATOMIC_SEQ_CST); \
+  } \
+  bool __tsan_atomic##bits##_compare_exchange_strong(volatile T* address, T* expected, T value, int, int) { \
+    touch(address, sizeof(T), true, true); \
     return __atomic_compare_exchange_n(address, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-  }                                                                                                          \
-  bool __tsan_atomic##bits##_compare_exchange_weak(volatile T* address, T* expected, T value, int, int) {    \
-    touch(address, sizeof(T), true, true);                                                                   \
+  } \
+  bool __tsan_atomic##bits##_compare_exchange_weak(volatile T* address, T* expected, T value, int, int) { \
+    touch(address, sizeof(T), true, true); \
     return __atomic_compare_exchange_n(address, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-  }                                                                                                          \
-  T __tsan_atomic##bits##_compare_exchange_val(volatile T* address, T expected, T value, int, int) {         \
-    touch(address, sizeof(T), true, true);                                                                   \
-    __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);       \
-    return expected;                                                                                         \
+  } \
+  T __tsan_atomic##bits##_compare_exchange_val(volatile T* address, T expected, T value, int, int) { \
+    touch(address, sizeof(T), true, true); \
+    __atomic_compare_exchange_n(address, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+    return expected; \
   }
 
-#define ATOMIC_UPDATE(bits, T, name)                                  \
+#define ATOMIC_UPDATE(bits, T, name) \
   T __tsan_atomic##bits##_##name(volatile T* address, T value, int) { \
-    touch(address, sizeof(T), true, true);                            \
-    return __atomic_##name(address, value, __ATOMIC_SEQ_CST);         \
+    touch(address, sizeof(T), true, true); \
+    return __atomic_##name(address, value, __ATOMIC_SEQ_CST); \
   }
 
-#define ATOMIC_UPDATES(bits, T)                                         \
-  ATOMIC(bits, T)                                                       \
-  ATOMIC_UPDATE(bits, T, fetch_add)                                     \
-  ATOMIC_UPDATE(bits, T, fetch_sub)                                     \
-  ATOMIC_UPDATE(bits, T, fetch_or)                                      \
-  ATOMIC_UPDATE(bits, T, fetch_and)                                     \
-  ATOMIC_UPDATE(bits, T, fetch_xor)                                     \
+#define ATOMIC_UPDATES(bits, T) \
+  ATOMIC(bits, T) \
+  ATOMIC_UPDATE(bits, T, fetch_add) \
+  ATOMIC_UPDATE(bits, T, fetch_sub) \
+  ATOMIC_UPDATE(bits, T, fetch_or) \
+  ATOMIC_UPDATE(bits, T, fetch_and) \
+  ATOMIC_UPDATE(bits, T, fetch_xor) \
   T __tsan_atomic##bits##_exchange(volatile T* address, T value, int) { \
-    touch(address, sizeof(T), true, true);                              \
-    return __atomic_exchange_n(address, value, __ATOMIC_SEQ_CST);       \
+    touch(address, sizeof(T), true, true); \
+    return __atomic_exchange_n(address, value, __ATOMIC_SEQ_CST); \
   }
 
 extern "C" {

@@ -57,6 +57,12 @@ BOOST_AUTO_TEST_CASE(products_have_the_matrices_of_the_model) {
   BOOST_TEST((told == want));
 }
 
+BOOST_AUTO_TEST_CASE(products_of_one_shape_are_one_entry) {
+  const auto products = cria::nn::costs(config(false, 4)).products;  // q, k, v and o are [24, 24]
+  BOOST_REQUIRE_EQUAL(products.size(), 3u);
+  BOOST_TEST(products[0].count == 4 * 3);
+}
+
 // N = 8,151,840 and a sequence of 256: the reference run's estimate.
 BOOST_AUTO_TEST_CASE(operations_are_the_usual_estimate) {
   const auto costs = cria::nn::costs(cria::nn::LlamaConfig());

@@ -18,13 +18,19 @@ inline Costs costs(const LlamaConfig& c) {
   Costs costs;
   costs.parameters = (c.tie_word_embeddings ? 1 : 2) * vocabulary * d +
                      layers * (2 * d * q + 2 * d * kv + 3 * d * h + biases + norms) + d;
-  costs.products = {
-      {c.hidden_size, c.query_size(), layer_count},           // q_proj
-      {c.query_size(), c.hidden_size, layer_count},           // o_proj
-      {c.hidden_size, c.key_value_size(), 2 * layer_count},   // k_proj, v_proj
-      {c.hidden_size, c.intermediate_size, 2 * layer_count},  // gate_proj, up_proj
-      {c.intermediate_size, c.hidden_size, layer_count},      // down_proj
+  const auto add_products = [&](std::int64_t in, std::int64_t out, std::int64_t of_a_layer) {
+    for (Product& product : costs.products) {  // one entry for each shape, since each is measured
+      if (product.in != in || product.out != out) continue;
+      product.count += of_a_layer * layer_count;
+      return;
+    }
+    costs.products.push_back({in, out, of_a_layer * layer_count});
   };
+  add_products(c.hidden_size, c.query_size(), 1);       // q_proj
+  add_products(c.query_size(), c.hidden_size, 1);       // o_proj
+  add_products(c.hidden_size, c.key_value_size(), 2);   // k_proj, v_proj
+  add_products(c.hidden_size, c.intermediate_size, 2);  // gate_proj, up_proj
+  add_products(c.intermediate_size, c.hidden_size, 1);  // down_proj
   costs.head = {c.hidden_size, c.vocab_size, 1, 256};
   costs.attention_width = layers * q;
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cria/nn/cache.hpp"
@@ -218,15 +219,17 @@ struct LlamaDecoderLayer {
 
  private:
   void blocks(Residual<T, B>& x, KeyValueCache<T, B>* cache) const {
-    const auto attend = [self = self_attn, cache](const Tensor<T, B>& h) { return self(h, cache); };
-    x.add(block(Recompute::attention, attend, x.norm(input_layernorm)));
+    auto attend = [self = self_attn, cache](const Tensor<T, B>& h) { return self(h, cache); };
+    x.add(block(Recompute::attention, std::move(attend), x.norm(input_layernorm)));
     x.add(block(Recompute::mlp, mlp, x.norm(post_attention_layernorm)));
   }
 
   /// dropout(inner(normed)), which is called `name` among what can be computed again.
   template <class M>
-  Tensor<T, B> block(Recompute name, const M& inner, const Tensor<T, B>& normed) const {
-    const auto compute = [inner, last = dropout](const Tensor<T, B>& x) { return last(inner(x)); };
+  Tensor<T, B> block(Recompute name, M inner, const Tensor<T, B>& normed) const {
+    const auto compute = [inner = std::move(inner), last = dropout](const Tensor<T, B>& x) {
+      return last(inner(x));
+    };
     const auto y = recompute == name ? nn::recompute(compute, normed) : compute(normed);
     if (recompute != Recompute::none) normed.forget();
     return y;

@@ -20,6 +20,7 @@ class LlamaStep final : public TrainingStep {
  public:
   explicit LlamaStep(const TrainOptions& options)
       : options_(options),
+        replicas_(replicas_of(options)),
         model_(llama_config(options)),
         optimizer_(model_, {.learning_rate = options.learning_rate,
                             .beta1 = options.beta1,
@@ -29,7 +30,7 @@ class LlamaStep final : public TrainingStep {
               {.micro_batches = options.gradient_accumulation_steps,
                .max_norm = options.grad_clip,
                .threads = static_cast<int>(options.threads),
-               .threads_per_replica = static_cast<int>(replicas_of(options).threads),
+               .threads_per_replica = static_cast<int>(replicas_.threads),
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
                           cria::nn::parameter_count(model_) < 100'000'000)}) {
@@ -72,11 +73,12 @@ class LlamaStep final : public TrainingStep {
   }
   SpeedOfLight speed_of_light() const override {
     return measured_speed_of_light<T, B>(model_costs(options_), options_.max_seq_len,
-                                         step_.chunk_size() * options_.max_seq_len, replicas_of(options_));
+                                         step_.chunk_size() * options_.max_seq_len, replicas_);
   }
 
  private:
   TrainOptions options_;
+  ThreadGroups replicas_;
   Model model_;
   cria::AdamW<B> optimizer_;
   Step step_;

@@ -18,6 +18,7 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
     : options_(options),
       corpus_(corpus),
       first_(first),
+      replicas_(replicas_of(options)),
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
       metrics_(std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
 
@@ -29,9 +30,8 @@ void RunLog::begin(const TrainingStep& step) {
               static_cast<long long>(model.not_decayed.tensors),
               static_cast<long long>(model.not_decayed.values));
   std::printf("tokens per iteration: %lld\n", static_cast<long long>(options_.tokens_per_iteration()));
-  const ThreadGroups replicas = replicas_of(options_);
   const std::string in_groups =
-      replicas.threads > 1 ? " in groups of " + std::to_string(replicas.threads) : std::string();
+      replicas_.threads > 1 ? " in groups of " + std::to_string(replicas_.threads) : std::string();
   std::printf("%s on %s, %lld threads%s, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
               static_cast<long long>(options_.threads), in_groups.c_str(), model.products_by.c_str());
   if (!options_.eval_only) {
@@ -119,8 +119,7 @@ void RunLog::end(std::int64_t next, double best_val_loss) const {
   getrusage(RUSAGE_SELF, &usage);
   std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
   std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
-  if (options_.profile)
-    print_profile(profile_, replicas_of(options_).groups, next - 1 - first_, trained_seconds_);
+  if (options_.profile) print_profile(profile_, replicas_.groups, next - 1 - first_, trained_seconds_);
 }
 
 /// The time that the matrix products take alone over the time it took.

@@ -43,6 +43,7 @@ class RunLog {
   const TrainOptions& options_;
   const Corpus& corpus_;
   std::int64_t first_;
+  ThreadGroups replicas_;
   double flops_per_token_;
   cria::io::MetricsLog metrics_;
   cria::StepProfile profile_;

@@ -52,6 +52,7 @@ class Graph {
   }
 
   bool is_captured() const { return executable_ != nullptr; }
+  /// Forgets the work; nothing is captured then.
   void discard() {
     if (executable_) static_cast<void>(cudaGraphExecDestroy(std::exchange(executable_, nullptr)));
   }

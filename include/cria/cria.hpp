@@ -2,9 +2,12 @@
 /// All of cria's core, operations, layers, optimisers and the training step. (Files: cria/io/io.hpp.)
 
 #include "cria/core/autograd.hpp"
+#include "cria/core/broadcast.hpp"
 #include "cria/core/config.hpp"
 #include "cria/core/dtype.hpp"
+#include "cria/core/dual.hpp"
 #include "cria/core/error.hpp"
+#include "cria/core/formula.hpp"
 #include "cria/core/formulas.hpp"
 #include "cria/core/memory.hpp"
 #include "cria/core/named_tensor.hpp"
@@ -40,6 +43,7 @@
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/heads.hpp"
 #include "cria/ops/linear.hpp"
+#include "cria/ops/map.hpp"
 #include "cria/ops/matmul.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"

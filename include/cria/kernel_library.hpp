@@ -26,9 +26,9 @@
 #include "cria/optim/sgd.hpp"
 
 #define CRIA_UNARY_KERNEL(EXTERN, T, B, F) \
-  EXTERN template Tensor<T, B> unary(std::string_view, F, const Tensor<T, B>&);
+  EXTERN template Tensor<T, B> detail::map(std::string_view, F, const Tensor<T, B>&);
 #define CRIA_BINARY_KERNEL(EXTERN, T, B, F) \
-  EXTERN template Tensor<T, B> binary(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
+  EXTERN template Tensor<T, B> detail::map(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
 #define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
 #define CRIA_UPDATE_KERNEL(EXTERN, T, B, Rule) \
   EXTERN template void kernel<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>, \

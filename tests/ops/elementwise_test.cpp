@@ -1,6 +1,7 @@
 #include "cria/ops/elementwise.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <tuple>
@@ -22,6 +23,19 @@ using cria::test::Values;
 
 double away_from_zero(double x) {
   return x + std::copysign(0.5, x);
+}
+
+/// The element of an input that element `index` of the result is computed from.
+std::size_t broadcast_index(const Shape& from, const Shape& result, std::int64_t index) {
+  std::int64_t at = 0, stride = 1;
+  for (int axis = -1; axis >= -result.rank(); --axis) {
+    if (axis >= -from.rank()) {
+      at += stride * (index % result.dim(axis) % from.dim(axis));
+      stride *= from.dim(axis);
+    }
+    index /= result.dim(axis);
+  }
+  return static_cast<std::size_t>(at);
 }
 
 /// Operation::f takes tensors, which is what is tested, and doubles, which is the reference.
@@ -47,7 +61,18 @@ struct Binary {
   template <class T>
   using Inputs = std::tuple<Tensor<T>, Tensor<T>>;
   static std::vector<Shapes> shapes() {
-    return {{{}, {}}, {{0}, {0}}, {{1}, {1}}, {{5, 7}, {5, 7}}, {{2, 1, 65}, {2, 1, 65}}};
+    return {{{}, {}},
+            {{0}, {0}},
+            {{1}, {1}},
+            {{2, 1, 65}, {2, 1, 65}},
+            {{5, 7}, {7}},              // rows
+            {{4, 1}, {4, 5}},           // columns
+            {{}, {2, 3}},               // a number
+            {{3, 1, 4}, {2, 1}},        // both are repeated
+            {{2, 1, 3, 1}, {5, 1, 2}},  // dimension by dimension
+            {{3, 1100}, {1100}},        // a row longer than a block
+            {{0, 3}, {3}},              // nothing to sum up
+            {{5, 7}, {5, 7}}};
   }
   static std::int64_t terms(const Shapes&) { return 4; }
   static double input(double x) { return away_from_zero(x); }
@@ -55,9 +80,13 @@ struct Binary {
   static Tensor<T> run(const Tensor<T>& a, const Tensor<T>& b) {
     return Operation::f(a, b);
   }
-  static Values reference(const std::vector<Values>& inputs, const Shapes&) {
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const Shape result = broadcast_shape("reference", std::array{shapes[0], shapes[1]});
     Values y;
-    for (std::size_t i = 0; i < inputs[0].size(); ++i) y.push_back(Operation::f(inputs[0][i], inputs[1][i]));
+    for (std::int64_t i = 0; i < result.size(); ++i) {
+      y.push_back(Operation::f(inputs[0][broadcast_index(shapes[0], result, i)],
+                               inputs[1][broadcast_index(shapes[1], result, i)]));
+    }
     return y;
   }
 };
@@ -127,10 +156,12 @@ struct Silu : Unary<Silu> {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(shapes_must_be_equal) {
+BOOST_AUTO_TEST_CASE(shapes_must_fit_together) {
   const auto a = Tensor<float>::zeros({2, 3}), b = Tensor<float>::zeros({3, 2});
   const auto message = [](const char* op) {
-    return std::string(op) + ": shapes differ: a is [2, 3], b is [3, 2]; they must be equal";
+    return std::string(op) +
+           ": shapes [2, 3] and [3, 2] do not fit together; counted from the last, dimensions must be equal "
+           "or 1";
   };
   BOOST_TEST(error_message<ShapeError>([&] { a + b; }) == message("add"));
   BOOST_TEST(error_message<ShapeError>([&] { a - b; }) == message("subtract"));

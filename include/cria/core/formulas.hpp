@@ -1,148 +1,91 @@
 #pragma once
-/// The formulas of operations on each element alone: functors with the function `f` and its derivative `df`.
-/// They compute in acc_t<T>.
-
-#include <cmath>
+/// The formulas of operations on each element alone, which core/dual.hpp differentiates.
 
 #include "cria/core/config.hpp"
-#include "cria/core/math.hpp"
+#include "cria/core/dual.hpp"
+
+/// A formula for `map` that every backend can compute, as a struct: CRIA_FORMULA(Scale, (auto x, auto a), a * tanh(x)) and
+/// then map(Scale{}, x, a).
+#define CRIA_FORMULA(Name, parameters, ...) \
+  struct Name { \
+    CRIA_HOST_DEVICE CRIA_INLINE auto operator() parameters const { return __VA_ARGS__; } \
+  };
+/// The same with a number of type S that it holds.
+#define CRIA_FORMULA_WITH(Name, number, parameters, ...) \
+  template <class S> \
+  struct Name { \
+    S number; \
+    CRIA_HOST_DEVICE CRIA_INLINE auto operator() parameters const { return __VA_ARGS__; } \
+  };
 
 namespace cria::ops {
 
-/// The derivatives of a formula of two numbers.
-template <class A>
-struct Pair {
-  A a;
-  A b;
-};
+CRIA_FORMULA(Add, (auto a, auto b), a + b)
+CRIA_FORMULA(Subtract, (auto a, auto b), a - b)
+CRIA_FORMULA(Multiply, (auto a, auto b), a* b)
+CRIA_FORMULA(Divide, (auto a, auto b), a / b)
+CRIA_FORMULA(Maximum, (auto a, auto b), max(a, b))
+CRIA_FORMULA(Minimum, (auto a, auto b), min(a, b))
+CRIA_FORMULA(Power, (auto x, auto exponent), pow(x, exponent))
+CRIA_FORMULA(Lerp, (auto a, auto b, auto weight), a + weight * (b - a))
+CRIA_FORMULA(Where, (auto condition, auto a, auto b), where(condition, a, b))
+CRIA_FORMULA(SwiGlu, (auto gate, auto up), gate* sigmoid(gate) * up)
 
-struct Add {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A a, A b) const {
-    return a + b;
-  }
-};
-struct Subtract {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A a, A b) const {
-    return a - b;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE Pair<A> df(A, A) const {
-    return {A(1), A(-1)};
-  }
-};
-struct Multiply {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A a, A b) const {
-    return a * b;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE Pair<A> df(A a, A b) const {
-    return {b, a};
-  }
-};
-struct Divide {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A a, A b) const {
-    return a / b;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE Pair<A> df(A a, A b) const {
-    const A inverse = A(1) / b;  // one division: on a GPU it is a call
-    return {inverse, -a * inverse * inverse};
-  }
-};
-struct SwiGlu {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A gate, A up) const {
-    return gate * math::sigmoid(gate) * up;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE Pair<A> df(A gate, A up) const {
-    const A s = math::sigmoid(gate), silu = gate * s;
-    // s (1 + gate (1 - s)) multiplied out: the compiler would compute 1 - s apart where s is the constant 0.
-    return {up * (s + (silu - silu * s)), silu};
-  }
-};
+CRIA_FORMULA(Equal, (auto a, auto b), a == b)
+CRIA_FORMULA(NotEqual, (auto a, auto b), a != b)
+CRIA_FORMULA(Less, (auto a, auto b), a < b)
+CRIA_FORMULA(LessEqual, (auto a, auto b), a <= b)
+CRIA_FORMULA(Not, (auto x), !x)
+CRIA_FORMULA(And, (auto a, auto b), a&& b)
+CRIA_FORMULA(Or, (auto a, auto b), a || b)
+CRIA_FORMULA_WITH(EqualTo, number, (auto x), x == number)
+CRIA_FORMULA_WITH(NotEqualTo, number, (auto x), x != number)
+CRIA_FORMULA_WITH(LessThan, number, (auto x), x < number)
+CRIA_FORMULA_WITH(AtMost, number, (auto x), x <= number)
+CRIA_FORMULA_WITH(GreaterThan, number, (auto x), x > number)
+CRIA_FORMULA_WITH(AtLeast, number, (auto x), x >= number)
 
 /// factor * x + term
 template <class S>
 struct Affine {
   S factor;
   S term;
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return factor * x + term;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A) const {
-    return factor;
-  }
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const { return factor * x + term; }
 };
-/// numerator / x
+CRIA_FORMULA_WITH(Reciprocal, numerator, (auto x), numerator / x)
+CRIA_FORMULA_WITH(PowerOf, exponent, (auto x), pow(x, exponent))
+CRIA_FORMULA_WITH(LeakyRelu, slope, (auto x), where(x <= 0, slope* x, x))
+CRIA_FORMULA_WITH(Elu, alpha, (auto x), where(x <= 0, alpha* expm1(x), x))
+/// Between low and high; NaN for NaN.
 template <class S>
-struct Reciprocal {
-  S numerator;
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return numerator / x;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    return -numerator / (x * x);
+struct Clamp {
+  S low;
+  S high;
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const {
+    return where(x < low, low, where(x > high, high, x));
   }
 };
-struct Square {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return x * x;
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    return x + x;
-  }
-};
-struct Exp {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return math::exp(x);
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    return math::exp(x);
-  }
-};
-struct Log {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return std::log(x);
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    return A(1) / x;
-  }
-};
-struct Relu {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return x < A(0) ? A(0) : x;  // NaN stays NaN
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    return x <= A(0) ? A(0) : A(1);
-  }
-};
-struct Silu {
-  template <class A>
-  CRIA_HOST_DEVICE A f(A x) const {
-    return x * math::sigmoid(x);
-  }
-  template <class A>
-  CRIA_HOST_DEVICE A df(A x) const {
-    const A s = math::sigmoid(x);
-    return s * (A(1) + x * (A(1) - s));
-  }
-};
+
+CRIA_FORMULA(Abs, (auto x), abs(x))
+CRIA_FORMULA(Square, (auto x), square(x))
+CRIA_FORMULA(Sqrt, (auto x), sqrt(x))
+CRIA_FORMULA(Rsqrt, (auto x), rsqrt(x))
+CRIA_FORMULA(Exp, (auto x), exp(x))
+CRIA_FORMULA(Expm1, (auto x), expm1(x))
+CRIA_FORMULA(Log, (auto x), log(x))
+CRIA_FORMULA(Log1p, (auto x), log1p(x))
+CRIA_FORMULA(Sigmoid, (auto x), sigmoid(x))
+CRIA_FORMULA(Tanh, (auto x), tanh(x))
+CRIA_FORMULA(Erf, (auto x), erf(x))
+CRIA_FORMULA(Sin, (auto x), sin(x))
+CRIA_FORMULA(Cos, (auto x), cos(x))
+CRIA_FORMULA(Floor, (auto x), floor(x))
+CRIA_FORMULA(Ceil, (auto x), ceil(x))
+CRIA_FORMULA(Round, (auto x), round(x))
+CRIA_FORMULA(Relu, (auto x), where(x <= 0, 0, x))
+CRIA_FORMULA(Silu, (auto x), x* sigmoid(x))
+CRIA_FORMULA(Gelu, (auto x), 0.5 * x * (1 + erf(0.7071067811865476 * x)))
+CRIA_FORMULA(GeluTanh, (auto x), 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * square(x)))))
+CRIA_FORMULA(Softplus, (auto x), where(x > 20, x, log1p(exp(x))))
 
 }  // namespace cria::ops

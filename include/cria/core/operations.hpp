@@ -52,15 +52,12 @@ namespace ops {
 
 // ---- each element alone ----
 
-/// y = f(x).
-///   forward(F, Vec<const T> x, Vec<T> y)
-///   backward(F, Vec<const T> dy, Vec<const T> x, Gradient<Vec<T>> dx)
-struct Unary;
-
-/// y = f(a, b).
-///   forward(F, Vec<const T> a, Vec<const T> b, Vec<T> y)
-///   backward(F, Vec<const T> dy, Vec<const T> a, Vec<const T> b, Gradient<Vec<T>> da, Gradient<Vec<T>> db)
-struct Binary;
+/// y = f(x...), the inputs being broadcast to y. X is T, an integer or bool, and only T has a gradient; Y is T or what a
+/// comparison gives.
+///   forward(F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
+///   backward(F, const Broadcast<N>&, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
+///            const std::tuple<Gradient<Vec<X>>...>& dx)
+struct Map;
 
 /// y = x in another type. Its backward is Accumulate.
 ///   forward(Vec<const From> x, Vec<To> y)

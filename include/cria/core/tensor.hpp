@@ -78,9 +78,16 @@ class Tensor {
   }
   /// The elements, copied to the host.
   std::vector<T> to_vector() const {
-    std::vector<T> values(static_cast<std::size_t>(size()));
-    B::copy_to_host(values.data(), data(), values.size() * sizeof(T));
-    return values;
+    const auto count = static_cast<std::size_t>(size());
+    if constexpr (std::is_same_v<T, bool>) {  // a vector of them is bits
+      const auto values = std::make_unique<bool[]>(count);
+      B::copy_to_host(values.get(), data(), count);
+      return std::vector<T>(values.get(), values.get() + count);
+    } else {
+      std::vector<T> values(count);
+      B::copy_to_host(values.data(), data(), count * sizeof(T));
+      return values;
+    }
   }
   /// The only element. Throws ShapeError if there are more or none.
   T item() const {

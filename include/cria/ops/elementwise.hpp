@@ -1,80 +1,43 @@
 #pragma once
-/// Operations on each element alone. A new one is a formula (core/formulas.hpp) and a function of one line;
-/// every backend gets it.
+/// Operations on each element alone. A new one is a formula (core/formulas.hpp) and a function of one line; every backend gets
+/// it. Shapes of several tensors are broadcast; who does not fit throws ShapeError.
 
-#include "cria/backend/cpu/elementwise.hpp"
-#include "cria/core/check.hpp"
+#include <type_traits>
+
 #include "cria/core/formulas.hpp"
-#include "cria/core/operations.hpp"
-#include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/elementwise.cuh"
-#endif
+#include "cria/ops/map.hpp"
 
 namespace cria {
 
-/// y = f.f(x), element by element, with derivative f.df(x).
-template <class F, FloatingPoint T, class B>
-Tensor<T, B> unary(std::string_view op, F f, const Tensor<T, B>& x) {
-  using K = kernel_for<ops::Unary, B>;
-  const auto compute = [=] {
-    auto y = Tensor<T, B>::empty(x.shape());
-    K::forward(f, x.vec(), y.mutable_vec());
-    return y;
-  };
-  return record(
-      op, compute(), inputs(x),
-      [=](const Tensor<T, B>& dy) { K::backward(f, dy.vec(), x.vec(), sink(x).vec()); }, compute);
-}
-
-/// y = f.f(a, b), element by element, with derivatives f.df(a, b). Throws ShapeError unless the shapes are
-/// equal.
-template <class F, FloatingPoint T, class B>
-Tensor<T, B> binary(std::string_view op, F f, const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  using K = kernel_for<ops::Binary, B>;
-  check::same_shape(op, {"a", a.shape()}, {"b", b.shape()});
-  const auto compute = [=] {
-    auto y = Tensor<T, B>::empty(a.shape());
-    K::forward(f, a.vec(), b.vec(), y.mutable_vec());
-    return y;
-  };
-  return record(
-      op, compute(), inputs(a, b),
-      [=](const Tensor<T, B>& dy) {
-        const auto da = sink(a).vec(),
-                   db = sink(b).vec();  // the first is the fresh one of two that are the same
-        K::backward(f, dy.vec(), a.vec(), b.vec(), da, db);
-      },
-      compute);
-}
-
-/// a + b, a - b, a * b, a / b of equal shapes.
+/// a + b, a - b, a * b, a / b.
 template <FloatingPoint T, class B>
 Tensor<T, B> operator+(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  using K = kernel_for<ops::Binary, B>;
-  check::same_shape("add", {"a", a.shape()}, {"b", b.shape()});
+  if (a.shape() != b.shape()) return detail::map("add", ops::Add{}, a, b);
+  // Backward then needs no values, and no kernel.
+  using K = kernel_for<ops::Map, B>;
   auto y = Tensor<T, B>::empty(a.shape());
-  K::forward(ops::Add{}, a.vec(), b.vec(), y.mutable_vec());
+  K::forward(ops::Add{}, broadcast(a.shape(), std::array{a.shape(), b.shape()}), y.mutable_vec(), a.vec(),
+             b.vec());
   return detail::record_sum(y, a, b);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return binary("subtract", ops::Subtract{}, a, b);
+  return detail::map("subtract", ops::Subtract{}, a, b);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator*(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return binary("multiply", ops::Multiply{}, a, b);
+  return detail::map("multiply", ops::Multiply{}, a, b);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator/(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return binary("divide", ops::Divide{}, a, b);
+  return detail::map("divide", ops::Divide{}, a, b);
 }
 
 /// The same with a number on one side.
 template <FloatingPoint T, class B>
 Tensor<T, B> operator+(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
-  return unary("add", ops::Affine<acc_t<T>>{1, s}, x);
+  return detail::map("add", ops::Affine<acc_t<T>>{1, s}, x);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator+(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
@@ -86,15 +49,15 @@ Tensor<T, B> operator-(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) 
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator-(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
-  return unary("subtract", ops::Affine<acc_t<T>>{-1, s}, x);
+  return detail::map("subtract", ops::Affine<acc_t<T>>{-1, s}, x);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& x) {
-  return unary("negate", ops::Affine<acc_t<T>>{-1, 0}, x);
+  return detail::map("negate", ops::Affine<acc_t<T>>{-1, 0}, x);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator*(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
-  return unary("multiply", ops::Affine<acc_t<T>>{s, 0}, x);
+  return detail::map("multiply", ops::Affine<acc_t<T>>{s, 0}, x);
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator*(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
@@ -106,38 +69,226 @@ Tensor<T, B> operator/(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) 
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator/(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
-  return unary("divide", ops::Reciprocal<acc_t<T>>{s}, x);
+  return detail::map("divide", ops::Reciprocal<acc_t<T>>{s}, x);
 }
 
+/// |x|; the derivative at 0 is 0.
+template <FloatingPoint T, class B>
+Tensor<T, B> abs(const Tensor<T, B>& x) {
+  return detail::map("abs", ops::Abs{}, x);
+}
 /// x^2
 template <FloatingPoint T, class B>
 Tensor<T, B> square(const Tensor<T, B>& x) {
-  return unary("square", ops::Square{}, x);
+  return detail::map("square", ops::Square{}, x);
+}
+/// The square root.
+template <FloatingPoint T, class B>
+Tensor<T, B> sqrt(const Tensor<T, B>& x) {
+  return detail::map("sqrt", ops::Sqrt{}, x);
+}
+/// 1 / sqrt(x)
+template <FloatingPoint T, class B>
+Tensor<T, B> rsqrt(const Tensor<T, B>& x) {
+  return detail::map("rsqrt", ops::Rsqrt{}, x);
 }
 /// e^x
 template <FloatingPoint T, class B>
 Tensor<T, B> exp(const Tensor<T, B>& x) {
-  return unary("exp", ops::Exp{}, x);
+  return detail::map("exp", ops::Exp{}, x);
 }
-/// Natural logarithm.
+/// e^x - 1, also for small x.
+template <FloatingPoint T, class B>
+Tensor<T, B> expm1(const Tensor<T, B>& x) {
+  return detail::map("expm1", ops::Expm1{}, x);
+}
+/// The natural logarithm.
 template <FloatingPoint T, class B>
 Tensor<T, B> log(const Tensor<T, B>& x) {
-  return unary("log", ops::Log{}, x);
+  return detail::map("log", ops::Log{}, x);
+}
+/// log(1 + x), also for small x.
+template <FloatingPoint T, class B>
+Tensor<T, B> log1p(const Tensor<T, B>& x) {
+  return detail::map("log1p", ops::Log1p{}, x);
+}
+/// 1 / (1 + e^-x)
+template <FloatingPoint T, class B>
+Tensor<T, B> sigmoid(const Tensor<T, B>& x) {
+  return detail::map("sigmoid", ops::Sigmoid{}, x);
+}
+/// The hyperbolic tangent.
+template <FloatingPoint T, class B>
+Tensor<T, B> tanh(const Tensor<T, B>& x) {
+  return detail::map("tanh", ops::Tanh{}, x);
+}
+/// The error function.
+template <FloatingPoint T, class B>
+Tensor<T, B> erf(const Tensor<T, B>& x) {
+  return detail::map("erf", ops::Erf{}, x);
+}
+/// The sine of radians.
+template <FloatingPoint T, class B>
+Tensor<T, B> sin(const Tensor<T, B>& x) {
+  return detail::map("sin", ops::Sin{}, x);
+}
+/// The cosine of radians.
+template <FloatingPoint T, class B>
+Tensor<T, B> cos(const Tensor<T, B>& x) {
+  return detail::map("cos", ops::Cos{}, x);
+}
+/// The next integer below; its derivative is 0.
+template <FloatingPoint T, class B>
+Tensor<T, B> floor(const Tensor<T, B>& x) {
+  return detail::map("floor", ops::Floor{}, x);
+}
+/// The next integer above; its derivative is 0.
+template <FloatingPoint T, class B>
+Tensor<T, B> ceil(const Tensor<T, B>& x) {
+  return detail::map("ceil", ops::Ceil{}, x);
+}
+/// The nearest integer, the even one of two; its derivative is 0.
+template <FloatingPoint T, class B>
+Tensor<T, B> round(const Tensor<T, B>& x) {
+  return detail::map("round", ops::Round{}, x);
 }
 /// max(x, 0); NaN for NaN.
 template <FloatingPoint T, class B>
 Tensor<T, B> relu(const Tensor<T, B>& x) {
-  return unary("relu", ops::Relu{}, x);
+  return detail::map("relu", ops::Relu{}, x);
+}
+/// x, times `slope` where it is negative. Maas, Hannun, Ng 2013.
+template <FloatingPoint T, class B>
+Tensor<T, B> leaky_relu(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> slope = acc_t<T>(0.01)) {
+  return detail::map("leaky_relu", ops::LeakyRelu<acc_t<T>>{slope}, x);
+}
+/// x, or alpha * (e^x - 1) where it is negative. Clevert, Unterthiner, Hochreiter 2015.
+template <FloatingPoint T, class B>
+Tensor<T, B> elu(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> alpha = 1) {
+  return detail::map("elu", ops::Elu<acc_t<T>>{alpha}, x);
 }
 /// x / (1 + e^-x). Elfwing, Uchibe, Doya 2017.
 template <FloatingPoint T, class B>
 Tensor<T, B> silu(const Tensor<T, B>& x) {
-  return unary("silu", ops::Silu{}, x);
+  return detail::map("silu", ops::Silu{}, x);
 }
-/// silu(gate) * up. Shazeer 2020. Throws ShapeError unless the shapes are equal.
+/// x times the normal distribution function of x. Hendrycks, Gimpel 2016.
+template <FloatingPoint T, class B>
+Tensor<T, B> gelu(const Tensor<T, B>& x) {
+  return detail::map("gelu", ops::Gelu{}, x);
+}
+/// gelu's approximation by tanh, as in GPT-2.
+template <FloatingPoint T, class B>
+Tensor<T, B> gelu_tanh(const Tensor<T, B>& x) {
+  return detail::map("gelu_tanh", ops::GeluTanh{}, x);
+}
+/// log(1 + e^x), which is x above 20. Dugas et al. 2001.
+template <FloatingPoint T, class B>
+Tensor<T, B> softplus(const Tensor<T, B>& x) {
+  return detail::map("softplus", ops::Softplus{}, x);
+}
+/// x, not below `low` and not above `high`, where the derivative is 0.
+template <FloatingPoint T, class B>
+Tensor<T, B> clamp(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> low,
+                   std::type_identity_t<acc_t<T>> high) {
+  return detail::map("clamp", ops::Clamp<acc_t<T>>{low, high}, x);
+}
+/// x^exponent
+template <FloatingPoint T, class B>
+Tensor<T, B> pow(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> exponent) {
+  return detail::map("pow", ops::PowerOf<acc_t<T>>{exponent}, x);
+}
+/// x^exponent. Its derivatives are 0 where x is 0 and they are not defined.
+template <FloatingPoint T, class B>
+Tensor<T, B> pow(const Tensor<T, B>& x, const Tensor<T, B>& exponent) {
+  return detail::map("pow", ops::Power{}, x, exponent);
+}
+/// The greater, the smaller of two; NaN if one is. Equal ones have half the derivative each.
+template <FloatingPoint T, class B>
+Tensor<T, B> maximum(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("maximum", ops::Maximum{}, a, b);
+}
+template <FloatingPoint T, class B>
+Tensor<T, B> minimum(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("minimum", ops::Minimum{}, a, b);
+}
+/// silu(gate) * up. Shazeer 2020.
 template <FloatingPoint T, class B>
 Tensor<T, B> swiglu(const Tensor<T, B>& gate, const Tensor<T, B>& up) {
-  return binary("swiglu", ops::SwiGlu{}, gate, up);
+  return detail::map("swiglu", ops::SwiGlu{}, gate, up);
+}
+/// a + weight * (b - a)
+template <FloatingPoint T, class B>
+Tensor<T, B> lerp(const Tensor<T, B>& a, const Tensor<T, B>& b, const Tensor<T, B>& weight) {
+  return detail::map("lerp", ops::Lerp{}, a, b, weight);
+}
+/// a where the condition holds, b elsewhere.
+template <FloatingPoint T, class B>
+Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("where", ops::Where{}, condition, a, b);
+}
+
+/// Which elements are equal, not equal, less, ...; NaN is not equal to anything.
+template <class T, class B>
+Tensor<bool, B> operator==(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("equal", ops::Equal{}, a, b);
+}
+template <class T, class B>
+Tensor<bool, B> operator!=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("not_equal", ops::NotEqual{}, a, b);
+}
+template <class T, class B>
+Tensor<bool, B> operator<(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("less", ops::Less{}, a, b);
+}
+template <class T, class B>
+Tensor<bool, B> operator<=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return detail::map("less_equal", ops::LessEqual{}, a, b);
+}
+template <class T, class B>
+Tensor<bool, B> operator>(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return b < a;
+}
+template <class T, class B>
+Tensor<bool, B> operator>=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
+  return b <= a;
+}
+template <class T, class B>
+Tensor<bool, B> operator==(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("equal", ops::EqualTo<acc_t<T>>{number}, x);
+}
+template <class T, class B>
+Tensor<bool, B> operator!=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("not_equal", ops::NotEqualTo<acc_t<T>>{number}, x);
+}
+template <class T, class B>
+Tensor<bool, B> operator<(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("less", ops::LessThan<acc_t<T>>{number}, x);
+}
+template <class T, class B>
+Tensor<bool, B> operator<=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("less_equal", ops::AtMost<acc_t<T>>{number}, x);
+}
+template <class T, class B>
+Tensor<bool, B> operator>(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("greater", ops::GreaterThan<acc_t<T>>{number}, x);
+}
+template <class T, class B>
+Tensor<bool, B> operator>=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+  return detail::map("greater_equal", ops::AtLeast<acc_t<T>>{number}, x);
+}
+/// Of masks.
+template <class B>
+Tensor<bool, B> operator!(const Tensor<bool, B>& x) {
+  return detail::map("not", ops::Not{}, x);
+}
+template <class B>
+Tensor<bool, B> operator&&(const Tensor<bool, B>& a, const Tensor<bool, B>& b) {
+  return detail::map("and", ops::And{}, a, b);
+}
+template <class B>
+Tensor<bool, B> operator||(const Tensor<bool, B>& a, const Tensor<bool, B>& b) {
+  return detail::map("or", ops::Or{}, a, b);
 }
 
 }  // namespace cria

@@ -21,7 +21,9 @@ namespace detail {
 template <std::size_t Bytes>
 using word = std::conditional_t<
     Bytes >= 16, uint4,
-    std::conditional_t<Bytes == 8, uint2, std::conditional_t<Bytes == 4, std::uint32_t, std::uint16_t>>>;
+    std::conditional_t<Bytes == 8, uint2,
+                       std::conditional_t<Bytes == 4, std::uint32_t,
+                                          std::conditional_t<Bytes == 2, std::uint16_t, std::uint8_t>>>>;
 }
 
 /// The most elements of the largest of these types that 16 bytes hold.

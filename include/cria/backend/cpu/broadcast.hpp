@@ -1,0 +1,181 @@
+#pragma once
+/// Inputs that are broadcast, block by block: each block of a result sees an array of its own length, whatever an input
+/// repeats, and what belongs to repeated elements is summed up.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/sum.hpp"
+#include "cria/core/broadcast.hpp"
+
+namespace cria::cpu {
+
+/// Elements of a result that are computed together: whole rows of its innermost dimension, or parts of one.
+template <int N>
+std::int64_t block_of(const Broadcast<N>& loop) {
+  if (loop.all_whole() || loop.size <= 1) return map_block_size;
+  const std::int64_t inner = loop.dims[loop.rank - 1];
+  return inner <= map_block_size ? map_block_size / inner * inner : map_block_size;
+}
+
+/// Whether every block sees the same elements of input k, from its first on: those of a scalar or a short row.
+template <int N>
+bool is_same_in_blocks(const Broadcast<N>& loop, int k) {
+  for (int axis = 0; axis < loop.rank; ++axis) {
+    const bool is_innermost = axis == loop.rank - 1;
+    if (loop.strides[k][axis] != 0 && !(is_innermost && loop.dims[axis] <= map_block_size)) return false;
+  }
+  return true;
+}
+
+/// Calls run(position, offset, count) for elements [first, first + size) of the result, row by row of the innermost dimension:
+/// those from `position` on, counted from `first`, read input k from `offset` on, one after the other, or all the same one if
+/// the input is repeated there.
+template <int N, class F>
+void for_each_run(const Broadcast<N>& loop, int k, std::int64_t first, std::int64_t size, F run) {
+  if (size == 0) return;
+  if (loop.rank == 0) return run(std::int64_t{0}, std::int64_t{0}, size);
+  std::int64_t index[Shape::max_rank];
+  for (int axis = loop.rank - 1; axis >= 0; --axis) {
+    index[axis] = first % loop.dims[axis];
+    first /= loop.dims[axis];
+  }
+  const int inner = loop.rank - 1;
+  std::int64_t offset = 0;
+  for (int axis = 0; axis < loop.rank; ++axis) offset += index[axis] * loop.strides[k][axis];
+  for (std::int64_t position = 0; position < size;) {
+    const std::int64_t count = std::min(loop.dims[inner] - index[inner], size - position);
+    run(position, offset, count);
+    position += count;
+    offset -= index[inner] * loop.strides[k][inner];
+    index[inner] = 0;
+    for (int axis = inner - 1; axis >= 0; --axis) {
+      offset += loop.strides[k][axis];
+      if (++index[axis] < loop.dims[axis]) break;
+      offset -= loop.dims[axis] * loop.strides[k][axis];
+      index[axis] = 0;
+    }
+  }
+}
+
+/// Input k of a loop, which is taken in blocks.
+template <class X, int N>
+struct BroadcastInput {
+  const Broadcast<N>& loop;
+  int k;
+  const X* data;
+  std::int64_t block;
+
+  bool is_whole() const { return loop.is_whole[k]; }
+  /// Whether it moves along the innermost dimension.
+  bool moves() const { return loop.rank > 0 && loop.strides[k][loop.rank - 1] != 0; }
+};
+
+/// Its elements for each block of the result, as a loop over elements reads them.
+template <class X, int N>
+class InputBlocks {
+ public:
+  explicit InputBlocks(const BroadcastInput<X, N>& input)
+      : input_(input),
+        is_same_(!input.is_whole() && is_same_in_blocks(input.loop, input.k)),
+        memory_(input.is_whole() ? 0 : input.block),
+        wide_(input.block) {}
+
+  auto read(std::int64_t first, std::int64_t size) { return wide_.read(expand(first, size), size); }
+
+ private:
+  const X* expand(std::int64_t first, std::int64_t size) {
+    if (input_.is_whole()) return input_.data + first;
+    if (is_same_ && size <= filled_) return memory_.data();
+    const X* in_place = nullptr;
+    for_each_run(input_.loop, input_.k, first, size,
+                 [&](std::int64_t position, std::int64_t offset, std::int64_t count) {
+                   const X* from = input_.data + offset;
+                   if (!input_.moves()) {
+                     std::fill_n(memory_.data() + position, count, *from);
+                   } else if (count == size) {
+                     in_place = from;
+                   } else {
+                     std::copy_n(from, count, memory_.data() + position);
+                   }
+                 });
+    if (in_place) return in_place;
+    filled_ = size;
+    return memory_.data();
+  }
+
+  BroadcastInput<X, N> input_;
+  bool is_same_;
+  Scratch<X> memory_;
+  Input<X> wide_;
+  std::int64_t filled_ = 0;
+};
+
+/// The sums that an input's elements get from all elements of the result that repeat them, in double.
+template <int N>
+class Folded {
+ public:
+  Folded(const Broadcast<N>& loop, int k, std::int64_t block)
+      : loop_(loop),
+        k_(k),
+        is_same_(is_same_in_blocks(loop, k)),
+        sums_(is_same_ ? std::min(block, loop.size) : loop.sizes[k]) {
+    std::fill_n(sums_.data(), sums_.vec().size, 0.0);
+  }
+
+  /// Adds what elements [first, first + size) of the result have for it.
+  template <class A>
+  void add(std::int64_t first, std::int64_t size, const A* values) {
+    if (is_same_) {  // a sum for each place in a block
+      add_to(sums_.data(), values, size);
+    } else {
+      fold(first, size, values, sums_.data());
+    }
+  }
+  void add(const Folded& other) { add_to(sums_.data(), other.sums_.data(), sums_.vec().size); }
+
+  /// Adds the sums to the input's gradient.
+  template <class T>
+  void finish(const Gradient<Vec<T>>& gradient) const {
+    using A = acc_t<T>;
+    const auto write = [&](const double* sums) {
+      for (std::int64_t i = 0; i < gradient.size; ++i) {
+        const A before = gradient.fresh ? A(0) : static_cast<A>(gradient.data[i]);
+        gradient.data[i] = static_cast<T>(before + static_cast<A>(sums[i]));
+      }
+    };
+    if (!is_same_) return write(sums_.data());
+    const Scratch<double> of_element(gradient.size);
+    std::fill_n(of_element.data(), gradient.size, 0.0);
+    fold(0, sums_.vec().size, sums_.data(), of_element.data());
+    write(of_element.data());
+  }
+
+ private:
+  template <class A>
+  static void add_to(double* sums, const A* values, std::int64_t size) {
+    CRIA_SIMD
+    for (std::int64_t i = 0; i < size; ++i) sums[i] += static_cast<double>(values[i]);
+  }
+  template <class A>
+  void fold(std::int64_t first, std::int64_t size, const A* values, double* sums) const {
+    const bool moves = loop_.rank > 0 && loop_.strides[k_][loop_.rank - 1] != 0;
+    for_each_run(loop_, k_, first, size, [=](std::int64_t position, std::int64_t offset, std::int64_t count) {
+      const A* from = values + position;
+      if (moves) {
+        add_to(sums + offset, from, count);
+      } else {
+        sums[offset] +=
+            block_sum<double>(0, count, [from](std::int64_t i) { return static_cast<double>(from[i]); });
+      }
+    });
+  }
+
+  const Broadcast<N>& loop_;
+  int k_;
+  bool is_same_;
+  Scratch<double> sums_;
+};
+
+}  // namespace cria::cpu

@@ -56,6 +56,66 @@ BOOST_AUTO_TEST_CASE(exp2_keeps_the_ends_of_the_range) {
   BOOST_TEST(std::isnan(cria::math::exp2_up_to_127(std::numeric_limits<float>::quiet_NaN())));
 }
 
+BOOST_AUTO_TEST_CASE(functions_are_within_a_few_units_in_the_last_place) {
+  const auto check = [](const char* name, auto f, auto exact, float from, float to, double units) {
+    double worst = 0;
+    for (int i = 0; i <= 100'000; ++i) {
+      const float x = from + (to - from) * static_cast<float>(i) / 100'000;
+      for (const float at : {x, x * 0x1p-20f}) {
+        if (at < from || at > to) continue;
+        const double want = exact(static_cast<double>(at));
+        if (want != 0 || f(at) != 0) worst = std::max(worst, error_in_units(f(at), want));
+      }
+    }
+    BOOST_TEST(worst <= units, name << ": " << worst << " units");
+  };
+  namespace m = cria::math;
+  check(
+      "expm1", [](float x) { return m::expm1(x); }, [](double x) { return std::expm1(x); }, -87, 88.7f, 2);
+  check(
+      "expm1", [](float x) { return m::expm1(x); }, [](double x) { return std::expm1(x); }, -1, 1, 2);
+  check(
+      "log", [](float x) { return m::log(x); }, [](double x) { return std::log(x); }, 1e-30f, 3, 1);
+  check(
+      "log", [](float x) { return m::log(x); }, [](double x) { return std::log(x); }, 1e-40f, 3e38f, 1);
+  check(
+      "log1p", [](float x) { return m::log1p(x); }, [](double x) { return std::log1p(x); }, -0.9999f, 3, 2);
+  check(
+      "tanh", [](float x) { return m::tanh(x); }, [](double x) { return std::tanh(x); }, -12, 12, 3);
+  check(
+      "tanh", [](float x) { return m::tanh(x); }, [](double x) { return std::tanh(x); }, -1, 1, 3);
+  check(
+      "erf", [](float x) { return m::erf(x); }, [](double x) { return std::erf(x); }, -5, 5, 2);
+  check(
+      "erf", [](float x) { return m::erf(x); }, [](double x) { return std::erf(x); }, -1, 1, 2);
+}
+
+BOOST_AUTO_TEST_CASE(functions_keep_the_ends_of_the_range) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  namespace m = cria::math;
+  BOOST_TEST(m::expm1(-infinity) == -1.0f);
+  BOOST_TEST(m::expm1(infinity) == infinity);
+  BOOST_TEST(m::expm1(1e30f) == infinity);
+  BOOST_TEST(std::isfinite(m::expm1(88.7f)));
+  BOOST_TEST(m::expm1(1e-40f) == 1e-40f);
+  BOOST_TEST(m::log(0.0f) == -infinity);
+  BOOST_TEST(m::log(-0.0f) == -infinity);
+  BOOST_TEST(m::log(infinity) == infinity);
+  BOOST_TEST(std::isnan(m::log(-1.0f)));
+  BOOST_TEST(std::isnan(m::log(-infinity)));
+  BOOST_TEST(m::log1p(-1.0f) == -infinity);
+  BOOST_TEST(m::log1p(infinity) == infinity);
+  BOOST_TEST(m::log1p(1e-40f) == 1e-40f);
+  BOOST_TEST(std::isnan(m::log1p(-1.5f)));
+  BOOST_TEST(m::tanh(infinity) == 1.0f);
+  BOOST_TEST(m::tanh(-infinity) == -1.0f);
+  BOOST_TEST(m::erf(infinity) == 1.0f);
+  BOOST_TEST(m::erf(-infinity) == -1.0f);
+  for (const float y : {m::expm1(nan), m::log(nan), m::log1p(nan), m::tanh(nan), m::erf(nan)})
+    BOOST_TEST(std::isnan(y));
+}
+
 BOOST_AUTO_TEST_CASE(exp_of_tiny_numbers_is_one_and_a_bit) {
   BOOST_TEST(cria::math::exp(0.0f) == 1.0f);
   BOOST_TEST(cria::math::exp(-0.0f) == 1.0f);

@@ -20,10 +20,10 @@ template <int N>
 struct Broadcast {
   std::int64_t size = 1;  // elements of the result
   int rank = 0;
-  std::int64_t dims[Shape::max_rank] = {};
-  std::int64_t strides[N][Shape::max_rank] = {};
-  std::int64_t sizes[N] = {};  // elements of each input
-  bool is_whole[N] = {};       // whether an input's elements are those of the result, one by one
+  std::int64_t dims[Shape::max_rank];
+  std::int64_t strides[N][Shape::max_rank];
+  std::int64_t sizes[N];  // elements of each input
+  bool is_whole[N];       // whether an input's elements are those of the result, one by one
 
   /// Whether this holds for every input.
   CRIA_HOST_DEVICE bool all_whole() const {
@@ -46,6 +46,7 @@ struct Broadcast {
 /// The shape that tensors of these shapes are broadcast to. Throws ShapeError, in the name of the operation, if there is none.
 template <std::size_t N>
 Shape broadcast_shape(std::string_view op, const std::array<Shape, N>& shapes) {
+  if (std::equal(shapes.begin() + 1, shapes.end(), shapes.begin())) return shapes[0];
   int rank = 0;
   for (const Shape& shape : shapes) rank = std::max(rank, shape.rank());
   std::array<std::int64_t, Shape::max_rank> dims;

@@ -86,6 +86,6 @@ CRIA_FORMULA(Relu, (auto x), where(x <= 0, 0, x))
 CRIA_FORMULA(Silu, (auto x), x* sigmoid(x))
 CRIA_FORMULA(Gelu, (auto x), 0.5 * x * (1 + erf(0.7071067811865476 * x)))
 CRIA_FORMULA(GeluTanh, (auto x), 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * square(x)))))
-CRIA_FORMULA(Softplus, (auto x), where(x > 20, x, log1p(exp(x))))
+CRIA_FORMULA(Softplus, (auto x), where(x > 0, x + log1p(exp(-x)), log1p(exp(x))))
 
 }  // namespace cria::ops

@@ -182,7 +182,7 @@ template <FloatingPoint T, class B>
 Tensor<T, B> gelu_tanh(const Tensor<T, B>& x) {
   return detail::map("gelu_tanh", ops::GeluTanh{}, x);
 }
-/// log(1 + e^x), which is x above 20. Dugas et al. 2001.
+/// log(1 + e^x). Dugas et al. 2001.
 template <FloatingPoint T, class B>
 Tensor<T, B> softplus(const Tensor<T, B>& x) {
   return detail::map("softplus", ops::Softplus{}, x);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
@@ -79,35 +80,36 @@ class InputBlocks {
   explicit InputBlocks(const BroadcastInput<X, N>& input)
       : input_(input),
         is_same_(!input.is_whole() && is_same_in_blocks(input.loop, input.k)),
-        memory_(input.is_whole() ? 0 : input.block),
-        wide_(input.block) {}
+        wide_(input.block) {
+    if (!input.is_whole()) memory_.emplace(input.block);
+  }
 
   auto read(std::int64_t first, std::int64_t size) { return wide_.read(expand(first, size), size); }
 
  private:
   const X* expand(std::int64_t first, std::int64_t size) {
     if (input_.is_whole()) return input_.data + first;
-    if (is_same_ && size <= filled_) return memory_.data();
+    if (is_same_ && size <= filled_) return memory_->data();
     const X* in_place = nullptr;
     for_each_run(input_.loop, input_.k, first, size,
                  [&](std::int64_t position, std::int64_t offset, std::int64_t count) {
                    const X* from = input_.data + offset;
                    if (!input_.moves()) {
-                     std::fill_n(memory_.data() + position, count, *from);
+                     std::fill_n(memory_->data() + position, count, *from);
                    } else if (count == size) {
                      in_place = from;
                    } else {
-                     std::copy_n(from, count, memory_.data() + position);
+                     std::copy_n(from, count, memory_->data() + position);
                    }
                  });
     if (in_place) return in_place;
     filled_ = size;
-    return memory_.data();
+    return memory_->data();
   }
 
   BroadcastInput<X, N> input_;
   bool is_same_;
-  Scratch<X> memory_;
+  std::optional<Scratch<X>> memory_;
   Input<X> wide_;
   std::int64_t filled_ = 0;
 };

@@ -108,7 +108,7 @@ struct kernel<ops::Map, Cpu> {
     const int threads = static_cast<int>(std::min<std::int64_t>(most, cpu::available_threads()));
     using Sums = std::array<std::optional<cpu::Folded<N>>, static_cast<std::size_t>(N)>;
     std::vector<Sums> sums(static_cast<std::size_t>(threads));
-    cpu::run_on_threads(threads, [&](int thread) {
+    const auto run = [&](int thread) {
       Sums& own = sums[static_cast<std::size_t>(thread)];
       (
           [&] {
@@ -118,12 +118,13 @@ struct kernel<ops::Map, Cpu> {
       std::tuple<cpu::InputBlocks<X, N>...> inputs{
           cpu::BroadcastInput<X, N>{loop, K, std::get<K>(x).data, block}...};
       const cpu::Input<T> gradient_of_y(block);
-      const cpu::Scratch<A> memory(N * block);
+      const cpu::Scratch<A> memory(N * std::min(block, loop.size));
       const std::tuple<cpu::Wide<X>...> rooms((static_cast<void>(K), block)...);
       const std::int64_t end = std::min(blocks * (thread + 1) / threads * block, loop.size);
       for (std::int64_t first = blocks * thread / threads * block; first < end; first += block) {
         const std::int64_t size = std::min(block, loop.size - first);
-        A* const d[] = {target<A>(std::get<K>(dx), loop.is_whole[K], first, memory.data() + K * block)...};
+        A* const d[] = {target<A>(std::get<K>(dx), loop.is_whole[K], first,
+                                  memory.data() + K * std::min(block, loop.size))...};
         cpu::derivatives_block<A>(all, size, f, gradient_of_y.read(dy.data + first, size), d,
                                   std::get<K>(inputs).read(first, size)...);
         (
@@ -139,7 +140,12 @@ struct kernel<ops::Map, Cpu> {
             }(),
             ...);
       }
-    });
+    };
+    if (threads == 1) {
+      run(0);
+    } else {
+      cpu::run_on_threads(threads, run);
+    }
     (
         [&] {
           if constexpr (FloatingPoint<X>) {

@@ -35,7 +35,9 @@ struct Broadcast {
   CRIA_HOST_DEVICE std::int64_t offset(int k, std::int64_t i) const {
     if (is_whole[k]) return i;
     std::int64_t offset = 0;
-    for (int axis = rank - 1; axis >= 0; --axis) {
+    for (int axis = Shape::max_rank - 1; axis >= 0;
+         --axis) {  // a GPU has registers for what it unrolls, no addresses
+      if (axis >= rank) continue;
       offset += i % dims[axis] * strides[k][axis];
       i /= dims[axis];
     }

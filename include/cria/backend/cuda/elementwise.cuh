@@ -73,30 +73,51 @@ __device__ __forceinline__ void add_pack(void* dx, bool fresh, std::int64_t i, c
   }
 }
 
-/// Adds to the gradients of inputs that are whole, in one pass and in their order, as two may be the same memory. Packs of
-/// more than one element are taken where all inputs are whole.
+/// Adds to the gradients of all inputs in one pass, in their order, as two may be the same memory.
 template <int Size, class F, class T, class... X, int... K>
 __device__ __forceinline__ void map_backward_pack(std::integer_sequence<int, K...> all, const F& f,
-                                                  const Broadcast<sizeof...(K)>& loop,
                                                   const MapArguments<sizeof...(K)>& inputs, const T* dy,
                                                   std::int64_t i) {
   acc_t<T> of_input[sizeof...(K)][Size];
   derivatives<Size>(all, f, load<Size>(dy + i), of_input,
-                    load<Size>(static_cast<const X*>(inputs.x[K]) + loop.offset(K, i))...);
-  ((loop.is_whole[K] ? add_pack<X>(inputs.dx[K], inputs.fresh[K], i, of_input[K]) : void()), ...);
+                    load<Size>(static_cast<const X*>(inputs.x[K]) + i)...);
+  (add_pack<X>(inputs.dx[K], inputs.fresh[K], i, of_input[K]), ...);
 }
 
 template <int Size, class F, class T, class... X>
 __global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<T>>)
-    map_backward_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs, const T* dy) {
+    map_backward_kernel(F f, std::int64_t size, MapArguments<sizeof...(X)> inputs, const T* dy) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
-  const std::int64_t packs = loop.size / Size;
+  const std::int64_t packs = size / Size;
   for (std::int64_t p = first_item(); p < packs; p += item_stride()) {
-    map_backward_pack<Size, F, T, X...>(all, f, loop, inputs, dy, p * Size);
+    map_backward_pack<Size, F, T, X...>(all, f, inputs, dy, p * Size);
   }
   if constexpr (Size > 1) {
     const std::int64_t i = packs * Size + first_item();
-    if (i < loop.size) map_backward_pack<1, F, T, X...>(all, f, loop, inputs, dy, i);
+    if (i < size) map_backward_pack<1, F, T, X...>(all, f, inputs, dy, i);
+  }
+}
+
+template <class F, class T, class... X, int... K>
+__device__ __forceinline__ void map_broadcast_backward_element(std::integer_sequence<int, K...> all,
+                                                               const F& f,
+                                                               const Broadcast<sizeof...(K)>& loop,
+                                                               const MapArguments<sizeof...(K)>& inputs,
+                                                               const T* dy, std::int64_t i) {
+  acc_t<T> of_input[sizeof...(K)][1];
+  derivatives<1>(all, f, load<1>(dy + i), of_input,
+                 load<1>(static_cast<const X*>(inputs.x[K]) + loop.offset(K, i))...);
+  (add_pack<X>(loop.is_whole[K] ? inputs.dx[K] : nullptr, inputs.fresh[K], i, of_input[K]), ...);
+}
+
+/// The same where some inputs are repeated, which are left out.
+template <class F, class T, class... X>
+__global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<T>>)
+    map_broadcast_backward_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs,
+                                  const T* dy) {
+  constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
+  for (std::int64_t i = first_item(); i < loop.size; i += item_stride()) {
+    map_broadcast_backward_element<F, T, X...>(all, f, loop, inputs, dy, i);
   }
 }
 
@@ -115,7 +136,8 @@ struct Axes {
   /// The first element of the result that has number `index` along these dimensions.
   __device__ std::int64_t at(std::int64_t index) const {
     std::int64_t offset = 0;
-    for (int axis = 0; axis < rank; ++axis) {
+    for (int axis = 0; axis < Shape::max_rank; ++axis) {
+      if (axis >= rank) break;
       offset += index % dims[axis] * strides[axis];
       index /= dims[axis];
     }
@@ -194,7 +216,7 @@ struct kernel<ops::Map, Cuda> {
   static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
     if (loop.all_whole()) {
       cuda::map(y, cuda::Value<Y, F>{f}, x...);
-    } else {
+    } else if constexpr (N > 1) {  // one input is always whole
       cuda::launch(cuda::map_broadcast_kernel<F, Y, X...>, cuda::grid_for(loop.size), cuda::block_size, 0, f,
                    loop, y.data, x.data...);
     }
@@ -212,27 +234,29 @@ struct kernel<ops::Map, Cuda> {
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
     const cuda::MapArguments<N> inputs{
         {std::get<K>(x).data...}, {std::get<K>(dx).data...}, {std::get<K>(dx).fresh...}};
-    if (((std::get<K>(dx) && loop.is_whole[K]) || ...)) {
+    if (loop.all_whole()) {
       constexpr int width = cuda::widest<T, X...>;
-      if (loop.all_whole() &&
-          cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...)) {
-        cuda::launch(cuda::map_backward_kernel<width, F, T, X...>,
-                     cuda::grid_for((loop.size + width - 1) / width), cuda::block_size, 0, f, loop, inputs,
-                     dy.data);
-      } else {
-        cuda::launch(cuda::map_backward_kernel<1, F, T, X...>, cuda::grid_for(loop.size), cuda::block_size, 0,
-                     f, loop, inputs, dy.data);
+      const bool packs = cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...);
+      cuda::launch(
+          packs ? cuda::map_backward_kernel<width, F, T, X...> : cuda::map_backward_kernel<1, F, T, X...>,
+          cuda::grid_for(packs ? (loop.size + width - 1) / width : loop.size), cuda::block_size, 0, f,
+          loop.size, inputs, dy.data);
+    } else if constexpr (N > 1) {
+      if (((std::get<K>(dx) && loop.is_whole[K]) || ...)) {
+        cuda::launch(cuda::map_broadcast_backward_kernel<F, T, X...>, cuda::grid_for(loop.size),
+                     cuda::block_size, 0, f, loop, inputs, dy.data);
       }
+      (add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx)), ...);
     }
-    (
-        [&] {
-          if constexpr (FloatingPoint<X>) {
-            if (std::get<K>(dx) && !loop.is_whole[K]) {
-              cuda::add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx));
-            }
-          }
-        }(),
-        ...);
+  }
+
+  template <int K, class F, class T, class X, class... All>
+  static void add_sums(F f, const Broadcast<sizeof...(All)>& loop,
+                       const cuda::MapArguments<sizeof...(All)>& inputs, const T* dy,
+                       const Gradient<Vec<X>>& dx) {
+    if constexpr (FloatingPoint<X>) {
+      if (dx && !loop.is_whole[K]) cuda::add_sums<K, F, T, X, All...>(f, loop, inputs, dy, dx);
+    }
   }
 };
 

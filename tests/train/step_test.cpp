@@ -330,6 +330,8 @@ BOOST_AUTO_TEST_CASE(mistakes_get_a_sentence) {
   training.update();
   BOOST_TEST(error_message<ConfigError>([] { Training<float>({.micro_batches = 0}); }) ==
              "TrainStep: micro_batches is 0; it must be at least 1");
+  BOOST_TEST(error_message<ConfigError>([] { Training<float>({.max_norm = -1}); }) ==
+             "TrainStep: max_norm is -1.000000; it must be 0 or more");
   BOOST_TEST(error_message<ConfigError>([] { Training<float>({.threads = 0}); }) ==
              "TrainStep: threads is 0; it must be at least 1");
   if (on_cpu) {

@@ -175,6 +175,8 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
   BOOST_TEST(of_adamw({.beta2 = 1}) == "AdamW: beta2 is 1.000000; it must be in [0, 1)");
   BOOST_TEST(of_adamw({.epsilon = -1}) == "AdamW: epsilon is -1.000000; it must be a number from 0 on");
   BOOST_TEST(of_adamw({.weight_decay = nan}) == "AdamW: weight_decay is nan; it must be a number from 0 on");
+  BOOST_TEST(of_adamw({.learning_rate_factor = [](std::string_view, const Shape&) { return -1.0; }}) ==
+             "AdamW: learning_rate_factor is -1.000000; it must be a number from 0 on");
   BOOST_TEST(message([](auto& model) { Lion(model, {.beta1 = nan}); }) ==
              "Lion: beta1 is nan; it must be in [0, 1)");
   BOOST_TEST(message([](auto& model) { Lion(model, {.beta2 = -1}); }) ==
@@ -189,6 +191,8 @@ BOOST_AUTO_TEST_CASE(a_step_whose_numbers_cannot_be_changes_nothing) {
   model.set_gradient({1.0f, -2.0f});
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_learning_rate(-1); }) ==
              "Sgd: learning_rate is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_steps(-1); }) ==
+             "Sgd: steps is -1; it must be at least 0");
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.loss_scale = 0}); }) ==
              "Sgd: loss_scale is 0.000000; it must be positive");
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.max_norm = -1}); }) ==

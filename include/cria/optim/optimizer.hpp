@@ -35,7 +35,7 @@ class Optimizer {
   /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
   /// decay and learning_rate_factor (functions of a parameter's name and shape) and missing_gradient, whose
   /// error calls the optimiser by `name`. A frozen parameter gets no state before it is trained. Throws
-  /// ConfigError if a parameter is listed twice, or if the learning rate or the weight decay is negative or no
+  /// ConfigError if a parameter is listed twice, or if the learning rate, its factor or the weight decay is negative or no
   /// number.
   template <class M, class Options>
   Optimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
@@ -52,6 +52,7 @@ class Optimizer {
     groups_.for_each_slot([&](auto& slot) {
       slot.decays = options.decay(slot.name, slot.parameter.shape());
       slot.learning_rate_factor = options.learning_rate_factor(slot.name, slot.parameter.shape());
+      check::not_negative(name, "learning_rate_factor", slot.learning_rate_factor);
     });
     groups_.create_state();
   }
@@ -101,7 +102,9 @@ class Optimizer {
 
   /// Steps taken, without those that were left out: the t of the formula.
   std::int64_t steps() const { return state().steps; }
+  /// Throws ConfigError if `steps` is negative.
   void set_steps(std::int64_t steps) {
+    check::option(steps >= 0, name_, "steps", steps, "it must be at least 0");
     const ops::UpdateState<Rule> state{.steps = steps};
     B::copy_from_host(state_->data(), &state, sizeof(state));
   }

@@ -1,6 +1,7 @@
 #include "cria/nn/cache.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <string>
 #include <vector>
 
 #include "cria/cria.hpp"
@@ -44,6 +45,8 @@ BOOST_AUTO_TEST_CASE(positions_are_appended_to_each_text) {
   BOOST_TEST((elements(cache.keys()) == std::vector<float>{0, 1, 10, 11, 12, 13, 2, 3, 14, 15, 16, 17}));
   BOOST_TEST((elements(cache.values()) ==
               std::vector<float>{100, 101, 110, 111, 112, 113, 102, 103, 114, 115, 116, 117}));
+  cache.truncate(3);  // which drops none
+  BOOST_TEST(cache.length() == 3);
   cache.truncate(1);
   cache.append(numbers({2, 1, 1, 2}, 20), numbers({2, 1, 1, 2}, 120));
   BOOST_TEST((elements(cache.keys()) == std::vector<float>{0, 1, 20, 21, 2, 3, 22, 23}));
@@ -64,16 +67,30 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_and_changes_nothing) {
       "allowed");
   BOOST_TEST(message({2, 1, 1, 2}, {2, 1, 2, 2}) ==
              "KeyValueCache: shapes differ: k is [2, 1, 1, 2], v is [2, 1, 2, 2]; they must be equal");
+  const auto of_other_size = [&](const Shape& shape) { return message(shape, shape); };
   BOOST_TEST(
-      message({2, 1, 1, 4}, {2, 1, 1, 4}) ==
+      of_other_size({3, 1, 1, 2}) ==
+      "KeyValueCache: dimensions differ: k is [3, 1, 1, 2], the cache is [2, 4, 1, 2]; k.dim(0) = 3 must "
+      "equal the cache.dim(0) = 2");
+  BOOST_TEST(
+      of_other_size({2, 1, 3, 2}) ==
+      "KeyValueCache: dimensions differ: k is [2, 1, 3, 2], the cache is [2, 4, 1, 2]; k.dim(2) = 3 must "
+      "equal the cache.dim(2) = 1");
+  BOOST_TEST(
+      of_other_size({2, 1, 1, 4}) ==
       "KeyValueCache: dimensions differ: k is [2, 1, 1, 4], the cache is [2, 4, 1, 2]; k.dim(3) = 4 must "
       "equal the cache.dim(3) = 2");
   BOOST_TEST(message({2, 1, 2}, {2, 1, 2}) == "KeyValueCache: k is [2, 1, 2]; it must have 4 dimensions");
   BOOST_TEST(test::error_message<ShapeError>([&] { cache.truncate(4); }) ==
              "KeyValueCache: truncate to 4 positions; it has 3");
+  BOOST_TEST(test::error_message<ShapeError>([&] { cache.truncate(-1); }) ==
+             "KeyValueCache: truncate to -1 positions; it has 3");
   const auto wanted = Tensor<float>::zeros({2, 1, 1, 2}).set_requires_grad();
-  BOOST_TEST(test::error_message<AutogradError>([&] { cache.append(wanted, wanted); }) ==
-             "KeyValueCache: a gradient is wanted; a cache passes none on and is for NoGrad");
+  const auto other = Tensor<float>::zeros({2, 1, 1, 2});
+  const std::string sentence =
+      "KeyValueCache: a gradient is wanted; a cache passes none on and is for NoGrad";
+  BOOST_TEST(test::error_message<AutogradError>([&] { cache.append(wanted, other); }) == sentence);
+  BOOST_TEST(test::error_message<AutogradError>([&] { cache.append(other, wanted); }) == sentence);
   BOOST_TEST((elements(cache.keys()) == numbers({2, 3, 1, 2}, 0).to_vector()));
 }
 

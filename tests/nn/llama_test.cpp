@@ -131,6 +131,21 @@ BOOST_AUTO_TEST_CASE(the_reference_configuration_has_its_parameters) {
   BOOST_TEST((got == want));
 }
 
+// The goldens have the norms' own default.
+BOOST_AUTO_TEST_CASE(all_norms_have_the_configurations_epsilon) {
+  cria::nn::LlamaConfig config;
+  config.vocab_size = 8;
+  config.num_hidden_layers = 1;
+  config.rms_norm_eps = 0.25f;
+  config.query_key_norm = true;
+  const cria::nn::LlamaModel<float> model(config);
+  const auto& layer = model.layers[0];
+  for (const auto* norm : {&layer.input_layernorm, &*layer.self_attn.q_norm, &*layer.self_attn.k_norm,
+                           &layer.post_attention_layernorm, &model.norm}) {
+    BOOST_TEST(norm->eps == 0.25f);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(initialisation_scales_the_residual_projections) {
   cria::nn::LlamaConfig config;
   config.vocab_size = 64;
@@ -221,7 +236,11 @@ BOOST_AUTO_TEST_CASE(caches_that_do_not_fit_are_refused) {
         [&] { texts.model.next_logits(Tensor<std::int32_t>::zeros(tokens), caches); });
   };
   BOOST_TEST(message({2, 1}, std::span(texts.caches).first(1)) ==
-             "next_logits: there are 1 caches; each of the model's 2 layers needs one");
+             "LlamaModel: there are 1 caches; each of the model's 2 layers needs one");
+  BOOST_TEST(message({2, 1}, {}) == "LlamaModel: there are 0 caches; each of the model's 2 layers needs one");
+  BOOST_TEST(test::error_message<ShapeError>([&] {
+               texts.model.model(Tensor<std::int32_t>::zeros({2, 1}), std::span(texts.caches).first(1));
+             }) == "LlamaModel: there are 1 caches; each of the model's 2 layers needs one");
   BOOST_TEST(message({2, 0}, texts.caches) ==
              "next_logits: tokens is [2, 0]; at least one element is needed");
   BOOST_TEST(message({3, 1}, texts.caches) ==
@@ -230,7 +249,7 @@ BOOST_AUTO_TEST_CASE(caches_that_do_not_fit_are_refused) {
   texts.difference(0, 10);
   texts.caches.back().truncate(9);
   BOOST_TEST(message({2, 1}, texts.caches) ==
-             "next_logits: one cache holds 10 positions and another one 9; all layers' must hold the same");
+             "LlamaModel: one cache holds 10 positions and another one 9; all layers' must hold the same");
   texts.caches.front().truncate(9);
   texts.difference(9, 10);
   BOOST_TEST(message({2, 3}, texts.caches) ==
@@ -255,6 +274,8 @@ BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
              "num_hidden_layers is 0; it must be at least 1");
   BOOST_TEST(message([](auto& c) { c.hidden_size = 8 * 9; }) ==
              "hidden_size / num_attention_heads = 9 must be even, because rotary embeddings turn pairs");
+  BOOST_TEST(message([](auto& c) { c.rms_norm_eps = -1; }) ==
+             "rms_norm_eps is -1.000000; it must be a number from 0 on");
   BOOST_TEST(message([](auto& c) { c.head_dim = 9; }) ==
              "head_dim = 9 must be even, because rotary embeddings turn pairs");
   BOOST_TEST(message([](auto& c) { c.head_dim = -2; }) == "head_dim is -2; it must be at least 1");

@@ -15,7 +15,7 @@ using namespace cria;
 
 BOOST_AUTO_TEST_CASE(branches_are_added_whenever_x_is_asked_for) {
   const auto of = [](float a, float b) { return Tensor<float>::from({1, 2}, {a, b}); };
-  const cria::nn::RmsNorm<float> norm(2);
+  const cria::nn::RmsNorm<float> norm(2, 0.5f);
   cria::nn::Residual x(of(1, 2));
   BOOST_TEST((x.norm(norm).to_vector() == norm(of(1, 2)).to_vector()));
   x.add(of(10, 20));
@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(branches_are_added_whenever_x_is_asked_for) {
 
 BOOST_AUTO_TEST_CASE(gradients_are_those_of_the_sums_written_out) {
   const auto of = [](float a, float b) { return Tensor<float>::from({1, 2}, {a, b}).set_requires_grad(); };
-  const cria::nn::RmsNorm<float> norm(2);
+  const cria::nn::RmsNorm<float> norm(2, 0.5f);
   const auto x = of(1, 2), y = of(1, 2);
   cria::nn::Residual path(x);
   path.add(square(path.norm(norm)));

@@ -205,6 +205,13 @@ BOOST_AUTO_TEST_CASE(unusable_frequencies_are_refused) {
   BOOST_TEST(message(frequencies) == "rope: original_max_position_embeddings = 0 must be a positive number");
 }
 
+BOOST_AUTO_TEST_CASE(positions_before_the_first_are_refused) {
+  const auto x = Tensor<float>::zeros({1, 2, 1, 4});
+  const std::string sentence = "rope: start is -1; it must be at least 0";
+  BOOST_TEST(error_message<ConfigError>([&] { cria::rope(x, -1); }) == sentence);
+  BOOST_TEST(error_message<ConfigError>([&] { cria::rope(x, x, -1); }) == sentence);
+}
+
 BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {
   BOOST_TEST(
       error_message<ShapeError>([] {

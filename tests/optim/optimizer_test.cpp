@@ -158,6 +158,50 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_optimiser) {
              "unless LionOptions::missing_gradient is MissingGradient::skip");
 }
 
+BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto message = [](auto make) {
+    Weights<float> model(2);
+    return test::error_message<ConfigError>([&] { make(model); });
+  };
+  const auto of_adamw = [&](const AdamWOptions& options) {
+    return message([&](auto& model) { AdamW(model, options); });
+  };
+  BOOST_TEST(of_adamw({.learning_rate = -1}) ==
+             "AdamW: learning_rate is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(of_adamw({.learning_rate = nan}) ==
+             "AdamW: learning_rate is nan; it must be a number from 0 on");
+  BOOST_TEST(of_adamw({.beta1 = 2}) == "AdamW: beta1 is 2.000000; it must be in [0, 1)");
+  BOOST_TEST(of_adamw({.beta2 = 1}) == "AdamW: beta2 is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(of_adamw({.epsilon = -1}) == "AdamW: epsilon is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(of_adamw({.weight_decay = nan}) == "AdamW: weight_decay is nan; it must be a number from 0 on");
+  BOOST_TEST(of_adamw({.learning_rate_factor = [](std::string_view, const Shape&) { return -1.0; }}) ==
+             "AdamW: learning_rate_factor is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(message([](auto& model) { Lion(model, {.beta1 = nan}); }) ==
+             "Lion: beta1 is nan; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { Lion(model, {.beta2 = -1}); }) ==
+             "Lion: beta2 is -1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { Sgd(model, {.momentum = 1}); }) ==
+             "Sgd: momentum is 1.000000; it must be in [0, 1)");
+}
+
+BOOST_AUTO_TEST_CASE(a_step_whose_numbers_cannot_be_changes_nothing) {
+  Weights<float> model(2);
+  Sgd optimizer(model);
+  model.set_gradient({1.0f, -2.0f});
+  BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_learning_rate(-1); }) ==
+             "Sgd: learning_rate is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_steps(-1); }) ==
+             "Sgd: steps is -1; it must be at least 0");
+  BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.loss_scale = 0}); }) ==
+             "Sgd: loss_scale is 0.000000; it must be positive");
+  BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.max_norm = -1}); }) ==
+             "Sgd: max_norm is -1.000000; it must be 0 or more");
+  BOOST_TEST(optimizer.learning_rate() == SgdOptions{}.learning_rate);
+  BOOST_TEST(optimizer.steps() == 0);
+  BOOST_TEST(model.weight.has_grad());
+}
+
 BOOST_AUTO_TEST_CASE(a_missing_gradient_may_count_as_zero) {
   const auto after_two_steps = [](MissingGradient missing, bool with_zeros) {
     Weights<float> model(2);

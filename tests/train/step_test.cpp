@@ -269,6 +269,30 @@ BOOST_FIXTURE_TEST_CASE(a_graph_computes_what_calls_do, Caching) {
 BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_other_parameters_are_frozen, Caching) {
   BOOST_TEST((outcome_of_freezing({.replay = true}) == outcome_of_freezing({})));
 }
+
+BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_the_loss_scale_has_changed, Caching) {
+  // Nine steps, of which each three have a scale of their own: their results, and how often the model is called.
+  const auto run = [](const TrainStepOptions& options) {
+    Training<float16> training(options);
+    std::vector<double> results;
+    for (int step = 0; step < 9; ++step) {
+      if (step % 3 == 0) {
+        training.step.scaler().set_state({.scale = std::ldexp(1.0, 6 + step), .good_steps = 0});
+      }
+      training.add(static_cast<std::uint64_t>(step));
+      const TrainStepResult result = training.update();
+      results.insert(results.end(), {result.loss, result.gradient_norm});
+    }
+    const auto weights = training.weights();
+    results.insert(results.end(), weights.begin(), weights.end());
+    return std::pair(results, -1 - *training.model.calls_left);
+  };
+  const auto [called, calls] = run({});
+  const auto [replayed, captures] = run({.replay = true});
+  BOOST_TEST((replayed == called));
+  BOOST_TEST(calls == 9);
+  BOOST_TEST(captures == 1 + 3);  // the first step is called, then each scale is captured
+}
 #endif
 
 /// The mean square of the distance to a line.
@@ -330,6 +354,8 @@ BOOST_AUTO_TEST_CASE(mistakes_get_a_sentence) {
   training.update();
   BOOST_TEST(error_message<ConfigError>([] { Training<float>({.micro_batches = 0}); }) ==
              "TrainStep: micro_batches is 0; it must be at least 1");
+  BOOST_TEST(error_message<ConfigError>([] { Training<float>({.max_norm = -1}); }) ==
+             "TrainStep: max_norm is -1.000000; it must be 0 or more");
   BOOST_TEST(error_message<ConfigError>([] { Training<float>({.threads = 0}); }) ==
              "TrainStep: threads is 0; it must be at least 1");
   if (on_cpu) {

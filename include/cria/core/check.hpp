@@ -1,7 +1,8 @@
 #pragma once
 /// The shape rules of operations, each with its sentence: the operation, every shape by argument name, the
-/// rule with its numbers.
+/// rule with its numbers; and the rules of options, with the option's name and value.
 
+#include <cmath>
 #include <string>
 #include <string_view>
 
@@ -80,6 +81,24 @@ inline void at_least(std::string_view op, const Named& a, int axis_a, const Name
 inline void not_empty(std::string_view op, const Named& x) {
   if (x.shape.size() > 0) return;
   detail::fail(op, detail::describe(x), "at least one element is needed");
+}
+
+/// The option `name` of `owner` has an allowed value; if not, `rule` says which are.
+template <class N>
+void option(bool allowed, std::string_view owner, std::string_view name, N value, std::string_view rule) {
+  if (allowed) return;
+  throw ConfigError(std::string(owner) + ": " + std::string(name) + " is " + std::to_string(value) + "; " +
+                    std::string(rule));
+}
+
+/// An option is a number from 0 on.
+inline void not_negative(std::string_view owner, std::string_view name, double value) {
+  option(value >= 0 && std::isfinite(value), owner, name, value, "it must be a number from 0 on");
+}
+
+/// An option is a number in [0, 1).
+inline void below_one(std::string_view owner, std::string_view name, double value) {
+  option(value >= 0 && value < 1, owner, name, value, "it must be in [0, 1)");
 }
 
 /// An embedding got a token that is not in [0, vocabulary).

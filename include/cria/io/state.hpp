@@ -26,7 +26,8 @@ inline std::string_view safetensors_name(std::string_view dtype) {
 }
 }  // namespace detail
 
-/// Writes a state dictionary to `path`, synced. Throws FileError.
+/// Writes a state dictionary to `path`, synced. Throws FileError; what was there before is then lost, unless
+/// the file is one of a folder that replace_folder makes.
 inline void save_state(const std::filesystem::path& path, const std::vector<NamedTensor>& state) {
   std::vector<TensorView> views;
   views.reserve(state.size());

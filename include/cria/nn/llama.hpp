@@ -88,6 +88,10 @@ struct LlamaConfig {
     positive("num_attention_heads", num_attention_heads);
     positive("num_key_value_heads", num_key_value_heads);
     positive("max_position_embeddings", max_position_embeddings);
+    if (!(rms_norm_eps >= 0.0f && std::isfinite(rms_norm_eps))) {
+      throw ConfigError("rms_norm_eps is " + std::to_string(rms_norm_eps) +
+                        "; it must be a number from 0 on");
+    }
     multiple("num_attention_heads", num_attention_heads, "num_key_value_heads", num_key_value_heads);
     if (head_dim == 0) {
       multiple("hidden_size", hidden_size, "num_attention_heads", num_attention_heads);
@@ -249,12 +253,27 @@ struct LlamaModel {
     for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(c);
   }
 
-  /// With caches, one for each layer, the tokens are the next ones after those in them.
+  /// With caches the tokens are the next ones after those in them. Throws what check_caches does.
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens,
                           std::span<KeyValueCache<T, B>> caches = {}) const {
+    if (!caches.empty()) check_caches(caches);
     Residual<T, B> x(dropout(embed_tokens(tokens)));
     for (std::size_t i = 0; i < layers.size(); ++i) layers[i](x, caches.empty() ? nullptr : &caches[i]);
     return x.norm(norm);
+  }
+
+  /// Throws ShapeError unless the caches are one for each layer and hold the same number of positions.
+  void check_caches(std::span<const KeyValueCache<T, B>> caches) const {
+    if (caches.size() != layers.size()) {
+      throw ShapeError("LlamaModel: there are " + std::to_string(caches.size()) +
+                       " caches; each of the model's " + std::to_string(layers.size()) + " layers needs one");
+    }
+    for (const auto& cache : caches) {
+      if (cache.length() == caches.front().length()) continue;
+      throw ShapeError("LlamaModel: one cache holds " + std::to_string(caches.front().length()) +
+                       " positions and another one " + std::to_string(cache.length()) +
+                       "; all layers' must hold the same");
+    }
   }
 
   static void visit(auto& self, auto&& field) {
@@ -296,7 +315,7 @@ struct LlamaForCausalLM {
   /// each layer, do not hold the same number of positions, or have no room.
   Tensor<T, B> next_logits(const Tensor<std::int32_t, B>& tokens,
                            std::span<KeyValueCache<T, B>> caches) const {
-    check_caches(caches);
+    model.check_caches(caches);
     check_length(tokens, caches.front().length());
     check::not_empty("next_logits", {"tokens", tokens.shape()});
     const NoGrad guard;
@@ -330,19 +349,6 @@ struct LlamaForCausalLM {
                      (before > 0 ? " after " + std::to_string(before) + " others" : "") +
                      "; at most max_position_embeddings = " + std::to_string(config.max_position_embeddings) +
                      " positions are allowed");
-  }
-  void check_caches(std::span<const KeyValueCache<T, B>> caches) const {
-    if (caches.size() != model.layers.size()) {
-      throw ShapeError("next_logits: there are " + std::to_string(caches.size()) +
-                       " caches; each of the model's " + std::to_string(model.layers.size()) +
-                       " layers needs one");
-    }
-    for (const auto& cache : caches) {
-      if (cache.length() == caches.front().length()) continue;
-      throw ShapeError("next_logits: one cache holds " + std::to_string(caches.front().length()) +
-                       " positions and another one " + std::to_string(cache.length()) +
-                       "; all layers' must hold the same");
-    }
   }
   /// x [batch, length, hidden] -> [batch, hidden], outside the graph.
   static Tensor<T, B> last_positions(const Tensor<T, B>& x) {

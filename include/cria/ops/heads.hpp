@@ -26,8 +26,8 @@ class HeadsPart {
  public:
   HeadsPart(const Tensor<T, B>& whole) : whole_(whole), shape_(whole.shape()) {}
 
-  /// The heads [first, first + count), and the positions. Throw ShapeError if there are none, or if the
-  /// tensor does not have four dimensions.
+  /// The heads [first, first + count), and the positions. Throw ShapeError if this part does not have all of
+  /// them, or if the tensor does not have four dimensions.
   HeadsPart heads(std::int64_t first, std::int64_t count) const { return range("heads", 2, first, count); }
   HeadsPart positions(std::int64_t first, std::int64_t count) const {
     return range("positions", 1, first, count);

@@ -25,9 +25,14 @@ struct AdamWOptions {
 ///   x = x - lr decay x - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 template <class B = DefaultBackend>
 struct AdamW : Optimizer<ops::AdamW, B> {
+  /// Throws what Optimizer does, and ConfigError unless beta1 and beta2 are in [0, 1) and epsilon 0 or more.
   template <class M>
   explicit AdamW(M& model, const AdamWOptions& options = {})
-      : Optimizer<ops::AdamW, B>("AdamW", model, {options.beta1, options.beta2, options.epsilon}, options) {}
+      : Optimizer<ops::AdamW, B>("AdamW", model, {options.beta1, options.beta2, options.epsilon}, options) {
+    check::below_one("AdamW", "beta1", options.beta1);
+    check::below_one("AdamW", "beta2", options.beta2);
+    check::not_negative("AdamW", "epsilon", options.epsilon);
+  }
 };
 
 }  // namespace cria

@@ -24,9 +24,13 @@ struct LionOptions {
 ///   x = x - lr decay x - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g
 template <class B = DefaultBackend>
 struct Lion : Optimizer<ops::Lion, B> {
+  /// Throws what Optimizer does, and ConfigError unless beta1 and beta2 are in [0, 1).
   template <class M>
   explicit Lion(M& model, const LionOptions& options = {})
-      : Optimizer<ops::Lion, B>("Lion", model, {options.beta1, options.beta2}, options) {}
+      : Optimizer<ops::Lion, B>("Lion", model, {options.beta1, options.beta2}, options) {
+    check::below_one("Lion", "beta1", options.beta1);
+    check::below_one("Lion", "beta2", options.beta2);
+  }
 };
 
 }  // namespace cria

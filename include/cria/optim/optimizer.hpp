@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cria/backend/cpu/update.hpp"
+#include "cria/core/check.hpp"
 #include "cria/core/scratch_memory.hpp"
 #include "cria/optim/parameter_groups.hpp"
 #ifdef CRIA_CUDA
@@ -34,7 +35,8 @@ class Optimizer {
   /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
   /// decay and learning_rate_factor (functions of a parameter's name and shape) and missing_gradient, whose
   /// error calls the optimiser by `name`. A frozen parameter gets no state before it is trained. Throws
-  /// ConfigError if a parameter is listed twice.
+  /// ConfigError if a parameter is listed twice, or if the learning rate, its factor or the weight decay is negative or no
+  /// number.
   template <class M, class Options>
   Optimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
       : name_(name),
@@ -44,10 +46,13 @@ class Optimizer {
         missing_gradient_(options.missing_gradient),
         groups_(model, Rule::state),
         state_(std::make_unique<ScratchMemory<ops::UpdateState<Rule>, B>>(1)) {
+    check::not_negative(name, "learning_rate", options.learning_rate);
+    check::not_negative(name, "weight_decay", options.weight_decay);
     set_steps(0);
     groups_.for_each_slot([&](auto& slot) {
       slot.decays = options.decay(slot.name, slot.parameter.shape());
       slot.learning_rate_factor = options.learning_rate_factor(slot.name, slot.parameter.shape());
+      check::not_negative(name, "learning_rate_factor", slot.learning_rate_factor);
     });
     groups_.create_state();
   }
@@ -61,14 +66,20 @@ class Optimizer {
   Counts not_decayed() const { return count(false); }
 
   double learning_rate() const { return learning_rate_; }
-  void set_learning_rate(double learning_rate) { learning_rate_ = learning_rate; }
+  /// Throws ConfigError if it is negative or no number.
+  void set_learning_rate(double learning_rate) {
+    check::not_negative(name_, "learning_rate", learning_rate);
+    learning_rate_ = learning_rate;
+  }
 
   /// Updates all parameters that are not frozen, then clears the gradients. If one of the gradients is not
   /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that got
-  /// no gradient unless the option missing_gradient allows it, and then changes nothing. On a device the host
-  /// does not wait.
+  /// no gradient unless the option missing_gradient allows it, and ConfigError unless loss_scale is positive
+  /// and max_norm 0 or more, and then changes nothing. On a device the host does not wait.
   void step(const GradientScaling& scaling = {}) {
     using K = kernel_for<ops::Update<Rule>, B>;
+    check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");
+    check::option(scaling.max_norm >= 0, name_, "max_norm", scaling.max_norm, "it must be 0 or more");
     groups_.complete_gradients(missing_gradient_, name_);
     groups_.create_state();
     const Tensor<double, B> sums = groups_.sums_of_squares();
@@ -91,7 +102,9 @@ class Optimizer {
 
   /// Steps taken, without those that were left out: the t of the formula.
   std::int64_t steps() const { return state().steps; }
+  /// Throws ConfigError if `steps` is negative.
   void set_steps(std::int64_t steps) {
+    check::option(steps >= 0, name_, "steps", steps, "it must be at least 0");
     const ops::UpdateState<Rule> state{.steps = steps};
     B::copy_from_host(state_->data(), &state, sizeof(state));
   }

@@ -25,9 +25,12 @@ struct SgdOptions {
 ///   x = x - lr m, or with nesterov x - lr (g + momentum m)
 template <class B = DefaultBackend>
 struct Sgd : Optimizer<ops::Sgd, B> {
+  /// Throws what Optimizer does, and ConfigError unless the momentum is in [0, 1).
   template <class M>
   explicit Sgd(M& model, const SgdOptions& options = {})
-      : Optimizer<ops::Sgd, B>("Sgd", model, {options.momentum, options.nesterov}, options) {}
+      : Optimizer<ops::Sgd, B>("Sgd", model, {options.momentum, options.nesterov}, options) {
+    check::below_one("Sgd", "momentum", options.momentum);
+  }
 };
 
 }  // namespace cria

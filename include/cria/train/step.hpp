@@ -20,6 +20,7 @@
 
 #include "cria/backend/cpu/feed.hpp"
 #include "cria/backend/cpu/replay.hpp"
+#include "cria/core/check.hpp"
 #include "cria/core/profile.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/module.hpp"
@@ -74,8 +75,8 @@ class TrainStep {
   using A = typename Loss::value_type;
 
  public:
-  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError for numbers
-  /// of micro-batches or threads that cannot be.
+  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError for
+  /// options that cannot be.
   TrainStep(M& model, const Batch<X, Y>& batch, const TrainStepOptions& options = {})
       : options_(checked(options)),
         model_(model),
@@ -165,11 +166,11 @@ class TrainStep {
 
  private:
   static const TrainStepOptions& checked(const TrainStepOptions& options) {
-    const auto require = [](bool allowed, const char* name, std::int64_t value, const std::string& rule) {
-      if (allowed) return;
-      throw ConfigError("TrainStep: " + std::string(name) + " is " + std::to_string(value) + "; " + rule);
+    const auto require = [](bool allowed, const char* name, auto value, const std::string& rule) {
+      check::option(allowed, "TrainStep", name, value, rule);
     };
     require(options.micro_batches >= 1, "micro_batches", options.micro_batches, "it must be at least 1");
+    require(options.max_norm >= 0, "max_norm", options.max_norm, "it must be 0 or more");
     require(options.threads >= 1, "threads", options.threads, "it must be at least 1");
     require(std::is_same_v<B, Cpu> || options.threads == 1, "threads", options.threads,
             "a device is driven by one thread");

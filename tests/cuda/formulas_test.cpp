@@ -10,7 +10,7 @@
 #include "support/op_case.hpp"
 
 BOOST_AUTO_TEST_SUITE(cuda)
-BOOST_AUTO_TEST_SUITE(map)
+BOOST_AUTO_TEST_SUITE(formulas)
 
 namespace {
 

@@ -345,6 +345,11 @@ BOOST_AUTO_TEST_CASE(mistakes_get_a_sentence) {
       "TrainStep: the batch is [8, 256] and [8, 256]; the step was made for " + own + " and " + own;
   BOOST_TEST(error_message<ShapeError>([&] { training.step.add(other, Rng()); }) == sentence);
   BOOST_TEST(error_message<ShapeError>([&] { training.step.loss(other); }) == sentence);
+  Batch<> shorter({8, length}, {8, length});
+  shorter.targets.pop_back();
+  BOOST_TEST(error_message<ShapeError>([&] { training.step.add(shorter, Rng()); }) ==
+             "TrainStep: the batch holds " + std::to_string(8 * length) + " inputs and " +
+                 std::to_string(8 * length - 1) + " targets; its shapes are " + own + " and " + own);
   training.add(1);
   BOOST_TEST(error_message<ConfigError>([&] { training.update(); }) ==
              "TrainStep::update: 1 of 2 micro-batches were added");

@@ -96,8 +96,8 @@ class TrainStep {
   TrainStep& operator=(const TrainStep&) = delete;
 
   /// Adds the gradients of the next micro-batch of this step. Dropout draws from noise.split(chunk). Times go
-  /// to `profile`, if there is one. Throws ShapeError if the batch has other shapes, ConfigError if the step
-  /// has all its micro-batches.
+  /// to `profile`, if there is one. Throws ShapeError if the batch has other shapes or does not hold as many
+  /// values as they say, ConfigError if the step has all its micro-batches.
   void add(const Batch<X, Y>& batch, const Rng& noise, StepProfile* profile = nullptr) {
     check_shapes(batch);
     if (micro_batch_ == options_.micro_batches) {
@@ -144,7 +144,7 @@ class TrainStep {
     return result;
   }
 
-  /// The mean loss of a batch, without gradients and dropout. Throws ShapeError if it has other shapes.
+  /// The mean loss of a batch, without gradients and dropout. Throws ShapeError as add does.
   double loss(const Batch<X, Y>& batch) {
     check_shapes(batch);
     return parallel_.run(chunks(), [&](const M& model, std::int64_t chunk) {
@@ -205,10 +205,18 @@ class TrainStep {
   }
 
   void check_shapes(const Batch<X, Y>& batch) const {
-    if (batch.shape_of_inputs == shape_of_inputs_ && batch.shape_of_targets == shape_of_targets_) return;
-    throw ShapeError("TrainStep: the batch is " + to_string(batch.shape_of_inputs) + " and " +
-                     to_string(batch.shape_of_targets) + "; the step was made for " +
-                     to_string(shape_of_inputs_) + " and " + to_string(shape_of_targets_));
+    if (batch.shape_of_inputs != shape_of_inputs_ || batch.shape_of_targets != shape_of_targets_) {
+      throw ShapeError("TrainStep: the batch is " + to_string(batch.shape_of_inputs) + " and " +
+                       to_string(batch.shape_of_targets) + "; the step was made for " +
+                       to_string(shape_of_inputs_) + " and " + to_string(shape_of_targets_));
+    }
+    const auto inputs = static_cast<std::int64_t>(batch.inputs.size()),
+               targets = static_cast<std::int64_t>(batch.targets.size());
+    if (inputs != shape_of_inputs_.size() || targets != shape_of_targets_.size()) {
+      throw ShapeError("TrainStep: the batch holds " + std::to_string(inputs) + " inputs and " +
+                       std::to_string(targets) + " targets; its shapes are " + to_string(shape_of_inputs_) +
+                       " and " + to_string(shape_of_targets_));
+    }
   }
 
   /// A chunk's values of `all`, on the backend.

@@ -47,7 +47,7 @@ template <class B>
 Tensor<float, B> rotated() {
   constexpr float theta = 4321.0f;  // that no other test has
   const auto x = Tensor<float, B>::full({1, 6, 1, 4}, 1.0f);
-  return rope(x, 0, theta);
+  return cria::rope(x, 0, theta);
 }
 
 }  // namespace

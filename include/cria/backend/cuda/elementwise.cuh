@@ -73,6 +73,10 @@ __device__ __forceinline__ void add_pack(void* dx, bool fresh, std::int64_t i, c
   }
 }
 
+/// How many blocks of these kernels are to share a multiprocessor: told nothing, ptxas spills registers around divisions to have
+/// room for more.
+inline constexpr int sharing_blocks = 4;
+
 /// Adds to the gradients of all inputs in one pass, in their order, as two may be the same memory.
 template <int Size, class F, class T, class... X, int... K>
 __device__ __forceinline__ void map_backward_pack(std::integer_sequence<int, K...> all, const F& f,
@@ -85,7 +89,7 @@ __device__ __forceinline__ void map_backward_pack(std::integer_sequence<int, K..
 }
 
 template <int Size, class F, class T, class... X>
-__global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<T>>)
+__global__ void __launch_bounds__(block_size, sharing_blocks)
     map_backward_kernel(F f, std::int64_t size, MapArguments<sizeof...(X)> inputs, const T* dy) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
   const std::int64_t packs = size / Size;
@@ -112,7 +116,7 @@ __device__ __forceinline__ void map_broadcast_backward_element(std::integer_sequ
 
 /// The same where some inputs are repeated, which are left out.
 template <class F, class T, class... X>
-__global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<T>>)
+__global__ void __launch_bounds__(block_size, sharing_blocks)
     map_broadcast_backward_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs,
                                   const T* dy) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
@@ -158,7 +162,7 @@ __device__ __forceinline__ acc_t<T> derivative_at(std::integer_sequence<int, All
 /// sums[part, j] = what element j of input K gets from a part of the elements that repeat it. A thread sums up for an element
 /// of its own if neighbours of the result are neighbours of the input, otherwise a block does.
 template <int K, bool Neighbours, class F, class T, class... X>
-__global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<T>>)
+__global__ void __launch_bounds__(block_size, sharing_blocks)
     map_sum_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs, const T* dy,
                    Axes kept, Axes repeated, std::int64_t part, acc_t<T>* sums) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};

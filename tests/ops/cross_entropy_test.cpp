@@ -166,6 +166,25 @@ BOOST_AUTO_TEST_CASE(a_class_may_be_ignored) {
   for (const std::size_t i : {3u, 4u, 5u}) BOOST_TEST(gradient[i] != 0.0f);
 }
 
+BOOST_AUTO_TEST_CASE(a_class_may_be_ignored_in_linear_cross_entropy) {
+  const auto gradients = [](const std::vector<std::int32_t>& targets, std::int32_t ignore) {
+    auto x = Tensor<float>::from({3, 2}, {1, 2, 3, 4, 6, 5}).set_requires_grad();
+    Parameter<float> weight({3, 2});
+    weight.value().assign(std::vector<float>{1, -1, 0, 2, 1, 1});
+    const auto loss = cria::linear_cross_entropy(x, weight, Tensor<std::int32_t>::from({3}, targets), ignore);
+    backward(loss);
+    return std::tuple(loss.item(), x.grad().to_vector(), weight.grad().to_vector());
+  };
+  BOOST_TEST((gradients({2, 0, 2}, 2) == gradients({-1, 0, -1}, -1)));
+}
+
+BOOST_AUTO_TEST_CASE(without_rows_the_gradient_of_the_weight_is_zero) {
+  const Parameter<float> weight = cria::test::zeros({3, 2});
+  auto x = Tensor<float>::zeros({0, 2}).set_requires_grad();
+  backward(cria::linear_cross_entropy(x, weight, Tensor<std::int32_t>::zeros({0})));
+  for (const float gradient : weight.grad().to_vector()) BOOST_TEST(gradient == 0.0f);
+}
+
 BOOST_AUTO_TEST_CASE(large_logits_do_not_overflow) {
   const auto loss =
       cria::cross_entropy(Tensor<float>::from({1, 2}, {5000, 5000}), Tensor<std::int32_t>::from({1}, {1}));

@@ -73,6 +73,22 @@ BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   });
 }
 
+// On a GPU a block has some rows and columns of the weight, and looks at some tokens at a time.
+BOOST_AUTO_TEST_CASE(gradients_of_many_tokens_rows_and_columns) {
+  constexpr std::int64_t rows = 17, columns = 515;
+  const auto ids = cria::test::indices({300}, rows);
+  const Parameter<float> weight = cria::test::zeros({rows, columns});
+  std::vector<float> dy, want(static_cast<std::size_t>(rows * columns));
+  for (const std::int32_t token : ids.to_vector()) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      dy.push_back(static_cast<float>(dy.size() % 101));
+      want[static_cast<std::size_t>(token * columns + j)] += dy.back();
+    }
+  }
+  backward(sum(cria::embedding(ids, weight) * Tensor<float>::from({300, columns}, dy)));
+  BOOST_TEST((weight.grad().to_vector() == want));
+}
+
 CRIA_TEST_OPERATION(operation, Embedding)
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -25,8 +25,8 @@
 #include "cria/optim/lion.hpp"
 #include "cria/optim/sgd.hpp"
 
-#define CRIA_UNARY_KERNEL(EXTERN, T, B, F) \
-  EXTERN template Tensor<T, B> detail::map(std::string_view, F, const Tensor<T, B>&);
+#define CRIA_UNARY_KERNEL(EXTERN, T, B, ...) \
+  EXTERN template Tensor<T, B> detail::map(std::string_view, __VA_ARGS__, const Tensor<T, B>&);
 #define CRIA_BINARY_KERNEL(EXTERN, T, B, F) \
   EXTERN template Tensor<T, B> detail::map(std::string_view, F, const Tensor<T, B>&, const Tensor<T, B>&);
 #define CRIA_CAST_KERNEL(EXTERN, From, B, To) EXTERN template Tensor<To, B> cast<To>(const Tensor<From, B>&);
@@ -38,7 +38,7 @@
   EXTERN template class Tensor<T, B>; \
   EXTERN template class Parameter<T, B>; \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Affine<acc_t<T>>) \
-  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Reciprocal<acc_t<T>>) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::WithNumber<ops::Reciprocal, acc_t<T>>) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Square) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Exp) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Log) \

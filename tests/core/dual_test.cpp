@@ -7,6 +7,7 @@
 
 #include "cria/core/formula.hpp"
 #include "cria/core/formulas.hpp"
+#include "support/compare.hpp"
 
 BOOST_AUTO_TEST_SUITE(core)
 BOOST_AUTO_TEST_SUITE(dual)
@@ -14,32 +15,28 @@ BOOST_AUTO_TEST_SUITE(dual)
 namespace {
 
 using namespace cria;
+using cria::test::check_close;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 const double nan = std::nan("");
 
-bool is_close(double got, double want, double tolerance) {
-  return got == want || (std::isnan(got) && std::isnan(want)) ||
-         std::abs(got - want) <= tolerance * std::max(1.0, std::abs(want));
-}
-
-/// f and its derivative at some places: the value is that of `reference` in double and in float, the derivative that of its
-/// differences, and NaN stays NaN.
+/// f and its derivative at some places: the value is that of `reference` in double and in float, the
+/// derivative that of its differences, and NaN stays NaN.
 template <class F, class Reference>
 void check(const std::string& name, F f, Reference reference, std::initializer_list<double> places) {
   for (const double x : places) {
     const auto at = name + " at " + std::to_string(x);
     const auto y = formula::differentiate(f, x);
-    BOOST_TEST(is_close(formula::value<double>(y), reference(x), 1e-14), at);
+    check_close(at, {formula::value<double>(y)}, {reference(x)}, 1e-14);
     constexpr double step = 1e-6;
     const double slope = (reference(x + step) - reference(x - step)) / (2 * step);
     const double derivative = formula::derivative<0, double>(y);
-    BOOST_TEST(is_close(derivative, slope, 1e-8),
-               at << ": derivative " << derivative << ", differences " << slope);
+    check_close(at + ", derivative", {derivative}, {slope}, 1e-8);
     const auto in_float = formula::differentiate(f, static_cast<float>(x));
     const double want = reference(static_cast<double>(static_cast<float>(x)));
-    BOOST_TEST(is_close(static_cast<double>(formula::value<float>(in_float)), want, 1e-6), at);
-    BOOST_TEST(is_close(static_cast<double>(formula::derivative<0, float>(in_float)), derivative, 2e-6), at);
+    check_close(at + ", float32", {static_cast<double>(formula::value<float>(in_float))}, {want}, 1e-6);
+    check_close(at + ", float32, derivative", {static_cast<double>(formula::derivative<0, float>(in_float))},
+                {derivative}, 2e-6);
   }
   BOOST_TEST(std::isnan(formula::value<double>(f(formula::number(nan)))), name);
   BOOST_TEST(std::isnan(formula::value<float>(f(formula::number(std::nanf(""))))), name);
@@ -113,17 +110,19 @@ BOOST_AUTO_TEST_CASE(functions_have_their_values_and_derivatives) {
   check("ceil", ops::Ceil{}, [](double x) { return std::ceil(x); }, {-1.5, 0.3, 2.9});
   check("round", ops::Round{}, [](double x) { return std::nearbyint(x); }, {-1.6, 0.3, 2.9});
   check(
-      "reciprocal", ops::Reciprocal<double>{3}, [](double x) { return 3 / x; }, somewhere);
+      "reciprocal", ops::WithNumber<ops::Reciprocal, double>{3}, [](double x) { return 3 / x; }, somewhere);
   check(
       "affine", ops::Affine<double>{3, 2}, [](double x) { return 3 * x + 2; }, somewhere);
   check(
-      "power of", ops::PowerOf<double>{3}, [](double x) { return x * x * x; }, somewhere);
+      "power of", ops::WithNumber<ops::Power, double>{3}, [](double x) { return x * x * x; }, somewhere);
   check(
       "relu", ops::Relu{}, [](double x) { return std::max(x, 0.0); }, somewhere);
   check(
-      "leaky_relu", ops::LeakyRelu<double>{0.1}, [](double x) { return x < 0 ? 0.1 * x : x; }, somewhere);
+      "leaky_relu", ops::WithNumber<ops::LeakyRelu, double>{0.1},
+      [](double x) { return x < 0 ? 0.1 * x : x; }, somewhere);
   check(
-      "elu", ops::Elu<double>{2}, [](double x) { return x < 0 ? 2 * std::expm1(x) : x; }, somewhere);
+      "elu", ops::WithNumber<ops::Elu, double>{2}, [](double x) { return x < 0 ? 2 * std::expm1(x) : x; },
+      somewhere);
   check(
       "silu", ops::Silu{}, [](double x) { return x / (1 + std::exp(-x)); }, somewhere);
   check(

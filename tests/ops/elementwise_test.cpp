@@ -17,25 +17,13 @@ BOOST_AUTO_TEST_SUITE(elementwise)
 namespace {
 
 using namespace cria;
+using cria::test::broadcast_index;
 using cria::test::error_message;
 using cria::test::Shapes;
 using cria::test::Values;
 
 double away_from_zero(double x) {
   return x + std::copysign(0.5, x);
-}
-
-/// The element of an input that element `index` of the result is computed from.
-std::size_t broadcast_index(const Shape& from, const Shape& result, std::int64_t index) {
-  std::int64_t at = 0, stride = 1;
-  for (int axis = -1; axis >= -result.rank(); --axis) {
-    if (axis >= -from.rank()) {
-      at += stride * (index % result.dim(axis) % from.dim(axis));
-      stride *= from.dim(axis);
-    }
-    index /= result.dim(axis);
-  }
-  return static_cast<std::size_t>(at);
 }
 
 /// Operation::f takes tensors, which is what is tested, and doubles, which is the reference.

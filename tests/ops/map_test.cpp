@@ -16,6 +16,7 @@ BOOST_AUTO_TEST_SUITE(map)
 namespace {
 
 using namespace cria;
+using cria::test::broadcast_index;
 using cria::test::error_message;
 using cria::test::Shapes;
 using cria::test::Values;
@@ -38,15 +39,7 @@ struct Chain {
     const Shape result = broadcast_shape("reference", std::array{shapes[0], shapes[1], shapes[2], shapes[3]});
     Values y;
     for (std::int64_t i = 0; i < result.size(); ++i) {
-      const auto at = [&](std::size_t k) {
-        std::int64_t rest = i, from = 0, stride = 1;
-        for (int axis = -1; axis >= -shapes[k].rank(); --axis) {
-          from += rest % result.dim(axis) % shapes[k].dim(axis) * stride;
-          rest /= result.dim(axis);
-          stride *= shapes[k].dim(axis);
-        }
-        return in[k][static_cast<std::size_t>(from)];
-      };
+      const auto at = [&](std::size_t k) { return in[k][broadcast_index(shapes[k], result, i)]; };
       y.push_back(std::tanh(at(0) * at(1)) + at(2) * at(3));
     }
     return y;
@@ -154,6 +147,9 @@ BOOST_AUTO_TEST_CASE(messages_name_the_operation) {
   const auto a = Tensor<float>::zeros({2, 3}), b = Tensor<float>::zeros({4}), c = Tensor<float>::zeros({1});
   BOOST_TEST(error_message<ShapeError>([&] { maximum(a, b); }) ==
              "maximum: shapes [2, 3] and [4] do not fit together; counted from the last, dimensions must be "
+             "equal or 1");
+  BOOST_TEST(error_message<ShapeError>([&] { a > b; }) ==
+             "greater: shapes [2, 3] and [4] do not fit together; counted from the last, dimensions must be "
              "equal or 1");
   BOOST_TEST(error_message<ShapeError>([&] { lerp(c, a, b); }) ==
              "lerp: shapes [1], [2, 3] and [4] do not fit together; counted from the last, dimensions must "

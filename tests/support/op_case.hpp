@@ -64,6 +64,19 @@ inline Tensor<std::int32_t> indices(const Shape& shape, std::int64_t bound) {
   return Tensor<std::int32_t>::from(shape, values);
 }
 
+/// The element of an input that element `index` of the result is computed from.
+inline std::size_t broadcast_index(const Shape& from, const Shape& result, std::int64_t index) {
+  std::int64_t at = 0, stride = 1;
+  for (int axis = -1; axis >= -result.rank(); --axis) {
+    if (axis >= -from.rank()) {
+      at += stride * (index % result.dim(axis) % from.dim(axis));
+      stride *= from.dim(axis);
+    }
+    index /= result.dim(axis);
+  }
+  return static_cast<std::size_t>(at);
+}
+
 /// What one run of an operation gave.
 struct Result {
   Values output;

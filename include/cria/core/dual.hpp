@@ -1,16 +1,17 @@
 #pragma once
-/// Dual numbers: a value together with its derivatives. A formula that is computed on them gives its own derivatives
-/// (forward-mode differentiation: Wengert 1964). Of which inputs a number depends on is known when compiling, so that a
-/// derivative that is zero costs nothing, and is zero where another one is infinite.
+/// Dual numbers: a value together with its derivatives. A formula that is computed on them gives its own
+/// derivatives (forward-mode differentiation: Wengert 1964). Of which inputs a number depends on is known
+/// when compiling, so that a derivative that is zero costs nothing, and is zero where another one is
+/// infinite.
 ///
-/// Formulas for `map` use what is declared here, besides numbers and bool: + - * / and comparisons; where, min, max, abs,
-/// square, sqrt, rsqrt, exp, expm1, log, log1p, sigmoid, tanh, erf, sin, cos, pow, floor, ceil, round. Results that are not
-/// numbers (log(-1)) are NaN, and NaN stays NaN.
+/// Formulas for `map` use what is declared here, besides numbers and bool: + - * / and comparisons; where,
+/// min, max, abs, square, sqrt, rsqrt, exp, expm1, log, log1p, sigmoid, tanh, erf, sin, cos, pow, floor,
+/// ceil, round. Results that are not numbers (log(-1)) are NaN, and NaN stays NaN.
 
 #include <bit>
 #include <cmath>
-#include <concepts>
 #include <type_traits>
+#include <utility>
 
 #include "cria/core/config.hpp"
 #include "cria/core/math.hpp"
@@ -29,18 +30,18 @@ template <class A>
 struct Derivatives<A, 0> {};
 }  // namespace detail
 
-/// A number that depends on some of a formula's inputs, on input k if bit k of `Inputs` is set, and its derivative for each
-/// of those. Dual<A, 0> is a number.
+/// A number that depends on some of a formula's inputs, on input k if bit k of `Inputs` is set, and its
+/// derivative for each of those. Dual<A, 0> is a number.
 template <class A, unsigned Inputs>
 struct Dual : detail::Derivatives<A, std::popcount(Inputs)> {
   using value_type = A;
 
   A value;
 
-  Dual() = default;
   /// A number that depends on nothing, or whose derivatives are set next.
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit Dual(A x) : value(x) {}
 
+  static constexpr bool is_constant = Inputs == 0;
   template <int K>
   static constexpr bool depends_on = (Inputs >> K & 1) != 0;
 
@@ -53,14 +54,24 @@ struct Dual : detail::Derivatives<A, std::popcount(Inputs)> {
       return A(0);
     }
   }
-  template <int K>
-  CRIA_HOST_DEVICE CRIA_INLINE constexpr void set_derivative(A x) {
-    this->at[position<K>] = x;
+  /// Sets the derivative for each input K that the number depends on to of_input(K), K being an integral
+  /// constant.
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr void set_derivatives(auto of_input) {
+    set(of_input, std::make_integer_sequence<int, most_inputs>());
   }
 
  private:
   template <int K>
   static constexpr int position = std::popcount(Inputs&((1u << K) - 1));
+
+  template <int... K>
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr void set(const auto& of_input, std::integer_sequence<int, K...>) {
+    (set_one<K>(of_input), ...);
+  }
+  template <int K>
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr void set_one(const auto& of_input) {
+    if constexpr (depends_on<K>) this->at[position<K>] = of_input(std::integral_constant<int, K>());
+  }
 };
 
 namespace detail {
@@ -105,29 +116,21 @@ CRIA_HOST_DEVICE CRIA_INLINE constexpr auto operands(const X& x, const Y& y) {
   return Operands<decltype(lift<A>(x)), decltype(lift<A>(y))>{lift<A>(x), lift<A>(y)};
 }
 
-template <int K, class A, unsigned I, unsigned J>
-CRIA_HOST_DEVICE CRIA_INLINE constexpr void chain_input(A dx, const Dual<A, I>& x, A dy, const Dual<A, J>& y,
-                                                        Dual<A, I | J>& result) {
-  constexpr bool of_x = Dual<A, I>::template depends_on<K>, of_y = Dual<A, J>::template depends_on<K>;
-  if constexpr (of_x && of_y) {
-    result.template set_derivative<K>(dx * x.template derivative<K>() + dy * y.template derivative<K>());
-  } else if constexpr (of_x) {
-    result.template set_derivative<K>(dx * x.template derivative<K>());
-  } else if constexpr (of_y) {
-    result.template set_derivative<K>(dy * y.template derivative<K>());
-  }
-}
-
 /// The chain rule: f(x, y) = value, whose derivatives for x and y are dx and dy.
 template <class A, unsigned I, unsigned J>
 CRIA_HOST_DEVICE CRIA_INLINE constexpr Dual<A, I | J> chain(A value, A dx, const Dual<A, I>& x, A dy,
                                                             const Dual<A, J>& y) {
-  static_assert(most_inputs == 4);
   Dual<A, I | J> result(value);
-  chain_input<0>(dx, x, dy, y, result);
-  chain_input<1>(dx, x, dy, y, result);
-  chain_input<2>(dx, x, dy, y, result);
-  chain_input<3>(dx, x, dy, y, result);
+  result.set_derivatives([&](auto input) {
+    constexpr int k = decltype(input)::value;
+    if constexpr (!Dual<A, J>::template depends_on<k>) {
+      return dx * x.template derivative<k>();
+    } else if constexpr (!Dual<A, I>::template depends_on<k>) {
+      return dy * y.template derivative<k>();
+    } else {
+      return dx * x.template derivative<k>() + dy * y.template derivative<k>();
+    }
+  });
   return result;
 }
 template <class A, unsigned I>
@@ -135,18 +138,24 @@ CRIA_HOST_DEVICE CRIA_INLINE constexpr Dual<A, I> chain(A value, A dx, const Dua
   return chain(value, dx, x, A(0), Dual<A, 0>(A(0)));
 }
 
-template <int K, class A, unsigned I, unsigned J>
-CRIA_HOST_DEVICE CRIA_INLINE constexpr void select_input(bool condition, const Dual<A, I>& x,
-                                                         const Dual<A, J>& y, Dual<A, I | J>& result) {
-  if constexpr (Dual<A, I | J>::template depends_on<K>) {
-    result.template set_derivative<K>(condition ? x.template derivative<K>() : y.template derivative<K>());
-  }
+/// condition ? a : b
+template <class A, unsigned I, unsigned J>
+CRIA_HOST_DEVICE CRIA_INLINE constexpr auto select(bool condition, const Dual<A, I>& a, const Dual<A, J>& b) {
+  Dual<A, I | J> result(condition ? a.value : b.value);
+  result.set_derivatives([&](auto input) {
+    constexpr int k = decltype(input)::value;
+    return condition ? a.template derivative<k>() : b.template derivative<k>();
+  });
+  return result;
 }
 
-template <class X>
-inline constexpr bool depends = false;
-template <class A, unsigned I>
-inline constexpr bool depends<Dual<A, I>> = I != 0;
+/// a if it is the `first` of the two in some order, else b; NaN if one is. Equal ones have half the
+/// derivative each.
+template <class A, unsigned I, unsigned J>
+CRIA_HOST_DEVICE CRIA_INLINE constexpr auto extreme(bool first, const Dual<A, I>& a, const Dual<A, J>& b) {
+  const A share = first ? A(1) : a.value == b.value ? A(0.5) : A(0);
+  return chain(first || a.value != a.value ? a.value : b.value, share, a, 1 - share, b);
+}
 
 }  // namespace detail
 
@@ -195,13 +204,6 @@ requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool 
 }
 
 template <class X, class Y>
-requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool operator!=(const X& x,
-                                                                                           const Y& y) {
-  const auto [a, b] = detail::operands(x, y);
-  return a.value != b.value;
-}
-
-template <class X, class Y>
 requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool operator<(const X& x,
                                                                                           const Y& y) {
   const auto [a, b] = detail::operands(x, y);
@@ -218,15 +220,13 @@ requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool 
 template <class X, class Y>
 requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool operator>(const X& x,
                                                                                           const Y& y) {
-  const auto [a, b] = detail::operands(x, y);
-  return a.value > b.value;
+  return y < x;
 }
 
 template <class X, class Y>
 requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr bool operator>=(const X& x,
                                                                                            const Y& y) {
-  const auto [a, b] = detail::operands(x, y);
-  return a.value >= b.value;
+  return y <= x;
 }
 
 /// condition ? x : y, with the derivatives of the one that is taken.
@@ -235,28 +235,19 @@ requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr auto 
                                                                                       const X& x,
                                                                                       const Y& y) {
   const auto [a, b] = detail::operands(x, y);
-  decltype(a + b) result(condition ? a.value : b.value);
-  detail::select_input<0>(condition, a, b, result);
-  detail::select_input<1>(condition, a, b, result);
-  detail::select_input<2>(condition, a, b, result);
-  detail::select_input<3>(condition, a, b, result);
-  return result;
+  return detail::select(condition, a, b);
 }
 
 /// The greater, the smaller of two; NaN if one is. Equal ones have half the derivative each.
 template <class X, class Y>
 requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr auto max(const X& x, const Y& y) {
   const auto [a, b] = detail::operands(x, y);
-  using A = decltype(a.value);
-  const A share = a.value > b.value ? A(1) : a.value == b.value ? A(0.5) : A(0);
-  return detail::chain(a.value > b.value || a.value != a.value ? a.value : b.value, share, a, 1 - share, b);
+  return detail::extreme(a.value > b.value, a, b);
 }
 template <class X, class Y>
 requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE constexpr auto min(const X& x, const Y& y) {
   const auto [a, b] = detail::operands(x, y);
-  using A = decltype(a.value);
-  const A share = a.value < b.value ? A(1) : a.value == b.value ? A(0.5) : A(0);
-  return detail::chain(a.value < b.value || a.value != a.value ? a.value : b.value, share, a, 1 - share, b);
+  return detail::extreme(a.value < b.value, a, b);
 }
 
 /// x^y. The derivatives are 0 where x is 0 and that of 0^y is not defined.
@@ -266,10 +257,10 @@ requires detail::DualOperands<X, Y> CRIA_HOST_DEVICE CRIA_INLINE auto pow(const 
   using A = decltype(a.value);
   const A value = std::pow(a.value, b.value);
   A of_base = 0, of_exponent = 0;
-  if constexpr (detail::depends<std::remove_cvref_t<decltype(a)>>) {
+  if constexpr (!std::remove_cvref_t<decltype(a)>::is_constant) {
     of_base = b.value == 0 ? A(0) : b.value * std::pow(a.value, b.value - 1);
   }
-  if constexpr (detail::depends<std::remove_cvref_t<decltype(b)>>) {
+  if constexpr (!std::remove_cvref_t<decltype(b)>::is_constant) {
     of_exponent = a.value == 0 && b.value >= 0 ? A(0) : value * std::log(a.value);
   }
   return detail::chain(value, of_base, a, of_exponent, b);

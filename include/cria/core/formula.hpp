@@ -1,9 +1,7 @@
 #pragma once
-/// How a formula is computed: a functor whose templated call operator takes numbers of any kind, `auto` each. Values of
-/// floating-point inputs come as dual numbers, integers and bool as they are.
+/// How a formula is computed: a functor whose templated call operator takes numbers of any kind, `auto` each.
+/// Values of floating-point inputs come as dual numbers, integers and bool as they are.
 
-#include <concepts>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -22,23 +20,12 @@ CRIA_HOST_DEVICE CRIA_INLINE auto number(X x) {
   }
 }
 
-namespace detail {
-template <int K, class A, unsigned Inputs, int... All>
-CRIA_HOST_DEVICE CRIA_INLINE void set_derivatives(Dual<A, Inputs>& dual, std::integer_sequence<int, All...>) {
-  const auto set = [&]<int Input>(std::integral_constant<int, Input>) {
-    if constexpr (Dual<A, Inputs>::template depends_on<Input>)
-      dual.template set_derivative<Input>(A(Input == K));
-  };
-  (set(std::integral_constant<int, All>()), ...);
-}
-}  // namespace detail
-
 /// An element as input K of those that derivatives are wanted for.
 template <int K, unsigned Inputs, class X>
 CRIA_HOST_DEVICE CRIA_INLINE auto input(X x) {
   if constexpr (FloatingPoint<X>) {
     Dual<acc_t<X>, Inputs> dual(static_cast<acc_t<X>>(x));
-    detail::set_derivatives<K>(dual, std::make_integer_sequence<int, most_inputs>());
+    dual.set_derivatives([](auto k) { return acc_t<X>(decltype(k)::value == K); });
     return dual;
   } else {
     return x;
@@ -99,7 +86,8 @@ struct first_floating<X, Rest...> {
 template <class... X>
 using floating_t = typename detail::first_floating<X...>::type;
 
-/// The element type of what F makes of elements of these types: that of the floating-point inputs for a floating-point number.
+/// The element type of what F makes of elements of these types: that of the floating-point inputs for a
+/// floating-point number.
 template <class F, class... X>
 struct output {
   static_assert(std::is_invocable_v<const F&, decltype(number(std::declval<X>()))...>,

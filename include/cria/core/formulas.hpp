@@ -4,17 +4,10 @@
 #include "cria/core/config.hpp"
 #include "cria/core/dual.hpp"
 
-/// A formula for `map` that every backend can compute, as a struct: CRIA_FORMULA(Scale, (auto x, auto a), a * tanh(x)) and
-/// then map(Scale{}, x, a).
+/// A formula for `map` that every backend can compute, as a struct:
+/// CRIA_FORMULA(Scale, (auto x, auto a), a * tanh(x)) and then map(Scale{}, x, a).
 #define CRIA_FORMULA(Name, parameters, ...) \
   struct Name { \
-    CRIA_HOST_DEVICE CRIA_INLINE auto operator() parameters const { return __VA_ARGS__; } \
-  };
-/// The same with a number of type S that it holds.
-#define CRIA_FORMULA_WITH(Name, number, parameters, ...) \
-  template <class S> \
-  struct Name { \
-    S number; \
     CRIA_HOST_DEVICE CRIA_INLINE auto operator() parameters const { return __VA_ARGS__; } \
   };
 
@@ -35,15 +28,21 @@ CRIA_FORMULA(Equal, (auto a, auto b), a == b)
 CRIA_FORMULA(NotEqual, (auto a, auto b), a != b)
 CRIA_FORMULA(Less, (auto a, auto b), a < b)
 CRIA_FORMULA(LessEqual, (auto a, auto b), a <= b)
+CRIA_FORMULA(Greater, (auto a, auto b), a > b)
+CRIA_FORMULA(GreaterEqual, (auto a, auto b), a >= b)
 CRIA_FORMULA(Not, (auto x), !x)
 CRIA_FORMULA(And, (auto a, auto b), a&& b)
 CRIA_FORMULA(Or, (auto a, auto b), a || b)
-CRIA_FORMULA_WITH(EqualTo, number, (auto x), x == number)
-CRIA_FORMULA_WITH(NotEqualTo, number, (auto x), x != number)
-CRIA_FORMULA_WITH(LessThan, number, (auto x), x < number)
-CRIA_FORMULA_WITH(AtMost, number, (auto x), x <= number)
-CRIA_FORMULA_WITH(GreaterThan, number, (auto x), x > number)
-CRIA_FORMULA_WITH(AtLeast, number, (auto x), x >= number)
+
+/// F of x and a number: WithNumber<Less, float>{2}.
+template <class F, class S>
+struct WithNumber {
+  S number;
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const { return F{}(x, number); }
+};
+CRIA_FORMULA(Reciprocal, (auto x, auto numerator), numerator / x)
+CRIA_FORMULA(LeakyRelu, (auto x, auto slope), where(x <= 0, slope* x, x))
+CRIA_FORMULA(Elu, (auto x, auto alpha), where(x <= 0, alpha* expm1(x), x))
 
 /// factor * x + term
 template <class S>
@@ -52,10 +51,6 @@ struct Affine {
   S term;
   CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const { return factor * x + term; }
 };
-CRIA_FORMULA_WITH(Reciprocal, numerator, (auto x), numerator / x)
-CRIA_FORMULA_WITH(PowerOf, exponent, (auto x), pow(x, exponent))
-CRIA_FORMULA_WITH(LeakyRelu, slope, (auto x), where(x <= 0, slope* x, x))
-CRIA_FORMULA_WITH(Elu, alpha, (auto x), where(x <= 0, alpha* expm1(x), x))
 /// Between low and high; NaN for NaN.
 template <class S>
 struct Clamp {

@@ -1,6 +1,6 @@
 #pragma once
-/// Operations on each element alone. A new one is a formula (core/formulas.hpp) and a function of one line; every backend gets
-/// it. Shapes of several tensors are broadcast; who does not fit throws ShapeError.
+/// Operations on each element alone. A new one is a formula (core/formulas.hpp) and a function of one line;
+/// every backend gets it. Shapes of several tensors are broadcast; who does not fit throws ShapeError.
 
 #include <type_traits>
 
@@ -69,7 +69,7 @@ Tensor<T, B> operator/(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) 
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> operator/(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
-  return detail::map("divide", ops::Reciprocal<acc_t<T>>{s}, x);
+  return detail::map("divide", ops::WithNumber<ops::Reciprocal, acc_t<T>>{s}, x);
 }
 
 /// |x|; the derivative at 0 is 0.
@@ -160,12 +160,12 @@ Tensor<T, B> relu(const Tensor<T, B>& x) {
 /// x, times `slope` where it is negative. Maas, Hannun, Ng 2013.
 template <FloatingPoint T, class B>
 Tensor<T, B> leaky_relu(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> slope = acc_t<T>(0.01)) {
-  return detail::map("leaky_relu", ops::LeakyRelu<acc_t<T>>{slope}, x);
+  return detail::map("leaky_relu", ops::WithNumber<ops::LeakyRelu, acc_t<T>>{slope}, x);
 }
 /// x, or alpha * (e^x - 1) where it is negative. Clevert, Unterthiner, Hochreiter 2015.
 template <FloatingPoint T, class B>
 Tensor<T, B> elu(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> alpha = 1) {
-  return detail::map("elu", ops::Elu<acc_t<T>>{alpha}, x);
+  return detail::map("elu", ops::WithNumber<ops::Elu, acc_t<T>>{alpha}, x);
 }
 /// x / (1 + e^-x). Elfwing, Uchibe, Doya 2017.
 template <FloatingPoint T, class B>
@@ -196,7 +196,7 @@ Tensor<T, B> clamp(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> low,
 /// x^exponent
 template <FloatingPoint T, class B>
 Tensor<T, B> pow(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> exponent) {
-  return detail::map("pow", ops::PowerOf<acc_t<T>>{exponent}, x);
+  return detail::map("pow", ops::WithNumber<ops::Power, acc_t<T>>{exponent}, x);
 }
 /// x^exponent. Its derivatives are 0 where x is 0 and they are not defined.
 template <FloatingPoint T, class B>
@@ -247,35 +247,35 @@ Tensor<bool, B> operator<=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
 }
 template <class T, class B>
 Tensor<bool, B> operator>(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return b < a;
+  return detail::map("greater", ops::Greater{}, a, b);
 }
 template <class T, class B>
 Tensor<bool, B> operator>=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  return b <= a;
+  return detail::map("greater_equal", ops::GreaterEqual{}, a, b);
 }
 template <class T, class B>
 Tensor<bool, B> operator==(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("equal", ops::EqualTo<acc_t<T>>{number}, x);
+  return detail::map("equal", ops::WithNumber<ops::Equal, acc_t<T>>{number}, x);
 }
 template <class T, class B>
 Tensor<bool, B> operator!=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("not_equal", ops::NotEqualTo<acc_t<T>>{number}, x);
+  return detail::map("not_equal", ops::WithNumber<ops::NotEqual, acc_t<T>>{number}, x);
 }
 template <class T, class B>
 Tensor<bool, B> operator<(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("less", ops::LessThan<acc_t<T>>{number}, x);
+  return detail::map("less", ops::WithNumber<ops::Less, acc_t<T>>{number}, x);
 }
 template <class T, class B>
 Tensor<bool, B> operator<=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("less_equal", ops::AtMost<acc_t<T>>{number}, x);
+  return detail::map("less_equal", ops::WithNumber<ops::LessEqual, acc_t<T>>{number}, x);
 }
 template <class T, class B>
 Tensor<bool, B> operator>(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("greater", ops::GreaterThan<acc_t<T>>{number}, x);
+  return detail::map("greater", ops::WithNumber<ops::Greater, acc_t<T>>{number}, x);
 }
 template <class T, class B>
 Tensor<bool, B> operator>=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
-  return detail::map("greater_equal", ops::AtLeast<acc_t<T>>{number}, x);
+  return detail::map("greater_equal", ops::WithNumber<ops::GreaterEqual, acc_t<T>>{number}, x);
 }
 /// Of masks.
 template <class B>

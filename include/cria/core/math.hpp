@@ -20,6 +20,25 @@ namespace detail {
 /// low bits.
 inline constexpr float rounder = 12582912.0f + 127.0f;  // 1.5 * 2^23 + 127
 
+/// x = n log(2) + r with |r| <= log(2) / 2.
+struct Reduced {
+  float r;
+  float tail;              // (e^r - 1 - r) / r^2, by a minimax polynomial
+  std::uint32_t exponent;  // n + 127 in the low bits
+};
+
+CRIA_HOST_DEVICE CRIA_INLINE Reduced reduced(float x) {
+  const float shifted = x * 1.44269504f + rounder;
+  const float n = shifted - rounder;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.3814583654e-3f;
+  p = p * r + 8.3687240258e-3f;
+  p = p * r + 4.1668388993e-2f;
+  p = p * r + 1.6666521132e-1f;
+  p = p * r + 4.9999994040e-1f;
+  return {r, p, std::bit_cast<std::uint32_t>(shifted)};
+}
+
 /// e^x = mantissa * 2^n
 struct Exponential {
   float mantissa;
@@ -27,18 +46,8 @@ struct Exponential {
 };
 
 CRIA_HOST_DEVICE CRIA_INLINE Exponential exponential(float x) {
-  // x = n log(2) + r with |r| <= log(2) / 2.
-  const float shifted = x * 1.44269504f + rounder;
-  const float n = shifted - rounder;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.3814583654e-3f;  // 1 + r + r^2 times the minimax polynomial of (e^r - 1 - r) / r^2
-  p = p * r + 8.3687240258e-3f;
-  p = p * r + 4.1668388993e-2f;
-  p = p * r + 1.6666521132e-1f;
-  p = p * r + 4.9999994040e-1f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  return {p, std::bit_cast<std::uint32_t>(shifted)};
+  const Reduced e = reduced(x);
+  return {(e.tail * e.r + 1.0f) * e.r + 1.0f, e.exponent};
 }
 
 }  // namespace detail
@@ -108,22 +117,16 @@ CRIA_HOST_DEVICE CRIA_INLINE double sigmoid(double x) {
   return 1.0 / (1.0 + std::exp(-x));
 }
 
-/// e^x - 1 within 2 units in the last place, also where x is small; -1 below -87.3, infinity above 88.7, NaN for NaN.
+/// e^x - 1 within 2 units in the last place, also where x is small; -1 below -87.3, infinity above 88.7, NaN
+/// for NaN.
 CRIA_HOST_DEVICE CRIA_INLINE float expm1(float x) {
 #ifdef __CUDA_ARCH__
   return ::expm1f(x);
 #else
-  const float shifted = x * 1.44269504f + detail::rounder;  // as in exponential
-  const float n = shifted - detail::rounder;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.3814583654e-3f;
-  p = p * r + 8.3687240258e-3f;
-  p = p * r + 4.1668388993e-2f;
-  p = p * r + 1.6666521132e-1f;
-  p = p * r + 4.9999994040e-1f;
-  p = p * r * r + r;  // e^r - 1
+  const detail::Reduced e = detail::reduced(x);
+  const float p = e.tail * e.r * e.r + e.r;  // e^r - 1
   // 2^n p + (2^n - 1), all halved, because 2^128 is no float.
-  const float half = std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) - 1u) << 23);
+  const float half = std::bit_cast<float>((e.exponent - 1u) << 23);
   const float result = 2.0f * (half * p + (half - 0.5f));
   return x < -87.3365448f ? -1.0f : x > 88.7228394f ? std::bit_cast<float>(0x7F800000u) : result;
 #endif

@@ -1,6 +1,6 @@
 #pragma once
-/// How tensors of several shapes are combined element by element, by NumPy's rules: shapes are aligned at their last
-/// dimension, and a dimension that is 1, or is not there, is repeated.
+/// How tensors of several shapes are combined element by element, by NumPy's rules: shapes are aligned at
+/// their last dimension, and a dimension that is 1, or is not there, is repeated.
 
 #include <algorithm>
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace cria {
 
-/// The loop over a result's elements that N inputs are broadcast to: as few dimensions as describe it, outermost first,
-/// none of which is 1. Every input has a stride for each, 0 where it is repeated.
+/// The loop over a result's elements that N inputs are broadcast to: as few dimensions as describe it,
+/// outermost first, none of which is 1. Every input has a stride for each, 0 where it is repeated.
 template <int N>
 struct Broadcast {
   std::int64_t size = 1;  // elements of the result
@@ -31,6 +31,8 @@ struct Broadcast {
     for (int k = 0; k < N; ++k) all = all && is_whole[k];
     return all;
   }
+  /// Whether input k moves along the innermost dimension, and is not repeated there.
+  bool moves(int k) const { return rank > 0 && strides[k][rank - 1] != 0; }
   /// Where input k is read for element i of the result.
   CRIA_HOST_DEVICE std::int64_t offset(int k, std::int64_t i) const {
     if (is_whole[k]) return i;
@@ -45,7 +47,8 @@ struct Broadcast {
   }
 };
 
-/// The shape that tensors of these shapes are broadcast to. Throws ShapeError, in the name of the operation, if there is none.
+/// The shape that tensors of these shapes are broadcast to. Throws ShapeError, in the name of the operation,
+/// if there is none.
 template <std::size_t N>
 Shape broadcast_shape(std::string_view op, const std::array<Shape, N>& shapes) {
   if (std::equal(shapes.begin() + 1, shapes.end(), shapes.begin())) return shapes[0];

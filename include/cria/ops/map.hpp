@@ -34,13 +34,16 @@ Tensor<formula::output_t<F, X...>, B> map(std::string_view op, F f, const Tensor
     return y;
   };
   if constexpr (FloatingPoint<Y> && !std::is_void_v<T>) {
-    const auto backward = [=](const Tensor<Y, B>& dy) {
-      const std::array shapes{x.shape()...};
-      // In the order of the inputs: of two gradients that are the same memory the first is fresh.
-      const std::tuple<Gradient<Vec<X>>...> dx{sink(x).vec()...};
-      K::backward(f, broadcast(dy.shape(), shapes), dy.vec(), std::tuple<Vec<const X>...>{x.vec()...}, dx);
-    };
-    return record(op, compute(), inputs(x...), backward, compute);
+    return record(
+        op, compute(), inputs(x...),
+        [=](const Tensor<Y, B>& dy) {
+          const std::array shapes{x.shape()...};
+          // In the order of the inputs: of two gradients that are the same memory the first is fresh.
+          const std::tuple<Gradient<Vec<X>>...> dx{sink(x).vec()...};
+          K::backward(f, broadcast(dy.shape(), shapes), dy.vec(), std::tuple<Vec<const X>...>{x.vec()...},
+                      dx);
+        },
+        compute);
   } else {
     return compute();
   }
@@ -48,13 +51,14 @@ Tensor<formula::output_t<F, X...>, B> map(std::string_view op, F f, const Tensor
 
 }  // namespace detail
 
-/// y = f(x...) of the elements of up to four tensors, whose shapes are broadcast (core/broadcast.hpp), in one pass. `f` states
-/// the formula: a generic lambda, or on a GPU CRIA_FORMULA, that takes numbers and uses what core/dual.hpp declares:
+/// y = f(x...) of the elements of up to four tensors, whose shapes are broadcast (core/broadcast.hpp), in one
+/// pass. `f` states the formula: a generic lambda, or on a GPU CRIA_FORMULA, that takes numbers and uses what
+/// core/dual.hpp declares:
 ///
 ///   auto y = map([](auto x, auto a, auto b) { return tanh(a * x) + b; }, x, scale, bias);
 ///
-/// Its derivatives are computed from it. It computes in acc_t<T>; what is a number becomes a tensor of the inputs' type T, a
-/// comparison a Tensor<bool>. Throws ShapeError if the shapes do not fit together.
+/// Its derivatives are computed from it. It computes in acc_t<T>; what is a number becomes a tensor of the
+/// inputs' type T, a comparison a Tensor<bool>. Throws ShapeError if the shapes do not fit together.
 template <class F, class B, class... X>
 Tensor<formula::output_t<F, X...>, B> map(F f, const Tensor<X, B>&... x) {
   return detail::map("map", f, x...);

@@ -1,10 +1,13 @@
 #pragma once
-/// Inputs that are broadcast, block by block: each block of a result sees an array of its own length, whatever an input
-/// repeats, and what belongs to repeated elements is summed up.
+/// Inputs that are broadcast, block by block: each block of a result sees an array of its own length, whatever
+/// an input repeats, and what belongs to repeated elements is summed up.
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
@@ -15,9 +18,13 @@ namespace cria::cpu {
 /// Elements of a result that are computed together: whole rows of its innermost dimension, or parts of one.
 template <int N>
 std::int64_t block_of(const Broadcast<N>& loop) {
-  if (loop.all_whole() || loop.size <= 1) return map_block_size;
-  const std::int64_t inner = loop.dims[loop.rank - 1];
-  return inner <= map_block_size ? map_block_size / inner * inner : map_block_size;
+  if (loop.size == 0) return 1;
+  std::int64_t block = map_block_size;
+  if (!loop.all_whole()) {
+    const std::int64_t inner = loop.dims[loop.rank - 1];
+    if (inner <= map_block_size) block = map_block_size / inner * inner;
+  }
+  return std::min(block, loop.size);
 }
 
 /// Whether every block sees the same elements of input k, from its first on: those of a scalar or a short row.
@@ -30,9 +37,9 @@ bool is_same_in_blocks(const Broadcast<N>& loop, int k) {
   return true;
 }
 
-/// Calls run(position, offset, count) for elements [first, first + size) of the result, row by row of the innermost dimension:
-/// those from `position` on, counted from `first`, read input k from `offset` on, one after the other, or all the same one if
-/// the input is repeated there.
+/// Calls run(position, offset, count) for elements [first, first + size) of the result, row by row of the
+/// innermost dimension: those from `position` on, counted from `first`, read input k from `offset` on, one
+/// after the other, or all the same one if the input is repeated there.
 template <int N, class F>
 void for_each_run(const Broadcast<N>& loop, int k, std::int64_t first, std::int64_t size, F run) {
   if (size == 0) return;
@@ -60,41 +67,39 @@ void for_each_run(const Broadcast<N>& loop, int k, std::int64_t first, std::int6
   }
 }
 
-/// Input k of a loop, which is taken in blocks.
-template <class X, int N>
-struct BroadcastInput {
+/// Input k of a loop, which is taken in blocks: a const array of X, or a Gradient<Vec<X>>.
+template <class Data, int N>
+struct InputOf {
   const Broadcast<N>& loop;
   int k;
-  const X* data;
+  Data data;
   std::int64_t block;
-
-  bool is_whole() const { return loop.is_whole[k]; }
-  /// Whether it moves along the innermost dimension.
-  bool moves() const { return loop.rank > 0 && loop.strides[k][loop.rank - 1] != 0; }
 };
 
-/// Its elements for each block of the result, as a loop over elements reads them.
+/// An input's elements for each block of the result, as a loop over elements reads them.
 template <class X, int N>
 class InputBlocks {
  public:
-  explicit InputBlocks(const BroadcastInput<X, N>& input)
+  explicit InputBlocks(const InputOf<const X*, N>& input)
       : input_(input),
-        is_same_(!input.is_whole() && is_same_in_blocks(input.loop, input.k)),
+        is_whole_(input.loop.is_whole[input.k]),
+        is_same_(!is_whole_ && is_same_in_blocks(input.loop, input.k)),
         wide_(input.block) {
-    if (!input.is_whole()) memory_.emplace(input.block);
+    if (!is_whole_) memory_.emplace(input.block);
   }
 
   auto read(std::int64_t first, std::int64_t size) { return wide_.read(expand(first, size), size); }
 
  private:
   const X* expand(std::int64_t first, std::int64_t size) {
-    if (input_.is_whole()) return input_.data + first;
+    if (is_whole_) return input_.data + first;
     if (is_same_ && size <= filled_) return memory_->data();
+    const bool moves = input_.loop.moves(input_.k);
     const X* in_place = nullptr;
     for_each_run(input_.loop, input_.k, first, size,
                  [&](std::int64_t position, std::int64_t offset, std::int64_t count) {
                    const X* from = input_.data + offset;
-                   if (!input_.moves()) {
+                   if (!moves) {
                      std::fill_n(memory_->data() + position, count, *from);
                    } else if (count == size) {
                      in_place = from;
@@ -107,7 +112,8 @@ class InputBlocks {
     return memory_->data();
   }
 
-  BroadcastInput<X, N> input_;
+  InputOf<const X*, N> input_;
+  bool is_whole_;
   bool is_same_;
   std::optional<Scratch<X>> memory_;
   Input<X> wide_;
@@ -162,7 +168,7 @@ class Folded {
   }
   template <class A>
   void fold(std::int64_t first, std::int64_t size, const A* values, double* sums) const {
-    const bool moves = loop_.rank > 0 && loop_.strides[k_][loop_.rank - 1] != 0;
+    const bool moves = loop_.moves(k_);
     for_each_run(loop_, k_, first, size, [=](std::int64_t position, std::int64_t offset, std::int64_t count) {
       const A* from = values + position;
       if (moves) {
@@ -179,5 +185,76 @@ class Folded {
   bool is_same_;
   Scratch<double> sums_;
 };
+
+/// The gradient of an input, to which the blocks of a thread add.
+template <class X, int N>
+class GradientBlocks {
+  using A = acc_t<X>;
+
+ public:
+  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>, N>& input)
+      : gradient_(input.data), is_whole_(input.loop.is_whole[input.k]) {
+    if (gradient_ && !is_whole_) sums_.emplace(input.loop, input.k, input.block);
+    if (!is_in_place()) memory_.emplace(input.block);
+  }
+
+  /// Where the derivatives of the block that begins at `first` are to be written, times the result's gradient.
+  A* target(std::int64_t first) {
+    if constexpr (std::is_same_v<A, X>) {
+      if (is_in_place()) return gradient_.data + first;
+    }
+    return memory_->data();
+  }
+  /// Adds what was written there.
+  void add(std::int64_t first, std::int64_t size) {
+    if (!gradient_ || is_in_place()) return;
+    if (sums_) return sums_->add(first, size, memory_->data());
+    X* to = gradient_.data + first;
+    if (gradient_.fresh) return convert_range(memory_->data(), to, size);
+    map_range(
+        0, size, true, Vec<X>{to, size}, [](A d) { return d; }, Vec<const A>{memory_->data(), size});
+  }
+  /// Takes over what another thread's blocks have added.
+  void add(const GradientBlocks& other) {
+    if (sums_) sums_->add(*other.sums_);
+  }
+  /// After the last block of all threads.
+  void finish() const {
+    if (sums_) sums_->finish(gradient_);
+  }
+
+ private:
+  /// Whether a block's derivatives are all of the gradient.
+  bool is_in_place() const { return std::is_same_v<A, X> && gradient_ && gradient_.fresh && is_whole_; }
+
+  Gradient<Vec<X>> gradient_;
+  bool is_whole_;
+  std::optional<Folded<N>> sums_;     // of an input that is repeated
+  std::optional<Scratch<A>> memory_;  // the derivatives of a block
+};
+
+/// Integers and masks have none.
+template <class X, int N>
+requires(!FloatingPoint<X>) class GradientBlocks<X, N> {
+ public:
+  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>, N>&) {}
+  std::nullptr_t target(std::int64_t) { return nullptr; }
+  void add(std::int64_t, std::int64_t) {}
+  void add(const GradientBlocks&) {}
+  void finish() const {}
+};
+
+/// Threads for the gradients of the `wanted` inputs: each has sums of its own for what is repeated, which
+/// together are to be no larger than the result.
+template <int N>
+int threads_for_gradients(const Broadcast<N>& loop,
+                          const std::array<bool, static_cast<std::size_t>(N)>& wanted) {
+  std::int64_t most = std::max<std::int64_t>(loop.size / elementwise_grain, 1);
+  for (int k = 0; k < N; ++k) {
+    if (!wanted[static_cast<std::size_t>(k)] || loop.is_whole[k] || is_same_in_blocks(loop, k)) continue;
+    most = std::clamp<std::int64_t>(loop.size / std::max<std::int64_t>(loop.sizes[k], 1), 1, most);
+  }
+  return static_cast<int>(std::min<std::int64_t>(most, available_threads()));
+}
 
 }  // namespace cria::cpu

@@ -82,7 +82,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   # Those whose kernels index most.
   set(asan_test_sources ${all_cuda_test_sources})
   list(FILTER asan_test_sources INCLUDE REGEX
-    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|mma|optimizer|rope))_test")
+    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
   add_emulated_cuda_tests(asan cuda_asan "${seen_before}" ${asan_test_sources})
   add_test_of_watched_kernels(asan "ERROR: AddressSanitizer")
 

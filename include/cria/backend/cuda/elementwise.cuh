@@ -73,55 +73,40 @@ __device__ __forceinline__ void add_pack(void* dx, bool fresh, std::int64_t i, c
   }
 }
 
-/// How many blocks of these kernels are to share a multiprocessor: told nothing, ptxas spills registers around divisions to have
-/// room for more.
+/// How many blocks of these kernels are to share a multiprocessor: told nothing, ptxas spills registers
+/// around divisions to have room for more.
 inline constexpr int sharing_blocks = 4;
 
-/// Adds to the gradients of all inputs in one pass, in their order, as two may be the same memory.
-template <int Size, class F, class T, class... X, int... K>
+/// The loop over elements where no input is repeated; elsewhere it is a Broadcast.
+struct WholeLoop {
+  std::int64_t size;
+  __device__ std::int64_t offset(int, std::int64_t i) const { return i; }
+};
+
+/// Adds to the gradients that are wanted, in the order of the inputs, as two may be the same memory.
+template <int Size, class F, class T, class... X, class Loop, int... K>
 __device__ __forceinline__ void map_backward_pack(std::integer_sequence<int, K...> all, const F& f,
-                                                  const MapArguments<sizeof...(K)>& inputs, const T* dy,
-                                                  std::int64_t i) {
+                                                  const Loop& loop, const MapArguments<sizeof...(K)>& inputs,
+                                                  const T* dy, std::int64_t i) {
   acc_t<T> of_input[sizeof...(K)][Size];
   derivatives<Size>(all, f, load<Size>(dy + i), of_input,
-                    load<Size>(static_cast<const X*>(inputs.x[K]) + i)...);
+                    load<Size>(static_cast<const X*>(inputs.x[K]) + loop.offset(K, i))...);
   (add_pack<X>(inputs.dx[K], inputs.fresh[K], i, of_input[K]), ...);
 }
 
-template <int Size, class F, class T, class... X>
+/// The gradients of inputs that are not repeated, in one pass. Packs of more than one element need a
+/// WholeLoop.
+template <int Size, class Loop, class F, class T, class... X>
 __global__ void __launch_bounds__(block_size, sharing_blocks)
-    map_backward_kernel(F f, std::int64_t size, MapArguments<sizeof...(X)> inputs, const T* dy) {
+    map_backward_kernel(F f, Loop loop, MapArguments<sizeof...(X)> inputs, const T* dy) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
-  const std::int64_t packs = size / Size;
+  const std::int64_t packs = loop.size / Size;
   for (std::int64_t p = first_item(); p < packs; p += item_stride()) {
-    map_backward_pack<Size, F, T, X...>(all, f, inputs, dy, p * Size);
+    map_backward_pack<Size, F, T, X...>(all, f, loop, inputs, dy, p * Size);
   }
   if constexpr (Size > 1) {
     const std::int64_t i = packs * Size + first_item();
-    if (i < size) map_backward_pack<1, F, T, X...>(all, f, inputs, dy, i);
-  }
-}
-
-template <class F, class T, class... X, int... K>
-__device__ __forceinline__ void map_broadcast_backward_element(std::integer_sequence<int, K...> all,
-                                                               const F& f,
-                                                               const Broadcast<sizeof...(K)>& loop,
-                                                               const MapArguments<sizeof...(K)>& inputs,
-                                                               const T* dy, std::int64_t i) {
-  acc_t<T> of_input[sizeof...(K)][1];
-  derivatives<1>(all, f, load<1>(dy + i), of_input,
-                 load<1>(static_cast<const X*>(inputs.x[K]) + loop.offset(K, i))...);
-  (add_pack<X>(loop.is_whole[K] ? inputs.dx[K] : nullptr, inputs.fresh[K], i, of_input[K]), ...);
-}
-
-/// The same where some inputs are repeated, which are left out.
-template <class F, class T, class... X>
-__global__ void __launch_bounds__(block_size, sharing_blocks)
-    map_broadcast_backward_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs,
-                                  const T* dy) {
-  constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
-  for (std::int64_t i = first_item(); i < loop.size; i += item_stride()) {
-    map_broadcast_backward_element<F, T, X...>(all, f, loop, inputs, dy, i);
+    if (i < loop.size) map_backward_pack<1, F, T, X...>(all, f, loop, inputs, dy, i);
   }
 }
 
@@ -159,8 +144,9 @@ __device__ __forceinline__ acc_t<T> derivative_at(std::integer_sequence<int, All
                            f, static_cast<const X*>(inputs.x[All])[loop.offset(All, i)]...));
 }
 
-/// sums[part, j] = what element j of input K gets from a part of the elements that repeat it. A thread sums up for an element
-/// of its own if neighbours of the result are neighbours of the input, otherwise a block does.
+/// sums[part, j] = what element j of input K gets from a part of the elements that repeat it. A thread sums
+/// up for an element of its own if neighbours of the result are neighbours of the input, otherwise a block
+/// does.
 template <int K, bool Neighbours, class F, class T, class... X>
 __global__ void __launch_bounds__(block_size, sharing_blocks)
     map_sum_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs, const T* dy,
@@ -194,7 +180,7 @@ void add_sums(F f, const Broadcast<sizeof...(All)>& loop, const MapArguments<siz
     (loop.strides[K][axis] == 0 ? repeated : kept).add(loop.dims[axis], stride);
     stride *= loop.dims[axis];
   }
-  const bool neighbours = loop.rank > 0 && loop.strides[K][loop.rank - 1] != 0;
+  const bool neighbours = loop.moves(K);
   const std::int64_t wanted = neighbours ? 256 : 8192;  // of which a thread, or a block, takes the sum
   const std::int64_t parts = std::clamp<std::int64_t>((repeated.size + wanted - 1) / wanted, 1, 1024);
   const std::int64_t part = (repeated.size + parts - 1) / parts;
@@ -236,18 +222,19 @@ struct kernel<ops::Map, Cuda> {
   template <int... K, class F, int N, class T, class... X>
   static void backward(std::integer_sequence<int, K...>, F f, const Broadcast<N>& loop, Vec<const T> dy,
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
-    const cuda::MapArguments<N> inputs{
-        {std::get<K>(x).data...}, {std::get<K>(dx).data...}, {std::get<K>(dx).fresh...}};
+    const cuda::MapArguments<N> inputs{{std::get<K>(x).data...},
+                                       {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
+                                       {std::get<K>(dx).fresh...}};
     if (loop.all_whole()) {
       constexpr int width = cuda::widest<T, X...>;
       const bool packs = cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...);
-      cuda::launch(
-          packs ? cuda::map_backward_kernel<width, F, T, X...> : cuda::map_backward_kernel<1, F, T, X...>,
-          cuda::grid_for(packs ? (loop.size + width - 1) / width : loop.size), cuda::block_size, 0, f,
-          loop.size, inputs, dy.data);
+      cuda::launch(packs ? cuda::map_backward_kernel<width, cuda::WholeLoop, F, T, X...>
+                         : cuda::map_backward_kernel<1, cuda::WholeLoop, F, T, X...>,
+                   cuda::grid_for(packs ? (loop.size + width - 1) / width : loop.size), cuda::block_size, 0,
+                   f, cuda::WholeLoop{loop.size}, inputs, dy.data);
     } else if constexpr (N > 1) {
-      if (((std::get<K>(dx) && loop.is_whole[K]) || ...)) {
-        cuda::launch(cuda::map_broadcast_backward_kernel<F, T, X...>, cuda::grid_for(loop.size),
+      if (((inputs.dx[K] != nullptr) || ...)) {
+        cuda::launch(cuda::map_backward_kernel<1, Broadcast<N>, F, T, X...>, cuda::grid_for(loop.size),
                      cuda::block_size, 0, f, loop, inputs, dy.data);
       }
       (add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx)), ...);

@@ -11,7 +11,8 @@
 
 namespace cria::test {
 
-/// The derivatives of f at x along the directions, by central differences. `f` takes Values and returns a double.
+/// The derivatives of f at x along the directions, by central differences. `f` takes Values and returns a
+/// double.
 template <class F>
 Values finite_differences(F f, const Values& x, const std::vector<Values>& directions) {
   constexpr double step = 1e-5;  // truncation and rounding errors both come to about 1e-10
@@ -36,8 +37,8 @@ inline Values along(const std::vector<Values>& directions, const Values& gradien
   return result;
 }
 
-/// Three directions in which every element moves, each differently, so that a wrong one is seen; and up to six in which one
-/// element moves, spread evenly, so that it may be seen where.
+/// Three directions in which every element moves, each differently, so that a wrong one is seen; and up to
+/// six in which one element moves, spread evenly, so that it may be seen where.
 inline std::vector<Values> directions(std::size_t size) {
   std::vector<Values> result;
   if (size == 0) return result;

@@ -1,6 +1,7 @@
 // That the host does not wait in a step of the optimiser, that steps stay out of graphs, and where arrays may
 // begin.
 
+#include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <span>
@@ -100,6 +101,8 @@ BOOST_AUTO_TEST_CASE(arrays_need_not_begin_at_multiples_of_packs) {
   const auto check = []<class T>(T) {
     const auto aligned = step_of_slices<T>({});
     BOOST_TEST((aligned[0] < 1.0f && aligned.back() < 100.0f));
+    // As the ramps do, the result repeats, beyond the first chunk too.
+    BOOST_TEST(std::equal(aligned.begin() + 100, aligned.end(), aligned.begin()));
     BOOST_TEST((step_of_slices<T>({1, 1, 1, 1, 1}) == aligned));
     for (std::size_t i = 0; i < 5; ++i) {
       std::array<std::int64_t, 5> offsets{};

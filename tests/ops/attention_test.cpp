@@ -196,6 +196,15 @@ BOOST_AUTO_TEST_CASE(gradients_of_large_scores_are_finite) {
   check(k.grad(), {-4, 4});
 }
 
+BOOST_AUTO_TEST_CASE(keys_without_queries_have_gradients_of_zero) {
+  const auto q = Tensor<float>::zeros({1, 0, 2, 8});
+  auto k = Tensor<float>::full({1, 40, 1, 8}, 1), v = Tensor<float>::full({1, 40, 1, 8}, 1);
+  for (auto* each : {&k, &v}) each->set_requires_grad();
+  for (int backwards = 0; backwards < 2; ++backwards) backward(sum(cria::attention(q, k, v)));
+  BOOST_TEST((k.grad().to_vector() == std::vector<float>(320)));
+  BOOST_TEST((v.grad().to_vector() == std::vector<float>(320)));
+}
+
 BOOST_AUTO_TEST_CASE(memory_does_not_grow_with_the_square_of_the_length) {
   const auto peak = [](std::int64_t length) {
     auto q = zeros({1, length, 1, 8}), k = zeros({1, length, 1, 8}), v = zeros({1, length, 1, 8});

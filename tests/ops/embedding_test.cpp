@@ -59,6 +59,19 @@ BOOST_AUTO_TEST_CASE(tokens_must_be_in_the_vocabulary) {
              "embedding: token 5 at position 2 is outside the vocabulary; it must be in [0, 5)");
   BOOST_TEST(message(-1) ==
              "embedding: token -1 at position 2 is outside the vocabulary; it must be in [0, 5)");
+  // It is the first that is told of: of those that a thread of a GPU looks at, and of several calls.
+  std::vector<std::int32_t> many(1030);
+  many[1027] = 7;
+  many[3] = 6;
+  BOOST_TEST(error_message<ShapeError>([&] {
+               cria::embedding(Tensor<std::int32_t>::from({1030}, many), weight);
+               DefaultBackend::synchronize();
+             }) == "embedding: token 6 at position 3 is outside the vocabulary; it must be in [0, 5)");
+  BOOST_TEST(error_message<ShapeError>([&] {
+               for (const std::int32_t token : {6, 7})
+                 cria::embedding(Tensor<std::int32_t>::from({1}, {token}), weight);
+               DefaultBackend::synchronize();
+             }) == "embedding: token 6 at position 0 is outside the vocabulary; it must be in [0, 5)");
   BOOST_TEST(error_message<ShapeError>([] {
                cria::embedding(cria::test::indices({2}, 2), Parameter<float>({5}));
              }) == "embedding: weight is [5]; it must have 2 dimensions");

@@ -78,6 +78,17 @@ BOOST_AUTO_TEST_CASE(training_takes_what_was_planned_whatever_the_batch) {
   check_plan<float16>(cria::nn::Recompute::cheap);
 }
 
+// Of few tokens it is weights, their gradients and moments that take most.
+BOOST_AUTO_TEST_CASE(each_thread_has_gradients_of_its_own) {
+  const auto c = config(cria::nn::Recompute::layer);
+  const auto plan = pretrain::planned_memory(
+      cria::nn::costs(c),
+      {.element_size = 4, .widened = false, .length = 128, .sequences = 1, .batch = 2, .replicas = 2});
+  const auto planned = static_cast<double>(plan.tensors());
+  const double taken = bytes_of_training<float>(c, 2, 2);
+  BOOST_TEST(taken < 1.1 * planned, "planned " << planned << ", taken " << taken);
+}
+
 BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
   cria::nn::LlamaConfig c;
   c.hidden_size = 1 << 16;

@@ -61,6 +61,7 @@ struct Clamp {
   }
 };
 
+CRIA_FORMULA(Identity, (auto x), x)
 CRIA_FORMULA(Abs, (auto x), abs(x))
 CRIA_FORMULA(Square, (auto x), square(x))
 CRIA_FORMULA(Sqrt, (auto x), sqrt(x))

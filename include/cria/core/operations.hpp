@@ -71,10 +71,10 @@ struct Dropout;
 
 // ---- sums and rearrangements ----
 
-/// y = the sum over the middle dimension. A bias is added by backward, and its gradient is forward.
-///   forward(Planes<const T> x [outer, n, inner], Vec<A> y [outer * inner])
-///   backward(Vec<const A or T> dy, Gradient<Planes<T>> dx)
-struct Sum;
+/// y = what R (core/reductions.hpp) makes of f(x...) of all elements that repeat it: of the loop over the inputs'
+/// elements y is input 0, and the formula's inputs are 1 to N - 1. It computes in reduction_t<Y>.
+///   forward(R, F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
+struct Reduce;
 
 /// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and
 /// gets dy's shape.

@@ -12,6 +12,7 @@
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
 #include "cria/core/broadcast.hpp"
+#include "cria/core/reductions.hpp"
 
 namespace cria::cpu {
 
@@ -120,70 +121,110 @@ class InputBlocks {
   std::int64_t filled_ = 0;
 };
 
-/// The sums that an input's elements get from all elements of the result that repeat them, in double.
-template <int N>
+/// What R makes of `size` numbers, in S. Flattened, as all loops that must be vectorised.
+template <class R, class S, class X>
+[[gnu::flatten]] S fold_run(std::int64_t size, const X* x) {
+  if (size < 16) {
+    S folded = R::template identity<S>;
+    for (std::int64_t i = 0; i < size; ++i) folded = R()(folded, static_cast<S>(x[i]));
+    return folded;
+  }
+  if constexpr (sums_round<R, S>) {
+    return block_sum<S>(0, size, [x](std::int64_t i) { return static_cast<S>(x[i]); });
+  } else {
+    constexpr std::int64_t lanes = 32;
+    constexpr R together;
+    S lane[lanes];
+    std::fill_n(lane, lanes, R::template identity<S>);
+    std::int64_t i = 0;
+    for (; i + lanes <= size; i += lanes) {
+      CRIA_SIMD
+      for (std::int64_t l = 0; l < lanes; ++l) lane[l] = together(lane[l], static_cast<S>(x[i + l]));
+    }
+    for (std::int64_t l = 0; i + l < size; ++l) lane[l] = together(lane[l], static_cast<S>(x[i + l]));
+    for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
+      CRIA_SIMD
+      for (std::int64_t l = 0; l < half; ++l) lane[l] = together(lane[l], lane[l + half]);
+    }
+    return lane[0];
+  }
+}
+
+/// What the elements of a result that repeat an input's elements make together for each of these: their sums,
+/// in double, or what else R makes of numbers of A.
+template <int N, class R, class A>
 class Folded {
+  using S = std::conditional_t<sums_round<R, A>, double, A>;
+
  public:
   Folded(const Broadcast<N>& loop, int k, std::int64_t block)
       : loop_(loop),
         k_(k),
-        is_same_(is_same_in_blocks(loop, k)),
-        sums_(is_same_ ? std::min(block, loop.size) : loop.sizes[k]) {
-    std::fill_n(sums_.data(), sums_.vec().size, 0.0);
+        is_same_(loop.moves(k) && is_same_in_blocks(loop, k)),
+        folded_(is_same_ ? std::min(block, loop.size) : loop.sizes[k]) {
+    std::fill_n(folded_.data(), folded_.vec().size, R::template identity<S>);
   }
 
-  /// Adds what elements [first, first + size) of the result have for it.
-  template <class A>
+  /// Puts in what elements [first, first + size) of the result have for it.
   void add(std::int64_t first, std::int64_t size, const A* values) {
-    if (is_same_) {  // a sum for each place in a block
-      add_to(sums_.data(), values, size);
+    if (is_same_) {  // one for each place in a block
+      put_in(folded_.data(), values, size);
     } else {
-      fold(first, size, values, sums_.data());
+      fold(first, size, values, folded_.data());
     }
   }
-  void add(const Folded& other) { add_to(sums_.data(), other.sums_.data(), sums_.vec().size); }
+  void add(const Folded& other) { put_in(folded_.data(), other.folded_.data(), folded_.vec().size); }
 
-  /// Adds the sums to the input's gradient.
+  /// Writes what came out for each of the input's elements.
+  template <class Y>
+  void write(Y* y) const {
+    for_all([y](std::int64_t i, S value) { y[i] = static_cast<Y>(static_cast<reduction_t<Y>>(value)); });
+  }
+  /// Adds it to the input's gradient.
   template <class T>
-  void finish(const Gradient<Vec<T>>& gradient) const {
-    using A = acc_t<T>;
-    const auto write = [&](const double* sums) {
-      for (std::int64_t i = 0; i < gradient.size; ++i) {
-        const A before = gradient.fresh ? A(0) : static_cast<A>(gradient.data[i]);
-        gradient.data[i] = static_cast<T>(before + static_cast<A>(sums[i]));
-      }
-    };
-    if (!is_same_) return write(sums_.data());
-    const Scratch<double> of_element(gradient.size);
-    std::fill_n(of_element.data(), gradient.size, 0.0);
-    fold(0, sums_.vec().size, sums_.data(), of_element.data());
-    write(of_element.data());
+  void add_to(const Gradient<Vec<T>>& gradient) const {
+    for_all([&](std::int64_t i, S sum) {
+      const A before = gradient.fresh ? A(0) : static_cast<A>(gradient.data[i]);
+      gradient.data[i] = static_cast<T>(before + static_cast<A>(sum));
+    });
   }
 
  private:
-  template <class A>
-  static void add_to(double* sums, const A* values, std::int64_t size) {
+  template <class X>
+  static void put_in(S* to, const X* values, std::int64_t size) {
+    constexpr R together;
     CRIA_SIMD
-    for (std::int64_t i = 0; i < size; ++i) sums[i] += static_cast<double>(values[i]);
+    for (std::int64_t i = 0; i < size; ++i) to[i] = together(to[i], static_cast<S>(values[i]));
   }
-  template <class A>
-  void fold(std::int64_t first, std::int64_t size, const A* values, double* sums) const {
+  template <class X>
+  void fold(std::int64_t first, std::int64_t size, const X* values, S* to) const {
     const bool moves = loop_.moves(k_);
     for_each_run(loop_, k_, first, size, [=](std::int64_t position, std::int64_t offset, std::int64_t count) {
-      const A* from = values + position;
       if (moves) {
-        add_to(sums + offset, from, count);
+        put_in(to + offset, values + position, count);
       } else {
-        sums[offset] +=
-            block_sum<double>(0, count, [from](std::int64_t i) { return static_cast<double>(from[i]); });
+        to[offset] = R()(to[offset], fold_run<R, S>(count, values + position));
       }
     });
+  }
+  /// Calls put(i, value) for each of the input's elements.
+  template <class F>
+  void for_all(F put) const {
+    const std::int64_t size = loop_.sizes[k_];
+    if (!is_same_) {
+      for (std::int64_t i = 0; i < size; ++i) put(i, folded_.data()[i]);
+      return;
+    }
+    const Scratch<S> of_element(size);
+    std::fill_n(of_element.data(), size, R::template identity<S>);
+    fold(0, folded_.vec().size, folded_.data(), of_element.data());
+    for (std::int64_t i = 0; i < size; ++i) put(i, of_element.data()[i]);
   }
 
   const Broadcast<N>& loop_;
   int k_;
   bool is_same_;
-  Scratch<double> sums_;
+  Scratch<S> folded_;
 };
 
 /// The gradient of an input, to which the blocks of a thread add.
@@ -220,7 +261,7 @@ class GradientBlocks {
   }
   /// After the last block of all threads.
   void finish() const {
-    if (sums_) sums_->finish(gradient_);
+    if (sums_) sums_->add_to(gradient_);
   }
 
  private:
@@ -229,7 +270,7 @@ class GradientBlocks {
 
   Gradient<Vec<X>> gradient_;
   bool is_whole_;
-  std::optional<Folded<N>> sums_;     // of an input that is repeated
+  std::optional<Folded<N, ops::Total, A>> sums_;     // of an input that is repeated
   std::optional<Scratch<A>> memory_;  // the derivatives of a block
 };
 

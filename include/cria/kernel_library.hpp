@@ -67,7 +67,8 @@
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&); \
-  EXTERN template Tensor<acc_t<T>, B> detail::sum_over(const Tensor<T, B>&, int, int, const Shape&); \
+  EXTERN template Tensor<acc_t<T>, B> sum(const Tensor<T, B>&, const Axes&, ReduceOptions); \
+  EXTERN template Tensor<acc_t<T>, B> mean(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
   EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int); \
   EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float); \

@@ -102,13 +102,10 @@ BOOST_AUTO_TEST_CASE(rows_of_losses) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(rows_of_a_weight_and_of_a_sum) {
+BOOST_AUTO_TEST_CASE(rows_of_a_weight) {
   const auto indices = Tensor<std::int32_t, Cuda>::from({rows}, {2, 0, 1});
   check<2>("embedding", [&](const auto& x) {
     Kernel<cria::ops::Embedding>::forward<float>(indices.vec(), matrix(x[0]), matrix(x[1]));
-  });
-  check<2>("sum", [](const auto& x) {
-    Kernel<cria::ops::Sum>::forward<float, float>({x[0].data, rows, cols, 1}, {x[1].data, rows});
   });
 }
 

@@ -80,8 +80,8 @@ BOOST_AUTO_TEST_CASE(the_dimension_disappears_from_the_shape) {
 
 BOOST_AUTO_TEST_CASE(the_dimension_must_exist) {
   const auto x = Tensor<float>::zeros({2, 3});
-  BOOST_TEST(error_message<ShapeError>([&] { cria::sum(x, 2); }) == "Shape: [2, 3] has no dimension 2");
-  BOOST_TEST(error_message<ShapeError>([&] { cria::mean(x, -3); }) == "Shape: [2, 3] has no dimension -3");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::sum(x, 2); }) == "sum: x is [2, 3]; it has no dimension 2");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::mean(x, -3); }) == "mean: x is [2, 3]; it has no dimension -3");
 }
 
 BOOST_AUTO_TEST_CASE(nothing_sums_to_zero_and_has_no_mean) {

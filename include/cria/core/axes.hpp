@@ -29,6 +29,13 @@ class Axes {
     return axes;
   }
 
+  /// The dimensions [first, last).
+  static Axes range(int first, int last) {
+    Axes axes({});
+    for (int axis = first; axis < last; ++axis) axes.axes_[static_cast<std::size_t>(axes.count_++)] = axis;
+    return axes;
+  }
+
   /// Whether dimension i of `shape` is one of these, for each i. Throws ShapeError, in the name of the
   /// operation, for a dimension that does not exist or is named twice.
   std::array<bool, Shape::max_rank> of(std::string_view op, const Shape& shape) const {

@@ -1,14 +1,13 @@
 #pragma once
 
 #include "cria/backend/cpu/linear.hpp"
-#include "cria/backend/cpu/reduce.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
+#include "cria/ops/reduce.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/linear.cuh"
-#include "cria/backend/cuda/reduce.cuh"
 #endif
 
 namespace cria {
@@ -32,19 +31,16 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight) {
 /// before the bias is added. Throws ShapeError if the dimensions do not fit.
 template <FloatingPoint T, class B>
 Tensor<T, B> linear(const Tensor<T, B>& x, const Parameter<T, B>& weight, const Parameter<T, B>& bias) {
-  using Sum = kernel_for<ops::Sum, B>;  // over rows: its backward adds one row to all, as a bias
   check::rank("linear", {"bias", bias.shape()}, 1);
   check::equal_dims("linear", {"bias", bias.shape()}, 0, {"weight", weight.shape()}, 0);
   const auto product = linear(x, weight);
-  const std::int64_t out = bias.size(), rows = product.shape().leading().size();
   auto y = product.detach();  // nobody else has the product, so the sum takes its memory
-  Sum::backward(bias.vec(), Gradient<Planes<T>>{{y.mutable_vec().data, 1, rows, out}, false});
+  detail::map_in_place(ops::Add{}, y, bias.value());
   return record("bias", y, inputs(unread(product), unread(bias)),
-                [out, rows, d_product = sink(product), d_bias = sink(bias)](const Tensor<T, B>& dy) {
+                [d_product = sink(product), d_bias = sink(bias)](const Tensor<T, B>& dy) {
                   if (d_bias) {
-                    auto sums = Tensor<acc_t<T>, B>::empty({out});
-                    Sum::forward(Planes<const T>{dy.vec().data, 1, rows, out}, sums.mutable_vec());
-                    accumulate(d_bias, sums);
+                    const detail::Reduced rows("linear", dy.shape(), Axes::range(0, dy.rank() - 1), false);
+                    accumulate(d_bias, detail::reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, rows, dy));
                   }
                   accumulate(d_product, dy);
                 });

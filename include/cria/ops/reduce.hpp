@@ -245,7 +245,10 @@ Tensor<acc_t<T>, B> mean(const Tensor<T, B>& x, const Axes& axes = Axes::all(), 
   detail::map_in_place(scale, y);
   return record("mean", y, inputs(unread(x)),
                 [to = sink(x), shape = x.shape(), kept = shapes.kept, scale](const Tensor<A, B>& dy) {
-                  detail::accumulate_formula(to, shape, scale, detail::share_values(dy, kept));
+                  auto of_each = Tensor<A, B>::empty(kept);
+                  kernel_for<ops::Map, B>::forward(scale, broadcast(kept, std::array{kept}),
+                                                   of_each.mutable_vec(), dy.vec());
+                  detail::accumulate_formula(to, shape, ops::Identity{}, of_each);
                 });
 }
 

@@ -2,22 +2,9 @@
 /// Sums and maxima over the threads of a warp or a block, always in the same order.
 
 #include "cria/backend/cuda/portability.cuh"
+#include "cria/core/reductions.hpp"
 
 namespace cria::cuda {
-
-struct Plus {
-  template <class A>
-  __device__ A operator()(A a, A b) const {
-    return a + b;
-  }
-};
-/// NaN if one of them is.
-struct Maximum {
-  template <class A>
-  __device__ A operator()(A a, A b) const {
-    return a > b || a != a ? a : b;
-  }
-};
 
 /// A thread's sum of very many numbers, whose error does not grow with their count: what each addition rounds
 /// off is summed up beside it. Knuth's TwoSum; infinite or NaN where a plain sum is.
@@ -56,7 +43,7 @@ __device__ __forceinline__ A warp_reduce(A value, F together) {
 }
 template <class A>
 __device__ __forceinline__ A warp_sum(A value) {
-  return warp_reduce(value, Plus());
+  return warp_reduce(value, ops::Total());
 }
 
 /// The values of all threads of the block put together; every thread gets the result. All threads must call
@@ -75,7 +62,7 @@ __device__ __forceinline__ A block_reduce(A value, F together) {
 }
 template <class A>
 __device__ __forceinline__ A block_sum(A value) {
-  return block_reduce(value, Plus());
+  return block_reduce(value, ops::Total());
 }
 
 }  // namespace cria::cuda

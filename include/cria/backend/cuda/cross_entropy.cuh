@@ -40,7 +40,7 @@ __device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t si
     const auto pack = load<Size>(x + j);
     A most = own_maximum;
 #pragma unroll
-    for (int k = 0; k < Size; ++k) most = Maximum()(static_cast<A>(wide(pack.at[k])), most);
+    for (int k = 0; k < Size; ++k) most = ops::Largest()(static_cast<A>(wide(pack.at[k])), most);
     if (most == -std::numeric_limits<A>::infinity()) continue;  // nothing to add, and no difference to take
     if (most != own_maximum) {
       own_sum *= math::exp_up_to_88(own_maximum - most);
@@ -50,7 +50,7 @@ __device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t si
     for (int k = 0; k < Size; ++k)
       own_sum += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own_maximum);
   }
-  const A maximum = block_reduce(own_maximum, Maximum());
+  const A maximum = block_reduce(own_maximum, ops::Largest());
   // A thread without elements has no maximum, and no sum to rescale.
   const A sum = own_sum.value(), part = sum > A(0) ? sum * math::exp_up_to_88(own_maximum - maximum) : sum;
   return {maximum, block_sum(part)};

@@ -5,10 +5,11 @@
 #include <tuple>
 #include <utility>
 
+#include "cria/backend/cuda/fold.cuh"
 #include "cria/backend/cuda/map.cuh"
-#include "cria/backend/cuda/sum.cuh"
 #include "cria/core/broadcast.hpp"
 #include "cria/core/formula.hpp"
+#include "cria/core/formulas.hpp"
 #include "cria/core/operations.hpp"
 
 namespace cria {
@@ -73,10 +74,6 @@ __device__ __forceinline__ void add_pack(void* dx, bool fresh, std::int64_t i, c
   }
 }
 
-/// How many blocks of these kernels are to share a multiprocessor: told nothing, ptxas spills registers
-/// around divisions to have room for more.
-inline constexpr int sharing_blocks = 4;
-
 /// The loop over elements where no input is repeated; elsewhere it is a Broadcast.
 struct WholeLoop {
   std::int64_t size;
@@ -110,92 +107,34 @@ __global__ void __launch_bounds__(block_size, sharing_blocks)
   }
 }
 
-/// A loop's dimensions along which one input moves, or along which it is repeated.
-struct Axes {
-  int rank = 0;
-  std::int64_t size = 1;
-  std::int64_t dims[Shape::max_rank];
-  std::int64_t strides[Shape::max_rank];  // of the result
+/// The derivative for input K of element i of the result, times dy[i].
+template <int K, class F, class T, class... X>
+struct DerivativeOf {
+  F f;
+  Broadcast<sizeof...(X)> loop;
+  MapArguments<sizeof...(X)> inputs;
+  const T* dy;
 
-  void add(std::int64_t dim, std::int64_t stride) {
-    dims[rank] = dim;
-    strides[rank++] = stride;
-    size *= dim;
+  __device__ acc_t<T> operator()(std::int64_t i) const {
+    return at(std::make_integer_sequence<int, static_cast<int>(sizeof...(X))>(), i);
   }
-  /// The first element of the result that has number `index` along these dimensions.
-  __device__ std::int64_t at(std::int64_t index) const {
-    std::int64_t offset = 0;
-    for (int axis = 0; axis < Shape::max_rank; ++axis) {
-      if (axis >= rank) break;
-      offset += index % dims[axis] * strides[axis];
-      index /= dims[axis];
-    }
-    return offset;
+
+ private:
+  template <int... All>
+  __device__ __forceinline__ acc_t<T> at(std::integer_sequence<int, All...>, std::int64_t i) const {
+    return wide(dy[i]) * formula::derivative<K, acc_t<T>>(formula::differentiate(
+                             f, static_cast<const X*>(inputs.x[All])[loop.offset(All, i)]...));
   }
 };
-
-/// The derivative for input K of element i of the result, times dy[i].
-template <int K, class F, class T, class... X, int... All>
-__device__ __forceinline__ acc_t<T> derivative_at(std::integer_sequence<int, All...>, const F& f,
-                                                  const Broadcast<sizeof...(X)>& loop,
-                                                  const MapArguments<sizeof...(X)>& inputs, const T* dy,
-                                                  std::int64_t i) {
-  return wide(dy[i]) * formula::derivative<K, acc_t<T>>(formula::differentiate(
-                           f, static_cast<const X*>(inputs.x[All])[loop.offset(All, i)]...));
-}
-
-/// sums[part, j] = what element j of input K gets from a part of the elements that repeat it. A thread sums
-/// up for an element of its own if neighbours of the result are neighbours of the input, otherwise a block
-/// does.
-template <int K, bool Neighbours, class F, class T, class... X>
-__global__ void __launch_bounds__(block_size, sharing_blocks)
-    map_sum_kernel(F f, Broadcast<sizeof...(X)> loop, MapArguments<sizeof...(X)> inputs, const T* dy,
-                   Axes kept, Axes repeated, std::int64_t part, acc_t<T>* sums) {
-  constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
-  const std::int64_t first = blockIdx.y * part, end = std::min(repeated.size, first + part);
-  const std::int64_t j = Neighbours ? first_item() : blockIdx.x;
-  LongSum<acc_t<T>> sum;
-  if (j < kept.size) {
-    const std::int64_t begin = kept.at(j);
-    for (std::int64_t r = first + (Neighbours ? 0 : threadIdx.x); r < end; r += Neighbours ? 1 : blockDim.x) {
-      sum += derivative_at<K, F, T, X...>(all, f, loop, inputs, dy, begin + repeated.at(r));
-    }
-  }
-  if constexpr (Neighbours) {
-    if (j < kept.size) sums[blockIdx.y * kept.size + j] = sum.value();
-  } else {
-    const acc_t<T> total = block_sum(sum.value());
-    if (threadIdx.x == 0) sums[blockIdx.y * kept.size + j] = total;
-  }
-}
 
 /// Adds to the gradient of input K, which is repeated.
 template <int K, class F, class T, class X, class... All>
 void add_sums(F f, const Broadcast<sizeof...(All)>& loop, const MapArguments<sizeof...(All)>& inputs,
               const T* dy, const Gradient<Vec<X>>& dx) {
   using A = acc_t<T>;
-  Axes kept, repeated;
-  std::int64_t stride = 1;
-  for (int axis = loop.rank - 1; axis >= 0; --axis) {
-    (loop.strides[K][axis] == 0 ? repeated : kept).add(loop.dims[axis], stride);
-    stride *= loop.dims[axis];
-  }
-  const bool neighbours = loop.moves(K);
-  const std::int64_t wanted = neighbours ? 256 : 8192;  // of which a thread, or a block, takes the sum
-  const std::int64_t parts = std::clamp<std::int64_t>((repeated.size + wanted - 1) / wanted, 1, 1024);
-  const std::int64_t part = (repeated.size + parts - 1) / parts;
-  const Scratch<A> sums(parts * kept.size);
-  const auto blocks = neighbours ? (kept.size + block_size - 1) / block_size : kept.size;
-  launch(neighbours ? map_sum_kernel<K, true, F, T, All...> : map_sum_kernel<K, false, F, T, All...>,
-         dim3(Grid(blocks).blocks.x, static_cast<unsigned>(parts)), block_size, 0, f, loop, inputs, dy, kept,
-         repeated, part, sums.data());
-  if (parts == 1) {
-    map_add(dx, Convert<A>(), Vec<const A>{sums.data(), kept.size});
-  } else {
-    const Scratch<A> total(kept.size);
-    sum_middle(Planes<const A>{sums.data(), 1, parts, kept.size}, Gradient<Vec<A>>{total.vec(), true});
-    map_add(dx, Convert<A>(), Vec<const A>{total.data(), kept.size});
-  }
+  const Scratch<A> sums(dx.size);
+  fold<ops::Total>(loop, K, DerivativeOf<K, F, T, All...>{f, loop, inputs, dy}, sums.data());
+  map_add(dx, Convert<A>(), Vec<const A>(sums.vec()));
 }
 
 }  // namespace cuda
@@ -206,7 +145,7 @@ struct kernel<ops::Map, Cuda> {
   static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
     if (loop.all_whole()) {
       cuda::map(y, cuda::Value<Y, F>{f}, x...);
-    } else if constexpr (N > 1) {  // one input is always whole
+    } else if constexpr (may_repeat<F, N>) {
       cuda::launch(cuda::map_broadcast_kernel<F, Y, X...>, cuda::grid_for(loop.size), cuda::block_size, 0, f,
                    loop, y.data, x.data...);
     }
@@ -219,6 +158,10 @@ struct kernel<ops::Map, Cuda> {
   }
 
  private:
+  /// Whether an input may have other elements than the result: an only one has the same unless it is expanded.
+  template <class F, int N>
+  static constexpr bool may_repeat = N > 1 || std::is_same_v<F, ops::Identity>;
+
   template <int... K, class F, int N, class T, class... X>
   static void backward(std::integer_sequence<int, K...>, F f, const Broadcast<N>& loop, Vec<const T> dy,
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
@@ -232,7 +175,7 @@ struct kernel<ops::Map, Cuda> {
                          : cuda::map_backward_kernel<1, cuda::WholeLoop, F, T, X...>,
                    cuda::grid_for(packs ? (loop.size + width - 1) / width : loop.size), cuda::block_size, 0,
                    f, cuda::WholeLoop{loop.size}, inputs, dy.data);
-    } else if constexpr (N > 1) {
+    } else if constexpr (may_repeat<F, N>) {
       if (((inputs.dx[K] != nullptr) || ...)) {
         cuda::launch(cuda::map_backward_kernel<1, Broadcast<N>, F, T, X...>, cuda::grid_for(loop.size),
                      cuda::block_size, 0, f, loop, inputs, dy.data);

@@ -3,8 +3,8 @@
 #include <span>
 
 #include "cria/backend/cuda/block_reduce.cuh"
+#include "cria/backend/cuda/fold.cuh"
 #include "cria/backend/cuda/map.cuh"
-#include "cria/backend/cuda/sum.cuh"
 #include "cria/backend/cuda/tensor_list.cuh"
 #include "cria/core/operations.hpp"
 
@@ -43,8 +43,7 @@ struct kernel<ops::SumOfSquares, Cuda> {
     const cuda::TensorList list(x, [](const auto& array) { return array.size; });
     const cuda::Scratch<double> sums(list.chunks());
     cuda::launch(cuda::squares_kernel<A>, list.chunks(), cuda::block_size, 0, list.view(), sums.data());
-    cuda::sum_middle(Planes<const double>{sums.data(), 1, list.chunks(), 1},
-                     Gradient<Vec<double>>{{total, 1}, true});
+    cuda::fold_columns<ops::Total>(Rows<const double>{sums.data(), list.chunks(), 1}, total);
   }
 };
 

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(1024)
     }
   }
   inside = block_sum(inside);
-  first_bad = -block_reduce(-first_bad, Maximum());
+  first_bad = -block_reduce(-first_bad, ops::Largest());
   if (threadIdx.x > 0) return;
   if (count) *count = inside;
   if (first_bad < indices.size && note->kind == IndexError::none) {

@@ -1,36 +1,50 @@
 #pragma once
+/// CUDA kernel of reductions: sums, maxima and their kind over any dimensions.
 
-#include "cria/backend/cuda/sum.cuh"
+#include <type_traits>
+
+#include "cria/backend/cuda/elementwise.cuh"
+#include "cria/backend/cuda/fold.cuh"
 #include "cria/core/operations.hpp"
 
 namespace cria {
 
 namespace cuda {
 
-/// dx[o, m, i] = dy[o, i], or += that.
-template <class T, class D>
-__global__ void __launch_bounds__(block_size) spread_kernel(const D* dy, Gradient<Planes<T>> dx) {
-  const std::int64_t size = dx.outer * dx.middle * dx.inner;
-  for (std::int64_t i = first_item(); i < size; i += item_stride()) {
-    const acc_t<T> d = wide(dy[i / (dx.middle * dx.inner) * dx.inner + i % dx.inner]);
-    dx.data[i] = summed(dx.data[i], dx.fresh, d);
+/// The formula's value at element i of a loop whose input 0 is the result.
+template <class A, class F, class... X>
+struct FormulaOf {
+  F f;
+  Broadcast<1 + sizeof...(X)> loop;
+  const void* x[sizeof...(X)];
+
+  __device__ A operator()(std::int64_t i) const {
+    return at(std::make_integer_sequence<int, static_cast<int>(sizeof...(X))>(), i);
   }
-}
+
+ private:
+  template <int... K>
+  __device__ __forceinline__ A at(std::integer_sequence<int, K...>, std::int64_t i) const {
+    return static_cast<A>(formula::value<A>(
+        f(formula::number(static_cast<const X*>(x[K])[loop.offset(1 + K, i)])...)));
+  }
+};
 
 }  // namespace cuda
 
 template <>
-struct kernel<ops::Sum, Cuda> {
-  template <class T, class A>
-  static void forward(Planes<const T> x, Vec<A> y) {
-    cuda::sum_middle(x, Gradient<Vec<A>>{y, true});
-  }
-
-  template <class T, class D>
-  static void backward(Vec<const D> dy, Gradient<Planes<T>> dx) {
-    if (!dx) return;
-    cuda::launch(cuda::spread_kernel<T, D>, cuda::grid_for(dx.outer * dx.middle * dx.inner), cuda::block_size,
-                 0, dy.data, dx);
+struct kernel<ops::Reduce, Cuda> {
+  template <class R, class F, int N, class Y, class... X>
+  static void forward(R, F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
+    using A = reduction_t<Y>;
+    const cuda::FormulaOf<A, F, X...> element{f, loop, {x.data...}};
+    if constexpr (std::is_same_v<A, Y>) {
+      cuda::fold<R>(loop, 0, element, y.data);
+    } else {
+      const cuda::Scratch<A> folded(y.size);
+      cuda::fold<R>(loop, 0, element, folded.data());
+      cuda::map(y, cuda::Convert<A>(), Vec<const A>(folded.vec()));
+    }
   }
 };
 

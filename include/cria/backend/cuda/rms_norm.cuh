@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cria/backend/cuda/sum.cuh"
+#include "cria/backend/cuda/fold.cuh"
 #include "cria/core/operations.hpp"
 
 namespace cria {
@@ -121,7 +121,9 @@ struct kernel<ops::RmsNorm, Cuda> {
         threads, static_cast<std::size_t>(x.cols) * sizeof(A), dy, x, weight.data, inv_rms.data, dx,
         dweight ? dweight_of_block.data() : nullptr, rows_of_block);
     if (dweight) {
-      cuda::sum_middle(Planes<const A>{dweight_of_block.data(), 1, blocks, x.cols}, dweight);
+      const cuda::Scratch<A> sums(x.cols);
+      cuda::fold_columns<ops::Total>(Rows<const A>{dweight_of_block.data(), blocks, x.cols}, sums.data());
+      cuda::map_add(dweight, cuda::Convert<A>(), Vec<const A>(sums.vec()));
     }
   }
 

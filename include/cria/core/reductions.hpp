@@ -2,6 +2,7 @@
 /// The ways in which a reduction puts numbers together: functors of two numbers that may be taken in any
 /// order, and the number that changes nothing.
 
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -55,10 +56,10 @@ namespace cria {
 
 /// What a reduction to elements of Y computes in.
 template <class Y>
-using reduction_t = std::conditional_t<std::is_same_v<Y, bool>, std::int32_t, acc_t<Y>>;
+using reduction_t = std::conditional_t<std::is_same_v<Y, bool>, std::uint32_t, acc_t<Y>>;
 
 /// Whether R adds up numbers that are rounded, and what is lost may therefore pile up.
 template <class R, class A>
-inline constexpr bool sums_round = std::is_same_v<R, ops::Total> && std::is_floating_point_v<A>;
+inline constexpr bool sums_round = std::is_same_v<R, ops::Total>&& std::is_floating_point_v<A>;
 
 }  // namespace cria

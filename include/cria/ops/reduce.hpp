@@ -93,8 +93,8 @@ namespace detail {
 
 /// The shapes of a reduction of x.
 struct Reduced {
-  Shape kept;           // x's, the dimensions being 1
-  Shape result;         // the result's
+  Shape kept;          // x's, the dimensions being 1
+  Shape result;        // the result's
   std::int64_t count;  // elements of x for each of the result
 
   Reduced(std::string_view op, const Shape& x, const Axes& axes, bool keepdim) : kept(x), count(1) {
@@ -120,10 +120,10 @@ struct Reduced {
   /// Throws ShapeError unless there are more than `least` elements for each of the result.
   void check_more_than(std::int64_t least, std::string_view op, const Shape& x) const {
     if (count > least || result.size() == 0) return;
-    throw ShapeError(std::string(op) + ": x is " + to_string(x) + "; " +
-                     (least == 0 ? "at least one element is needed"
-                                 : "more than " + std::to_string(least) +
-                                       " elements are needed for each of the result"));
+    throw ShapeError(
+        std::string(op) + ": x is " + to_string(x) + "; " +
+        (least == 0 ? "at least one element is needed"
+                    : "more than " + std::to_string(least) + " elements are needed for each of the result"));
   }
 };
 
@@ -184,8 +184,8 @@ Tensor<std::int32_t, B> index_of_extreme(std::string_view op, R together, const 
   std::array<std::int64_t, Shape::max_rank> along;
   along.fill(1);
   along[static_cast<std::size_t>(x.shape().axis(axis))] = shapes.count;
-  const auto indices = Tensor<Index, B>::from(
-      Shape(std::span(along.data(), static_cast<std::size_t>(x.rank()))), numbers);
+  const auto indices =
+      Tensor<Index, B>::from(Shape(std::span(along.data(), static_cast<std::size_t>(x.rank()))), numbers);
   const auto best = reduce<T>(together, ops::Identity{}, shapes.keeping(), x);
   return reduce<Index>(ops::Smallest{}, ops::IndexOf<Index>{none}, shapes, x, best, indices);
 }
@@ -270,13 +270,11 @@ Tensor<acc_t<T>, B> prod(const Tensor<T, B>& x, const Axes& axes = Axes::all(), 
 /// there is none, of no elements.
 template <FloatingPoint T, class B>
 Tensor<T, B> max(const Tensor<T, B>& x, const Axes& axes = Axes::all(), ReduceOptions options = {}) {
-  return detail::extreme("max", ops::Largest{}, x,
-                         detail::Reduced("max", x.shape(), axes, options.keepdim));
+  return detail::extreme("max", ops::Largest{}, x, detail::Reduced("max", x.shape(), axes, options.keepdim));
 }
 template <FloatingPoint T, class B>
 Tensor<T, B> min(const Tensor<T, B>& x, const Axes& axes = Axes::all(), ReduceOptions options = {}) {
-  return detail::extreme("min", ops::Smallest{}, x,
-                         detail::Reduced("min", x.shape(), axes, options.keepdim));
+  return detail::extreme("min", ops::Smallest{}, x, detail::Reduced("min", x.shape(), axes, options.keepdim));
 }
 
 /// The index along a dimension of the greatest, the smallest element: of the first of several, and of the

@@ -90,7 +90,8 @@ class Reduction {
     std::vector<std::optional<Folded<N, R, A>>> folded(static_cast<std::size_t>(parts));
     parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part) {
-        here.fold(loop, blocks * part / parts * block, std::min(blocks * (part + 1) / parts * block, loop.size),
+        here.fold(loop, blocks * part / parts * block,
+                  std::min(blocks * (part + 1) / parts * block, loop.size),
                   folded[static_cast<std::size_t>(part)].emplace(loop, 0, block));
       }
     });
@@ -139,7 +140,8 @@ class Reduction {
   /// The numbers to be put together of elements [first, first + size).
   const A* compute(Inputs& inputs, std::int64_t first, std::int64_t size, A* values) const {
     if constexpr (computes) {
-      std::apply([&](auto&... input) { formula_block(size, f_, values, input.read(first, size)...); }, inputs);
+      std::apply([&](auto&... input) { formula_block(size, f_, values, input.read(first, size)...); },
+                 inputs);
       return values;
     } else {
       return std::get<0>(inputs).read(first, size);

@@ -25,8 +25,8 @@ struct FormulaOf {
  private:
   template <int... K>
   __device__ __forceinline__ A at(std::integer_sequence<int, K...>, std::int64_t i) const {
-    return static_cast<A>(formula::value<A>(
-        f(formula::number(static_cast<const X*>(x[K])[loop.offset(1 + K, i)])...)));
+    return static_cast<A>(
+        formula::value<A>(f(formula::number(static_cast<const X*>(x[K])[loop.offset(1 + K, i)])...)));
   }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The ways in which a reduction puts numbers together: functors of two numbers that may be taken in any
-/// order, and the number that changes nothing.
+/// The ways in which a reduction puts numbers together: functors of two numbers, or registers of them, that may
+/// be taken in any order, and the number that changes nothing.
 
 #include <cstdint>
 #include <limits>
@@ -36,7 +36,7 @@ struct Largest {
                                                             : std::numeric_limits<A>::lowest();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return a > b || a != a ? a : b;
+    return ((a > b) | (a != a)) ? a : b;
   }
 };
 /// The smaller; NaN if one of them is.
@@ -46,7 +46,7 @@ struct Smallest {
                                                             : std::numeric_limits<A>::max();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return a < b || a != a ? a : b;
+    return ((a < b) | (a != a)) ? a : b;
   }
 };
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "cria/backend/cpu/lanes.hpp"
 #include "cria/backend/cpu/map.hpp"
 #include "cria/backend/cpu/sum.hpp"
 #include "cria/core/broadcast.hpp"
@@ -18,12 +19,12 @@ namespace cria::cpu {
 
 /// Elements of a result that are computed together: whole rows of its innermost dimension, or parts of one.
 template <int N>
-std::int64_t block_of(const Broadcast<N>& loop) {
+std::int64_t block_of(const Broadcast<N>& loop, std::int64_t most = map_block_size) {
   if (loop.size == 0) return 1;
-  std::int64_t block = map_block_size;
+  std::int64_t block = most;
   if (!loop.all_whole()) {
     const std::int64_t inner = loop.dims[loop.rank - 1];
-    if (inner <= map_block_size) block = map_block_size / inner * inner;
+    if (inner <= most) block = most / inner * inner;
   }
   return std::min(block, loop.size);
 }
@@ -121,33 +122,35 @@ class InputBlocks {
   std::int64_t filled_ = 0;
 };
 
-/// What R makes of `size` numbers, in S. Flattened, as all loops that must be vectorised.
-template <class R, class S, class X>
-[[gnu::flatten]] S fold_run(std::int64_t size, const X* x) {
-  if (size < 16) {
-    S folded = R::template identity<S>;
-    for (std::int64_t i = 0; i < size; ++i) folded = R()(folded, static_cast<S>(x[i]));
-    return folded;
+/// What R makes of `size` numbers, in so many registers that do not wait for each other.
+template <class R, int registers, class A>
+A fold_registers(std::int64_t size, const A* x) {
+  constexpr R together;
+  constexpr std::int64_t lanes = lane_count<A>;
+  Lanes<A> part[registers];
+  for (auto& lane : part) lane = Lanes<A>{} + R::template identity<A>;
+  std::int64_t i = 0;
+  for (; i + registers * lanes <= size; i += registers * lanes) {
+#pragma GCC unroll 8
+    for (int r = 0; r < registers; ++r) part[r] = together(part[r], load_lanes(x + i + r * lanes));
   }
-  if constexpr (sums_round<R, S>) {
-    return block_sum<S>(0, size, [x](std::int64_t i) { return static_cast<S>(x[i]); });
-  } else {
-    constexpr std::int64_t lanes = 32;
-    constexpr R together;
-    S lane[lanes];
-    std::fill_n(lane, lanes, R::template identity<S>);
-    std::int64_t i = 0;
-    for (; i + lanes <= size; i += lanes) {
-      CRIA_SIMD
-      for (std::int64_t l = 0; l < lanes; ++l) lane[l] = together(lane[l], static_cast<S>(x[i + l]));
-    }
-    for (std::int64_t l = 0; i + l < size; ++l) lane[l] = together(lane[l], static_cast<S>(x[i + l]));
-    for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
-      CRIA_SIMD
-      for (std::int64_t l = 0; l < half; ++l) lane[l] = together(lane[l], lane[l + half]);
-    }
-    return lane[0];
+  for (int r = 1; r < registers; ++r) part[0] = together(part[0], part[r]);
+  A lane[lanes];
+  store_lanes<A>(part[0], lane);
+  for (std::int64_t l = 0; i < size; ++i, l = (l + 1) % lanes) lane[l] = together(lane[l], x[i]);
+  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::int64_t l = 0; l < half; ++l) lane[l] = together(lane[l], lane[l + half]);
   }
+  return lane[0];
+}
+/// The same for up to a block of numbers, so few that a sum of them loses nothing.
+template <class R, class A>
+A fold_run(std::int64_t size, const A* x) {
+  if (size >= 8 * lane_count<A>) return fold_registers<R, 8>(size, x);
+  if (size >= 2 * lane_count<A>) return fold_registers<R, 1>(size, x);
+  A folded = R::template identity<A>;
+  for (std::int64_t i = 0; i < size; ++i) folded = R()(folded, x[i]);
+  return folded;
 }
 
 /// What the elements of a result that repeat an input's elements make together for each of these: their sums,
@@ -203,7 +206,7 @@ class Folded {
       if (moves) {
         put_in(to + offset, values + position, count);
       } else {
-        to[offset] = R()(to[offset], fold_run<R, S>(count, values + position));
+        to[offset] = R()(to[offset], static_cast<S>(fold_run<R>(count, values + position)));
       }
     });
   }

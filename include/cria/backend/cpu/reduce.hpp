@@ -56,7 +56,7 @@ class Reduction {
                    for (std::int64_t i = begin; i < end; i += together) {
                      const Loop part = part_of(loop, std::min(together, end - i));
                      const Reduction here = moved(loop, i);
-                     Folded<N, R, A> folded(part, 0, block_of(part));
+                     Folded<N, R, A> folded(part, 0, block_for(part));
                      here.fold(part, 0, part.size, folded);
                      folded.write(here.y_);
                    }
@@ -78,7 +78,7 @@ class Reduction {
     if (loop.rank == 2 && loop.strides[0][1] != 0 && loop.dims[1] > map_block_size) {
       return here.reduce_columns(loop);
     }
-    const std::int64_t block = block_of(loop), blocks = (loop.size + block - 1) / block;
+    const std::int64_t block = block_for(loop), blocks = (loop.size + block - 1) / block;
     const std::int64_t room = loop.size / std::max<std::int64_t>(loop.sizes[0], 1);
     const std::int64_t parts = std::clamp<std::int64_t>(
         std::min({loop.size / smallest_part, blocks, room, most_parts}), 1, most_parts);
@@ -121,9 +121,14 @@ class Reduction {
                  });
   }
 
+  /// Numbers that lie in memory need no room of their own.
+  static std::int64_t block_for(const Loop& loop) {
+    return computes || loop.moves(0) ? block_of(loop) : block_of(loop, smallest_part / 2);
+  }
+
   /// Puts together elements [begin, end) of the loop.
   void fold(const Loop& loop, std::int64_t begin, std::int64_t end, Folded<N, R, A>& folded) const {
-    const std::int64_t block = block_of(loop);
+    const std::int64_t block = block_for(loop);
     Inputs inputs = blocks_of(loop, block);
     const Scratch<A> values(computes ? block : 0);
     for (std::int64_t first = begin; first < end; first += block) {

@@ -75,9 +75,9 @@ BOOST_AUTO_TEST_CASE(a_graph_can_be_used_once) {
   const auto y = square(x);
   backward(y);
   BOOST_TEST(error_message<AutogradError>([&] { backward(y); }) ==
-             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again");
+             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again, or, of two losses, call backward(l1 + l2) once");
   BOOST_TEST(error_message<AutogradError>([&] { backward(y + x); }) ==
-             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again");
+             "backward: the graph behind 'square' was freed by an earlier backward; compute the value again, or, of two losses, call backward(l1 + l2) once");
   BOOST_TEST(x.grad().item() == 6.0f);
 }
 

@@ -26,7 +26,7 @@ void check_sum(Multiply multiply) {
 BOOST_AUTO_TEST_CASE(parts_of_a_product_are_not_rounded) {
   check_sum([](const auto& values) {
     Parameter<bfloat16> weight({1, 2});
-    weight.value() = Tensor<bfloat16>::from({1, 2}, values);
+    weight.value().assign(values);
     return linear(Tensor<bfloat16>::from({1, 2}, values), weight);
   });
 }

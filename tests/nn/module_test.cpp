@@ -103,6 +103,49 @@ BOOST_AUTO_TEST_CASE(state_dict_reads_and_writes_the_values) {
   BOOST_TEST((network.weight.value().to_vector() == values));
 }
 
+namespace {
+
+struct WithBuffer {
+  cria::nn::Linear<float> layer{2, 2, true};
+  Buffer<float> running_mean{{2}, 3.0f};
+  std::optional<Buffer<std::int64_t>> batches{Buffer<std::int64_t>({})};
+
+  static void visit(auto& self, auto&& field) {
+    field("layer", self.layer);
+    field("running_mean", self.running_mean);
+    field("batches", self.batches);
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(buffers_are_saved_and_cloned_but_not_trained) {
+  WithBuffer module;
+  BOOST_TEST(cria::nn::parameter_count(module) == 6);
+  std::vector<std::string> names;
+  for (const auto& tensor : cria::nn::state_dict(module)) names.push_back(tensor.name);
+  BOOST_TEST((names == std::vector<std::string>{"layer.weight", "layer.bias", "running_mean", "batches"}));
+  const auto copy = cria::nn::clone(module);
+  module.running_mean.value().assign(std::vector<float>{1, 2});
+  BOOST_TEST((copy.running_mean.value().to_vector() == std::vector<float>{3, 3}));
+  const auto handle = module;
+  BOOST_TEST((handle.running_mean.value().to_vector() == std::vector<float>{1, 2}));
+  AdamW optimizer(module, AdamWOptions{});
+  cria::nn::initialize(module, Rng(1));
+  BOOST_TEST((module.running_mean.value().to_vector() == std::vector<float>{1, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(parameters_are_frozen_by_their_names) {
+  WithBuffer module;
+  cria::nn::freeze(module, [](std::string_view name) { return !name.ends_with("bias"); });
+  BOOST_TEST(!module.layer.weight.requires_grad());
+  BOOST_TEST(module.layer.bias->requires_grad());
+  cria::nn::freeze(module);
+  cria::nn::unfreeze(module, [](std::string_view name) { return name == "layer.weight"; });
+  BOOST_TEST(module.layer.weight.requires_grad());
+  BOOST_TEST(!module.layer.bias->requires_grad());
+}
+
 BOOST_AUTO_TEST_CASE(dropout_layers_draw_from_the_stream_and_rest_under_no_grad) {
   const cria::nn::Dropout layer{0.5f};
   auto x = Tensor<float>::full({1000}, 1.0f);

@@ -50,9 +50,7 @@ void write(Vec<T> to, const std::type_identity_t<std::vector<T>>& values) {
 
 /// A parameter of zeros.
 inline Parameter<float> zeros(const Shape& shape) {
-  Parameter<float> parameter(shape);
-  parameter.value() = Tensor<float>::zeros(shape);
-  return parameter;
+  return Parameter<float>(shape);
 }
 
 }  // namespace cria::test

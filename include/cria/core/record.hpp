@@ -56,6 +56,7 @@ class Sink {
   Sink(const Shape& shape, std::shared_ptr<detail::GradientSlot<T, B>> slot)
       : shape_(shape), slot_(std::move(slot)) {}
 
+  const Shape& shape() const { return shape_; }
   /// Whether the gradient is wanted.
   explicit operator bool() const { return slot_ != nullptr; }
 
@@ -116,7 +117,19 @@ struct Unread {
 /// What an operation was computed from, as far as gradients care.
 struct Inputs {
   bool wanted = false;
+  bool is_unrecorded = false;  // a gradient would be wanted, but for NoGrad
   std::vector<Input> all;
+
+  /// What only has to be known outside the graph.
+  template <class T, class B>
+  void note(const Tensor<T, B>& x) {
+    const bool has_gradient = !is_recording() && TensorAccess::slot(x);
+    is_unrecorded = is_unrecorded || has_gradient || TensorAccess::state(x)->is_unrecorded;
+  }
+  template <class X>
+  void note(const Unread<X>& unread) {
+    note(unread.x);
+  }
 
   template <class T, class B>
   void add(const Tensor<T, B>& x) {
@@ -161,6 +174,7 @@ detail::Unread<X> unread(const X& x) {
 template <class... X>
 detail::Inputs inputs(const X&... x) {
   detail::Inputs result;
+  (result.note(x), ...);
   if (is_recording()) (result.add(x), ...);
   return result;
 }
@@ -217,8 +231,11 @@ void set_backward(const std::shared_ptr<Node>& node, F backward, const Tensor<T,
 template <FloatingPoint T, class B, class F>
 Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
   detail::end_of_operation(op);
-  if (inputs.wanted)
+  if (inputs.wanted) {
     detail::set_backward(detail::make_node(op, std::move(inputs.all)), std::move(backward), y);
+  } else {
+    detail::TensorAccess::state(y)->is_unrecorded = inputs.is_unrecorded;
+  }
   return y;
 }
 
@@ -264,7 +281,9 @@ void backward(const Tensor<T, B>& y, acc_t<T> scale = acc_t<T>(1)) {
     throw ShapeError("backward: the tensor has shape " + to_string(y.shape()) + "; one element is needed");
   }
   if (!detail::node(y)) {
-    throw AutogradError("backward: the tensor was not computed from anything that requires a gradient");
+    throw AutogradError(detail::TensorAccess::state(y)->is_unrecorded
+                            ? "backward: the tensor was computed inside of NoGrad, where nothing is recorded"
+                            : "backward: the tensor was not computed from anything that requires a gradient");
   }
   B::fill(detail::TensorAccess::slot(y)->accumulate().data, 1, static_cast<T>(scale));
   detail::run_backward(detail::node(y));

@@ -125,7 +125,10 @@ class Tensor {
   Rows<T> mutable_rows() & { return as_rows(mutable_data(), shape()); }
 
   /// Whether backward will compute a gradient for this tensor.
-  bool requires_grad() const { return state("requires_grad").gradient != nullptr; }
+  bool requires_grad() const {
+    const auto& gradient = state("requires_grad").gradient;
+    return gradient && gradient->is_wanted();
+  }
   /// Makes this a leaf whose gradient is wanted. Throws AutogradError for an operation's output.
   Tensor& set_requires_grad() requires FloatingPoint<T> {
     if (state("set_requires_grad").node) {

@@ -25,8 +25,8 @@ struct TensorAccess {
   }
   /// Where the gradient is summed up; null if it is not wanted.
   template <class T, class B>
-  static const std::shared_ptr<GradientSlot<T, B>>& slot(const Tensor<T, B>& x) {
-    return state(x)->gradient;
+  static std::shared_ptr<GradientSlot<T, B>> slot(const Tensor<T, B>& x) {
+    return x.requires_grad() ? state(x)->gradient : nullptr;
   }
   template <class T, class B>
   static std::shared_ptr<GradientSlot<acc_t<T>, B>> slot(const Parameter<T, B>& x) {

@@ -3,14 +3,15 @@
 ///
 ///   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 ///
-/// and naming, counting, saving, initialising and optimising all walk it. A field is a Parameter, a module,
-/// or a std::vector or std::optional of modules.
+/// and naming, counting, saving, initialising and optimising all walk it. A field is a Parameter, a Buffer (a value
+/// that is saved and cloned but not trained), a module, or a std::vector or std::optional of modules.
 ///
 /// A copy of a module is a second handle on the same parameters, as a copy of a tensor is one on the same
 /// memory: `auto best = model;` follows the training of `model`, and `std::vector<nn::Linear<float>>(3,
 /// layer)` is one layer three times. `clone` makes a module of its own. Where a parameter is meant to have
 /// two places, as the embedding that is the head's weight too, `visit` lists it at one of them.
 
+#include <concepts>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "cria/core/buffer.hpp"
 #include "cria/core/named_tensor.hpp"
 #include "cria/core/parameter.hpp"
 
@@ -37,6 +39,14 @@ struct Walker {
   template <class T, class B>
   void operator()(std::string_view name, const Parameter<T, B>& parameter) {
     f(path(name), parameter);
+  }
+  template <class T, class B>
+  void operator()(std::string_view name, Buffer<T, B>& buffer) {
+    f(path(name), buffer);
+  }
+  template <class T, class B>
+  void operator()(std::string_view name, const Buffer<T, B>& buffer) {
+    f(path(name), buffer);
   }
   template <class M>
   requires requires(M& module, Walker& walker) { M::visit(module, walker); }
@@ -71,23 +81,38 @@ struct Walker {
   }
 };
 
+/// Leaves buffers out.
+template <class F>
+struct OnlyParameters {
+  F f;
+  void operator()(const std::string& name, auto& field) {
+    if constexpr (requires { field.grad(); }) f(name, field);
+  }
+};
+
 }  // namespace detail
 
-/// Calls f(name, parameter) for every parameter of `module`, in the order of its `visit`.
+/// Calls f(name, field) for every parameter and buffer of `module`, in the order of its `visit`.
 template <class M, class F>
-void for_each_parameter(M& module, F f) {
+void for_each_value(M& module, F f) {
   detail::Walker<F> walker{f, ""};
   std::remove_const_t<M>::visit(module, walker);
 }
 
-/// Throws ConfigError, with both names, if `module` lists a parameter twice: it would be counted, saved and
+/// Calls f(name, parameter) for every parameter of `module`, in the order of its `visit`.
+template <class M, class F>
+void for_each_parameter(M& module, F f) {
+  for_each_value(module, detail::OnlyParameters<F>{std::move(f)});
+}
+
+/// Throws ConfigError, with both names, if `module` lists a parameter or a buffer twice: it would be counted, saved and
 /// trained twice.
 template <class M>
 void check_listed_once(const M& module) {
   std::map<const void*, std::string> names;
-  for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
+  for_each_value(module, [&](const std::string& name, const auto& field) {
     const auto [first, is_new] =
-        names.try_emplace(cria::detail::TensorAccess::state(parameter.value()).get(), name);
+        names.try_emplace(cria::detail::TensorAccess::state(field.value()).get(), name);
     if (is_new) return;
     throw ConfigError(
         "nn: '" + first->second + "' and '" + name +
@@ -105,17 +130,31 @@ std::int64_t parameter_count(const M& module) {
   return count;
 }
 
-/// Freezes all parameters of `module`: backward computes no gradients for them and optimisers leave them as
-/// they are. Parts of a model are modules, too: `nn::freeze(model.model.layers[0])`.
+/// Freezes the parameters of `module` whose names satisfy `which`, or all: backward computes no gradients for them
+/// and optimisers leave them as they are. Parts of a model are modules, too:
+/// `nn::freeze(model.model.layers[0])`, or by name
+/// `nn::freeze(model, [](std::string_view name) { return !name.ends_with("bias"); })`.
+template <class M, std::predicate<std::string_view> Which>
+void freeze(M& module, Which which) {
+  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
+    if (which(name)) parameter.set_requires_grad(false);
+  });
+}
 template <class M>
 void freeze(M& module) {
-  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(false); });
+  freeze(module, [](std::string_view) { return true; });
 }
 
-/// Has all parameters of `module` trained again.
+/// Has the parameters of `module` whose names satisfy `which`, or all, trained again.
+template <class M, std::predicate<std::string_view> Which>
+void unfreeze(M& module, Which which) {
+  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
+    if (which(name)) parameter.set_requires_grad(true);
+  });
+}
 template <class M>
 void unfreeze(M& module) {
-  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(true); });
+  unfreeze(module, [](std::string_view) { return true; });
 }
 
 /// Forgets all gradients.
@@ -124,14 +163,14 @@ void zero_grad(M& module) {
   for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.clear_grad(); });
 }
 
-/// The values of all parameters by name, sharing their memory: what is saved and loaded. Throws ConfigError
-/// if a parameter is listed twice.
+/// The values of all parameters and buffers by name, sharing their memory: what is saved and loaded. Throws
+/// ConfigError if one is listed twice.
 template <class M>
 std::vector<NamedTensor> state_dict(const M& module) {
   check_listed_once(module);
   std::vector<NamedTensor> state;
-  for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
-    state.push_back(named_tensor(name, parameter.value()));
+  for_each_value(module, [&](const std::string& name, const auto& field) {
+    state.push_back(named_tensor(name, field.value()));
   });
   return state;
 }
@@ -141,7 +180,7 @@ std::vector<NamedTensor> state_dict(const M& module) {
 template <class M>
 M clone(const M& module) {
   M copy = module;
-  for_each_parameter(copy, [](const std::string&, auto& parameter) { parameter = parameter.clone(); });
+  for_each_value(copy, [](const std::string&, auto& field) { field = field.clone(); });
   return copy;
 }
 

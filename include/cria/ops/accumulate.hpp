@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <type_traits>
+
 #include "cria/backend/cpu/accumulate.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
@@ -14,6 +17,27 @@ namespace cria {
 template <FloatingPoint T, class B>
 void accumulate(const Sink<T, B>& sink, const Tensor<T, B>& gradient) {
   if (sink && !sink.share_first(gradient)) kernel_for<ops::Accumulate, B>::add(gradient.vec(), sink.vec());
+}
+
+/// The same for a gradient of another type.
+template <FloatingPoint T, FloatingPoint From, class B>
+void accumulate(const Sink<T, B>& sink, const Tensor<From, B>& gradient) {
+  if (sink) kernel_for<ops::Accumulate, B>::add(gradient.vec(), sink.vec());
+}
+
+/// Calls run(wide) with a sink of A, for a kernel that sums a gradient up in A: that of a parameter as it is, or
+/// one whose sum is then added to a tensor's gradient.
+template <FloatingPoint A, FloatingPoint T, class B, class F>
+void with_wide_sink(const Sink<T, B>& to, F run) {
+  if constexpr (std::is_same_v<A, T>) {
+    run(to);
+  } else if (!to) {
+    run(Sink<A, B>(to.shape(), nullptr));
+  } else {
+    const auto wide = std::make_shared<detail::GradientSlot<A, B>>(to.shape().size());
+    run(Sink<A, B>(to.shape(), wide));
+    accumulate(to, detail::TensorAccess::tensor<A, B>(to.shape(), wide->storage()));
+  }
 }
 
 namespace detail {

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <concepts>
+#include <cstdint>
+#include <utility>
+
 #include "cria/backend/cpu/cross_entropy.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
@@ -34,8 +38,8 @@ Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::
 /// cross_entropy(linear(x, weight), targets, ignore) without ever holding all logits: it works in chunks of
 /// rows and computes the gradients on the way, because a chunk's logits are gone when backward comes. x [...,
 /// dim], weight [vocab, dim], targets [...] -> []. Throws ShapeError as its two parts do. Hsu et al. 2024.
-template <FloatingPoint T, class B>
-Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Parameter<T, B>& weight,
+template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight>
+Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Weight& weight,
                                          const Tensor<std::int32_t, B>& targets,
                                          std::int32_t ignore = ignored_target) {
   using K = kernel_for<ops::LinearCrossEntropy, B>;

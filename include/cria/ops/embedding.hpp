@@ -1,19 +1,25 @@
 #pragma once
 
+#include <concepts>
+#include <cstdint>
+#include <vector>
+
 #include "cria/backend/cpu/embedding.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
+#include "cria/ops/accumulate.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/embedding.cuh"
 #endif
 
 namespace cria {
 
-/// The rows of weight that the tokens name. tokens [...], weight [vocab, dim] -> [..., dim].
+/// The rows of weight, a tensor or a parameter, that the tokens name. tokens [...], weight [vocab, dim] -> [..., dim].
 /// Throws ShapeError for a token that is not in [0, vocab).
-template <FloatingPoint T, class B>
-Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens, const Parameter<T, B>& weight) {
+template <class B, class Weight, FloatingPoint T = typename Weight::value_type>
+requires std::derived_from<Weight, Tensor<T, B>> Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens,
+                                                                        const Weight& weight) {
   using K = kernel_for<ops::Embedding, B>;
   check::rank("embedding", {"weight", weight.shape()}, 2);
   std::vector<std::int64_t> dims(tokens.shape().begin(), tokens.shape().end());
@@ -22,7 +28,8 @@ Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens, const Parameter<T,
   K::forward(tokens.vec(), weight.rows(), y.mutable_rows());
   return record("embedding", y, inputs(unread(weight), tokens),
                 [tokens, dweight = sink(weight)](const Tensor<T, B>& dy) {
-                  K::backward(dy.rows(), tokens.vec(), dweight.rows());
+                  with_wide_sink<acc_t<T>>(
+                      dweight, [&](const auto& wide) { K::backward(dy.rows(), tokens.vec(), wide.rows()); });
                 });
 }
 

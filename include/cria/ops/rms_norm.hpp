@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <utility>
 
 #include "cria/backend/cpu/rms_norm.hpp"
@@ -16,9 +17,9 @@ namespace cria {
 namespace detail {
 
 /// Records y as computed from x, which is cheap to repeat.
-template <class K, FloatingPoint T, class B>
-Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const Parameter<T, B>& weight,
-                             float eps, const Tensor<acc_t<T>, B>& inv_rms) {
+template <class K, FloatingPoint T, class B, class Weight>
+Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const Weight& weight, float eps,
+                             const Tensor<acc_t<T>, B>& inv_rms) {
   const auto compute = [=] {
     auto again = Tensor<T, B>::empty(x.shape());
     auto saved = inv_rms;
@@ -26,7 +27,9 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
     return again;
   };
   const auto backward = [=](const Tensor<T, B>& dy) {
-    K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), sink(x).rows(), sink(weight).vec());
+    with_wide_sink<acc_t<T>>(sink(weight), [&](const auto& dweight) {
+      K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), sink(x).rows(), dweight.vec());
+    });
   };
   return record("rms_norm", y, inputs(x, weight), backward, compute);
 }
@@ -35,8 +38,8 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
 
 /// y = x / sqrt(mean(x^2, last dimension) + eps) * weight, computed in acc_t<T>. x [..., n], weight [n] ->
 /// [..., n]. Throws ShapeError if weight is not [n]. Zhang & Sennrich 2019.
-template <FloatingPoint T, class B>
-Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, float eps = 1e-5f) {
+template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight>
+Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Weight& weight, float eps = 1e-5f) {
   using K = kernel_for<ops::RmsNorm, B>;
   check::rank_at_least("rms_norm", {"x", x.shape()}, 1);
   check::rank("rms_norm", {"weight", weight.shape()}, 1);
@@ -49,9 +52,9 @@ Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Parameter<T, B>& weight, floa
 
 /// {a + b, rms_norm(a + b, weight, eps)}, as a residual path needs both, in one pass over memory. a, b
 /// [..., n], weight [n] -> [..., n] each. Throws ShapeError if a and b differ or weight is not [n].
-template <FloatingPoint T, class B>
+template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight>
 std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const Tensor<T, B>& b,
-                                                   const Parameter<T, B>& weight, float eps = 1e-5f) {
+                                                   const Weight& weight, float eps = 1e-5f) {
   using K = kernel_for<ops::RmsNorm, B>;
   check::same_shape("add_rms_norm", {"a", a.shape()}, {"b", b.shape()});
   check::rank_at_least("add_rms_norm", {"a", a.shape()}, 1);

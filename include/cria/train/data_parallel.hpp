@@ -35,15 +35,20 @@ inline std::int64_t chunks_on_replicas(std::int64_t chunks, std::int64_t replica
 template <class M>
 class DataParallel {
  public:
-  /// Both at least 1. The first replica is `model` itself; the others share its values.
+  /// Both at least 1. The first replica is `model` itself; the others share its parameters' values, and have
+  /// buffers of their own: what `model` keeps there is from its share of the chunks.
   DataParallel(M& model, int replicas, int threads_per_replica = 1)
       : model_(model), threads_per_replica_(threads_per_replica) {
     for (int i = 1; i < replicas; ++i) {
       replicas_.push_back(model);
-      nn::for_each_parameter(replicas_.back(), [&](const std::string&, auto& parameter) {
-        const auto original = parameter;
-        parameter = parameter.with_own_gradient();
-        reductions_.push_back([original, own = parameter]() mutable { add_gradient(own, original); });
+      nn::for_each_value(replicas_.back(), [&](const std::string&, auto& field) {
+        const auto original = field;
+        if constexpr (requires { field.with_own_gradient(); }) {
+          field = field.with_own_gradient();
+          reductions_.push_back([original, own = field]() mutable { add_gradient(own, original); });
+        } else {
+          field = field.clone();
+        }
       });
     }
   }

@@ -1,0 +1,36 @@
+#pragma once
+/// Buffer: a value that belongs to a module and is not trained, like a running mean.
+
+#include <utility>
+
+#include "cria/core/tensor.hpp"
+
+namespace cria {
+
+/// Values of type T without a gradient, which are saved, loaded and cloned with the module that lists them.
+/// Copies share them; `clone` shares nothing.
+template <class T, class B = DefaultBackend>
+class Buffer {
+ public:
+  /// `constant` everywhere.
+  explicit Buffer(const Shape& shape, T constant = T()) : value_(Tensor<T, B>::full(shape, constant)) {}
+
+  const Shape& shape() const { return value_.shape(); }
+  std::int64_t size() const { return value_.size(); }
+
+  /// The values, which are changed in place (assign, mutable_vec).
+  Tensor<T, B>& value() { return value_; }
+  const Tensor<T, B>& value() const { return value_; }
+
+  /// A buffer with values of its own, which are the same now.
+  Buffer clone() const {
+    Buffer result = *this;
+    result.value_ = value_.template to<B>();
+    return result;
+  }
+
+ private:
+  Tensor<T, B> value_;
+};
+
+}  // namespace cria

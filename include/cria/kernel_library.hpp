@@ -17,6 +17,7 @@
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/linear.hpp"
 #include "cria/ops/matmul.hpp"
+#include "cria/ops/rearrange.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/rms_norm.hpp"

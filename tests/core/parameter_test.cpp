@@ -155,7 +155,8 @@ BOOST_AUTO_TEST_CASE(outside_the_graph_is_said_to_be_the_cause) {
     const NoGrad guard;
     y = sum(square(w));
   }
-  const std::string sentence = "backward: the tensor was computed inside of NoGrad, where nothing is recorded";
+  const std::string sentence =
+      "backward: the tensor was computed inside of NoGrad, where nothing is recorded";
   BOOST_TEST(error_message<AutogradError>([&] { backward(y); }) == sentence);
   BOOST_TEST(error_message<AutogradError>([&] { backward(y + 1); }) == sentence);
   BOOST_TEST(error_message<AutogradError>([&] { backward(sum(Tensor<float>::zeros({2}) * 2)); }) ==

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cria/ops/rearrange.hpp"
 #include "support/error_message.hpp"
 #include "support/op_case.hpp"
 
@@ -73,9 +74,9 @@ BOOST_AUTO_TEST_CASE(the_number_of_elements_must_stay_the_same) {
 BOOST_AUTO_TEST_CASE(transposed_dimensions_must_exist) {
   const auto x = Tensor<float>::zeros({2, 3});
   BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, 0, 2); }) ==
-             "Shape: [2, 3] has no dimension 2");
+             "transpose: x is [2, 3]; it has no dimension 2");
   BOOST_TEST(error_message<ShapeError>([&] { cria::transpose(x, -3, 0); }) ==
-             "Shape: [2, 3] has no dimension -3");
+             "transpose: x is [2, 3]; it has no dimension -3");
 }
 
 BOOST_AUTO_TEST_CASE(transposing_a_dimension_with_itself_changes_nothing) {
@@ -85,6 +86,30 @@ BOOST_AUTO_TEST_CASE(transposing_a_dimension_with_itself_changes_nothing) {
 
 BOOST_AUTO_TEST_CASE(transposing_swaps_the_shape) {
   BOOST_TEST(cria::transpose(Tensor<float>::zeros({2, 3, 4}), 0, -1).shape() == Shape({4, 3, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(dimensions_of_one_come_and_go) {
+  const auto x = Tensor<float>::zeros({2, 3});
+  BOOST_TEST(cria::unsqueeze(x, 0).shape() == Shape({1, 2, 3}));
+  BOOST_TEST(cria::unsqueeze(x, -1).shape() == Shape({2, 3, 1}));
+  BOOST_TEST(cria::unsqueeze(x, -2).shape() == Shape({2, 1, 3}));
+  BOOST_TEST(cria::squeeze(cria::unsqueeze(x, 1), 1).shape() == x.shape());
+  BOOST_TEST(error_message<ShapeError>([&] { cria::unsqueeze(x, 3); }) ==
+             "unsqueeze: x is [2, 3]; there is no place for a dimension 3");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::squeeze(x, 0); }) ==
+             "squeeze: x is [2, 3]; dimension 0 must be 1");
+  BOOST_TEST(error_message<ShapeError>([&] { cria::squeeze(x, 2); }) ==
+             "squeeze: x is [2, 3]; it has no dimension 2");
+}
+
+BOOST_AUTO_TEST_CASE(dimensions_are_joined) {
+  const auto x = Tensor<float>::zeros({2, 3, 4, 5});
+  BOOST_TEST(cria::flatten(x).shape() == Shape({120}));
+  BOOST_TEST(cria::flatten(x, 1).shape() == Shape({2, 60}));
+  BOOST_TEST(cria::flatten(x, 1, -2).shape() == Shape({2, 12, 5}));
+  BOOST_TEST(cria::flatten(Tensor<float>::scalar(1)).shape() == Shape({1}));
+  BOOST_TEST(error_message<ShapeError>([&] { cria::flatten(x, 2, 1); }) ==
+             "flatten: x is [2, 3, 4, 5]; dimension 2 must not come after dimension 1");
 }
 
 using First = Transpose<0, 1>;

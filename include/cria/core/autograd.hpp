@@ -153,9 +153,10 @@ inline void run_backward(const std::shared_ptr<Node>& root) {
   auto nodes = gather(root);
   for (const auto& node : nodes) {
     if (!node->backward) {
-      throw AutogradError("backward: the graph behind '" + std::string(node->op) +
-                          "' was freed by an earlier backward; compute the value again, or, of two losses, call "
-                          "backward(l1 + l2) once");
+      throw AutogradError(
+          "backward: the graph behind '" + std::string(node->op) +
+          "' was freed by an earlier backward; compute the value again, or, of two losses, call "
+          "backward(l1 + l2) once");
     }
     check_unchanged(*node);
   }

@@ -13,6 +13,16 @@
 
 namespace cria {
 
+namespace detail {
+/// The number from 0 of a dimension of x. Throws ShapeError, in the name of the operation, if there is none.
+inline int axis_of(std::string_view op, const Shape& shape, int axis) {
+  const int positive = axis < 0 ? axis + shape.rank() : axis;
+  if (positive >= 0 && positive < shape.rank()) return positive;
+  throw ShapeError(std::string(op) + ": x is " + to_string(shape) + "; it has no dimension " +
+                   std::to_string(axis));
+}
+}  // namespace detail
+
 /// One or several dimensions, in any order, of which negative ones count from the last, -1; or all.
 class Axes {
  public:
@@ -42,12 +52,11 @@ class Axes {
     std::array<bool, Shape::max_rank> found;
     found.fill(are_all_);
     for (int i = 0; i < count_; ++i) {
-      const int axis = axes_[static_cast<std::size_t>(i)], positive = axis < 0 ? axis + shape.rank() : axis;
-      const bool exists = positive >= 0 && positive < shape.rank();
-      if (exists && !std::exchange(found[static_cast<std::size_t>(positive)], true)) continue;
-      throw ShapeError(std::string(op) + ": x is " + to_string(shape) + "; " +
-                       (exists ? "dimension " + std::to_string(axis) + " is named twice"
-                               : "it has no dimension " + std::to_string(axis)));
+      const int axis = axes_[static_cast<std::size_t>(i)];
+      bool& is_named = found[static_cast<std::size_t>(detail::axis_of(op, shape, axis))];
+      if (!std::exchange(is_named, true)) continue;
+      throw ShapeError(std::string(op) + ": x is " + to_string(shape) + "; dimension " +
+                       std::to_string(axis) + " is named twice");
     }
     return found;
   }

@@ -99,6 +99,10 @@ template <class T>
 concept FloatingPoint = std::is_same_v<T, float> || std::is_same_v<T, double> ||
     std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
 
+/// The element types that one can calculate with: those, and integers.
+template <class T>
+concept Number = FloatingPoint<T> ||(std::is_integral_v<T> && !std::is_same_v<T, bool>);
+
 /// "float32", "float64", "bfloat16", "float16", "int8", "int16", "int32", "int64", "uint8"; empty for other
 /// types, which cannot be saved.
 template <class T>

@@ -76,11 +76,11 @@ struct Dropout;
 ///   forward(R, F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
 struct Reduce;
 
-/// Swaps two dimensions: `from` is [a, b, c, d, e] and y is [a, d, c, b, e]. backward swaps them back, and
-/// gets dy's shape.
-///   forward(Vec<const T> x, const Shape& from, Vec<T> y)
-///   backward(Vec<const T> dy, const Shape& to, Gradient<Vec<T>> dx)
-struct Transpose;
+/// Copies elements to other places, or adds them to what is there: to[...] = from[...] by the strides of
+/// core/rearrangement.hpp. Copied are elements of `Size` bytes, 1, 2, 4 or 8, of whatever type.
+///   copy<Size>(const StridedCopy&, const void* from, void* to)
+///   add(const StridedCopy&, const T* from, T* to)
+struct Rearrange;
 
 // ---- products ----
 

@@ -37,6 +37,16 @@ Tensor<T, B> share_values(const Tensor<T, B>& x, const Shape& shape) {
   return TensorAccess::tensor<T, B>(shape, TensorAccess::state(x)->values());
 }
 
+/// x's memory from element `first` on under another shape, outside the graph; undefined where kernels might find it
+/// badly aligned.
+template <class T, class B>
+Tensor<T, B> share_part(const Tensor<T, B>& x, const Shape& shape, std::int64_t first) {
+  constexpr std::size_t alignment = 256;  // bytes, as that of what an allocator of device memory gives
+  if (static_cast<std::size_t>(first) * sizeof(T) % alignment != 0) return {};
+  return TensorAccess::tensor<T, B>(
+      shape, std::make_shared<Storage<T, B>>(TensorAccess::state(x)->values(), first, shape.size()));
+}
+
 /// A leaf with x's values whose gradient is summed up in x's.
 template <class T, class B>
 Tensor<T, B> as_leaf(const Tensor<T, B>& x) {
@@ -149,6 +159,12 @@ struct Inputs {
   template <class T, class B>
   void add(const Unread<Parameter<T, B>>& unread) {
     wanted = wanted || unread.x.requires_grad();
+  }
+  /// Those of `others` as well.
+  void append(const Inputs& others) {
+    wanted = wanted || others.wanted;
+    is_unrecorded = is_unrecorded || others.is_unrecorded;
+    all.insert(all.end(), others.all.begin(), others.all.end());
   }
   /// The leaves that `root` was computed from, without `except`.
   template <class T, class B>

@@ -3,7 +3,8 @@
 /// that all its copies share.
 ///
 /// Memory needs these static functions of a backend: allocate(bytes) and deallocate(block, bytes); copy,
-/// copy_from_host and copy_to_host(to, from, bytes); fill_zero(data, bytes) and fill(data, size, value).
+/// copy_from_host and copy_to_host(to, from, bytes); fill_zero(data, bytes) and fill(data, size, value);
+/// fill_sequence(data, size, start, step) writes start + i step.
 /// empty_cache() and set_cache_limit(bytes) are those of core/memory.hpp, synchronize() waits until all work
 /// is done.
 
@@ -21,12 +22,17 @@
 
 namespace cria::detail {
 
-/// `size` elements of a backend's memory, uninitialised.
+/// `size` elements of a backend's memory, uninitialised, or a part of another's.
 template <class T, class B>
 class Storage {
  public:
   explicit Storage(std::int64_t size) : size_(size), data_(static_cast<T*>(B::allocate(bytes()))) {}
-  ~Storage() { B::deallocate(data_, bytes()); }
+  /// The elements [first, first + size) of `whole`, which they keep alive; a change of them is one of it.
+  Storage(std::shared_ptr<Storage> whole, std::int64_t first, std::int64_t size)
+      : size_(size), data_(whole->data_ + first), whole_(std::move(whole)) {}
+  ~Storage() {
+    if (!whole_) B::deallocate(data_, bytes());
+  }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
@@ -34,13 +40,19 @@ class Storage {
   std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
 
   /// How often somebody was given the memory to write to.
-  std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  std::uint64_t version() const {
+    return whole_ ? whole_->version() : version_.load(std::memory_order_relaxed);
+  }
   void set_version(std::uint64_t version) { version_.store(version, std::memory_order_relaxed); }
-  void count_change() { version_.fetch_add(1, std::memory_order_relaxed); }
+  void count_change() {
+    if (whole_) return whole_->count_change();
+    version_.fetch_add(1, std::memory_order_relaxed);
+  }
 
  private:
   std::int64_t size_;
   T* data_;
+  std::shared_ptr<Storage> whole_;  // null: this is one
   std::atomic<std::uint64_t> version_ = 0;
 };
 
@@ -94,7 +106,7 @@ struct TensorState final : Versioned {
   std::shared_ptr<GradientSlot<T, B>> gradient;  // null: not wanted
   std::shared_ptr<Node> node;                    // null: a leaf
   std::uint64_t recorded_version = 0;            // of the storage as the node's operation left it
-  bool is_unrecorded = false;                    // NoGrad kept it, or what it was computed from, out of the graph
+  bool is_unrecorded = false;  // NoGrad kept it, or what it was computed from, out of the graph
 
   TensorState(const Shape& s, std::shared_ptr<Storage<T, B>> memory) : shape(s), storage(std::move(memory)) {}
 

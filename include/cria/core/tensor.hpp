@@ -157,6 +157,7 @@ class Tensor {
   /// after it for the first time gets an AutogradError.
   void forget() const {
     if (!state("forget").storage || !state_->node || !state_->node->repeat) return;
+    if (state_->storage.use_count() > 1) return;  // others see the same memory, which would not be freed
     if (state_->storage->version() == state_->recorded_version) state_->storage.reset();
   }
 

@@ -10,22 +10,25 @@
 
 namespace cria {
 
-/// a + b, a - b, a * b, a / b.
-template <FloatingPoint T, class B>
+/// a + b, a - b, a * b, also of integers, and a / b.
+template <Number T, class B>
 Tensor<T, B> operator+(const Tensor<T, B>& a, const Tensor<T, B>& b) {
-  if (a.shape() != b.shape()) return detail::map("add", ops::Add{}, a, b);
-  // Backward then needs no values, and no kernel.
-  using K = kernel_for<ops::Map, B>;
-  auto y = Tensor<T, B>::empty(a.shape());
-  K::forward(ops::Add{}, broadcast(a.shape(), std::array{a.shape(), b.shape()}), y.mutable_vec(), a.vec(),
-             b.vec());
-  return detail::record_sum(y, a, b);
+  if constexpr (FloatingPoint<T>) {
+    if (a.shape() == b.shape()) {  // backward then needs no values, and no kernel
+      using K = kernel_for<ops::Map, B>;
+      auto y = Tensor<T, B>::empty(a.shape());
+      K::forward(ops::Add{}, broadcast(a.shape(), std::array{a.shape(), b.shape()}), y.mutable_vec(), a.vec(),
+                 b.vec());
+      return detail::record_sum(y, a, b);
+    }
+  }
+  return detail::map("add", ops::Add{}, a, b);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("subtract", ops::Subtract{}, a, b);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator*(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("multiply", ops::Multiply{}, a, b);
 }
@@ -35,31 +38,31 @@ Tensor<T, B> operator/(const Tensor<T, B>& a, const Tensor<T, B>& b) {
 }
 
 /// The same with a number on one side.
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator+(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
   return detail::map("add", ops::Affine<acc_t<T>>{1, s}, x);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator+(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
   return x + s;
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
   return x + (-s);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator-(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
   return detail::map("subtract", ops::Affine<acc_t<T>>{-1, s}, x);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator-(const Tensor<T, B>& x) {
   return detail::map("negate", ops::Affine<acc_t<T>>{-1, 0}, x);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator*(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
   return detail::map("multiply", ops::Affine<acc_t<T>>{s, 0}, x);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> operator*(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
   return x * s;
 }

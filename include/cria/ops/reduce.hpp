@@ -10,17 +10,16 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "cria/backend/cpu/reduce.hpp"
 #include "cria/core/axes.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
+#include "cria/ops/create.hpp"
 #include "cria/ops/elementwise.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/reduce.cuh"
@@ -179,13 +178,11 @@ Tensor<std::int32_t, B> index_of_extreme(std::string_view op, R together, const 
     throw ShapeError(std::string(op) + ": x is " + to_string(x.shape()) + "; a dimension may have up to " +
                      std::to_string(none) + " elements here");
   }
-  std::vector<Index> numbers(static_cast<std::size_t>(shapes.count));
-  std::iota(numbers.begin(), numbers.end(), Index(0));
   std::array<std::int64_t, Shape::max_rank> along;
   along.fill(1);
-  along[static_cast<std::size_t>(x.shape().axis(axis))] = shapes.count;
-  const auto indices =
-      Tensor<Index, B>::from(Shape(std::span(along.data(), static_cast<std::size_t>(x.rank()))), numbers);
+  along[static_cast<std::size_t>(axis_of(op, x.shape(), axis))] = shapes.count;
+  const auto indices = share_values(arange<Index, B>(shapes.count),
+                                    Shape(std::span(along.data(), static_cast<std::size_t>(x.rank()))));
   const auto best = reduce<T>(together, ops::Identity{}, shapes.keeping(), x);
   return reduce<Index>(ops::Smallest{}, ops::IndexOf<Index>{none}, shapes, x, best, indices);
 }

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "cria/backend/cpu/reshape.hpp"
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cria/core/axes.hpp"
 #include "cria/core/check.hpp"
-#include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
-#ifdef CRIA_CUDA
-#include "cria/backend/cuda/reshape.cuh"
-#endif
 
 namespace cria {
 
@@ -25,26 +25,48 @@ Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
   }
 }
 
-/// Swaps two dimensions, copying. x [..., p, ..., q, ...] -> [..., q, ..., p, ...]
-/// Throws ShapeError if a dimension does not exist.
+/// Without dimension `axis`, which is 1. Shares memory. Throws ShapeError if it is not 1 or does not exist.
 template <class T, class B>
-Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
-  using K = kernel_for<ops::Transpose, B>;
-  const int first = std::min(x.shape().axis(axis_a), x.shape().axis(axis_b));
-  const int second = std::max(x.shape().axis(axis_a), x.shape().axis(axis_b));
-  if (first == second) return x;
-  const Shape& s = x.shape();
-  const Shape from{s.product(0, first), s.dim(first), s.product(first + 1, second), s.dim(second),
-                   s.product(second + 1, s.rank())};
-  const Shape to{from.dim(0), from.dim(3), from.dim(2), from.dim(1), from.dim(4)};
-  auto y = Tensor<T, B>::empty(s.with_dim(first, s.dim(second)).with_dim(second, s.dim(first)));
-  K::forward(x.vec(), from, y.mutable_vec());
-  if constexpr (FloatingPoint<T>) {
-    return record("transpose", y, inputs(unread(x)),
-                  [to, dx = sink(x)](const Tensor<T, B>& dy) { K::backward(dy.vec(), to, dx.vec()); });
-  } else {
-    return y;
+Tensor<T, B> squeeze(const Tensor<T, B>& x, int axis) {
+  const int at = detail::axis_of("squeeze", x.shape(), axis);
+  if (x.dim(at) != 1) {
+    throw ShapeError("squeeze: x is " + to_string(x.shape()) + "; dimension " + std::to_string(axis) +
+                     " must be 1");
   }
+  std::vector<std::int64_t> dims(x.shape().begin(), x.shape().end());
+  dims.erase(dims.begin() + at);
+  return reshape(x, Shape(dims));
+}
+
+/// With a dimension of 1 before dimension `axis`; -1 means behind the last. Shares memory. Throws ShapeError if there
+/// is no such place.
+template <class T, class B>
+Tensor<T, B> unsqueeze(const Tensor<T, B>& x, int axis) {
+  const int at = axis < 0 ? axis + x.rank() + 1 : axis;
+  if (at < 0 || at > x.rank()) {
+    throw ShapeError("unsqueeze: x is " + to_string(x.shape()) + "; there is no place for a dimension " +
+                     std::to_string(axis));
+  }
+  std::vector<std::int64_t> dims(x.shape().begin(), x.shape().end());
+  dims.insert(dims.begin() + at, 1);
+  return reshape(x, Shape(dims));
+}
+
+/// The dimensions from `first` to `last` as one. Shares memory. Throws ShapeError if they do not exist or come in the
+/// wrong order.
+template <class T, class B>
+Tensor<T, B> flatten(const Tensor<T, B>& x, int first = 0, int last = -1) {
+  if (x.rank() == 0) return reshape(x, {1});
+  const int begin = detail::axis_of("flatten", x.shape(), first),
+            end = detail::axis_of("flatten", x.shape(), last);
+  if (end < begin) {
+    throw ShapeError("flatten: x is " + to_string(x.shape()) + "; dimension " + std::to_string(first) +
+                     " must not come after dimension " + std::to_string(last));
+  }
+  std::vector<std::int64_t> dims(x.shape().begin(), x.shape().begin() + begin);
+  dims.push_back(x.shape().product(begin, end + 1));
+  dims.insert(dims.end(), x.shape().begin() + end + 1, x.shape().end());
+  return reshape(x, Shape(dims));
 }
 
 }  // namespace cria

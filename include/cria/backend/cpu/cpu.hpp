@@ -19,6 +19,7 @@
 
 #include "cria/core/caching_allocator.hpp"
 #include "cria/core/config.hpp"
+#include "cria/core/dtype.hpp"
 #include "cria/core/error.hpp"
 #include "cria/core/scratch_memory.hpp"
 
@@ -103,6 +104,12 @@ struct Cpu {
   template <class T>
   static void fill(T* data, std::int64_t size, T value) {
     std::fill_n(data, size, value);
+  }
+  template <class T, class S>
+  static void fill_sequence(T* data, std::int64_t size, S start, S step) {
+    for (std::int64_t i = 0; i < size; ++i) {
+      data[i] = static_cast<T>(static_cast<acc_t<T>>(start + static_cast<S>(i) * step));
+    }
   }
   static void copy(void* to, const void* from, std::size_t bytes) {
     if (bytes > 0) std::memcpy(to, from, bytes);  // empty ranges may have null pointers

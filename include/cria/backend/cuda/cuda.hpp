@@ -9,6 +9,7 @@
 #include "cria/backend/cuda/index_error.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/core/config.hpp"
+#include "cria/core/dtype.hpp"
 #include "cria/core/scratch_memory.hpp"
 
 namespace cria {
@@ -18,6 +19,13 @@ namespace cuda {
 template <class T>
 __global__ void fill_kernel(T* data, std::int64_t size, T value) {
   for (std::int64_t i = first_item(); i < size; i += item_stride()) data[i] = value;
+}
+
+template <class T, class S>
+__global__ void fill_sequence_kernel(T* data, std::int64_t size, S start, S step) {
+  for (std::int64_t i = first_item(); i < size; i += item_stride()) {
+    data[i] = static_cast<T>(static_cast<acc_t<T>>(start + static_cast<S>(i) * step));
+  }
 }
 
 }  // namespace cuda
@@ -38,6 +46,11 @@ struct Cuda {
   }
   template <class T>
   static void fill(T* data, std::int64_t size, T value, cuda::Place place = {});
+  template <class T, class S>
+  static void fill_sequence(T* data, std::int64_t size, S start, S step) {
+    cuda::launch(cuda::fill_sequence_kernel<T, S>, cuda::grid_for(size), cuda::block_size, 0, data, size,
+                 start, step);
+  }
   static void copy(void* to, const void* from, std::size_t bytes, cuda::Place place = {}) {
     memcpy(to, from, bytes, cudaMemcpyDeviceToDevice, place);
   }

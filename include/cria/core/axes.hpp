@@ -46,6 +46,15 @@ class Axes {
     return axes;
   }
 
+  /// All dimensions of `rank` but one.
+  static Axes all_but(int left_out, int rank) {
+    Axes axes({});
+    for (int axis = 0; axis < rank; ++axis) {
+      if (axis != left_out) axes.axes_[static_cast<std::size_t>(axes.count_++)] = axis;
+    }
+    return axes;
+  }
+
   /// Whether dimension i of `shape` is one of these, for each i. Throws ShapeError, in the name of the
   /// operation, for a dimension that does not exist or is named twice.
   std::array<bool, Shape::max_rank> of(std::string_view op, const Shape& shape) const {

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <sstream>
 #include <string>
+#include <type_traits>
 
 #include "support/golden.hpp"
 
@@ -115,6 +117,42 @@ BOOST_AUTO_TEST_CASE(tricky_values_are_rounded_as_by_pytorch) {
     BOOST_TEST(bfloat16(value).bits == hexadecimal(entry.at("bfloat16")), "bfloat16: " << why);
     BOOST_TEST(float16(value).bits == hexadecimal(entry.at("float16")), "float16: " << why);
   }
+}
+
+namespace {
+template <class T>
+void check_use() {
+  static_assert(std::is_nothrow_copy_constructible_v<T> && !std::is_convertible_v<float, T>);
+  BOOST_TEST(static_cast<double>(T(1.5)) == 1.5);
+  BOOST_TEST(static_cast<int>(T(-3.75f)) == -3);
+  BOOST_TEST(static_cast<std::int64_t>(T(7)) == 7);
+  BOOST_TEST(static_cast<bool>(T(2)));
+  BOOST_TEST(static_cast<float>(T(std::uint8_t{200})) == 200.0f);
+  BOOST_TEST((T(1) < T(2) && T(2) > T(1) && T(1) <= T(1) && T(1) >= T(1) && T(1) == T(1) && T(1) != T(2)));
+  BOOST_TEST(T(0.0f) == T(-0.0f));
+  using Limits = std::numeric_limits<T>;
+  const T nan = Limits::quiet_NaN();
+  BOOST_TEST((!(nan == nan) && nan != nan && !(nan < T(1)) && !(nan >= T(1))));
+  std::ostringstream text;
+  text << T(0.25f) << ' ' << T(-2);
+  BOOST_TEST(text.str() == "0.25 -2");
+  // The limits are those of the encoding.
+  const auto next = [](T x) { return T::from_bits(static_cast<std::uint16_t>(x.bits + 1)); };
+  BOOST_TEST(static_cast<float>(Limits::epsilon()) == static_cast<float>(next(T(1))) - 1);
+  BOOST_TEST(std::isinf(static_cast<float>(next(Limits::max()))));
+  BOOST_TEST(std::isinf(static_cast<float>(Limits::infinity())));
+  BOOST_TEST(static_cast<float>(Limits::lowest()) == -static_cast<float>(Limits::max()));
+  BOOST_TEST(static_cast<float>(Limits::min()) == std::ldexp(1.0f, Limits::min_exponent - 1));
+  BOOST_TEST(static_cast<float>(Limits::denorm_min()) ==
+             std::ldexp(1.0f, Limits::min_exponent - Limits::digits));
+  BOOST_TEST(static_cast<double>(Limits::max()) ==
+             (2 - static_cast<double>(Limits::epsilon())) * std::ldexp(1.0, Limits::max_exponent - 1));
+}
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(sixteen_bits_behave_as_numbers) {
+  check_use<bfloat16>();
+  check_use<float16>();
 }
 
 BOOST_AUTO_TEST_CASE(types_have_names) {

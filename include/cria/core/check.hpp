@@ -101,6 +101,14 @@ inline void below_one(std::string_view owner, std::string_view name, double valu
   option(value >= 0 && value < 1, owner, name, value, "it must be in [0, 1)");
 }
 
+/// An index does not name an element along a dimension.
+[[noreturn]] inline void fail_index(std::string_view op, std::int64_t position, std::int32_t index,
+                                    std::int64_t bound) {
+  throw ShapeError(std::string(op) + ": index " + std::to_string(index) + " at position " +
+                   std::to_string(position) + " is out of range; it must be in [0, " + std::to_string(bound) +
+                   ")");
+}
+
 /// An embedding got a token that is not in [0, vocabulary).
 [[noreturn]] inline void fail_token(std::string_view op, std::int64_t position, std::int32_t token,
                                     std::int64_t vocabulary) {

@@ -3,8 +3,12 @@
 /// integers, which do not.
 
 #include <bit>
+#include <compare>
 #include <cstdint>
+#include <iosfwd>
+#include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "cria/core/config.hpp"
 
@@ -20,6 +24,14 @@ struct CRIA_SHARED bfloat16 {
       : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
+  /// From and to every other arithmetic type, by way of float: what float cannot hold is rounded twice.
+  template <class N>
+  requires std::is_arithmetic_v<N> CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit bfloat16(N value)
+      : bfloat16(static_cast<float>(value)) {}
+  template <class N>
+  requires std::is_arithmetic_v<N> CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator N() const {
+    return static_cast<N>(static_cast<float>(*this));
   }
   CRIA_HOST_DEVICE CRIA_INLINE static constexpr bfloat16 from_bits(std::uint16_t bits) {
     bfloat16 value;
@@ -44,6 +56,14 @@ struct CRIA_SHARED float16 {
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit float16(float value)
       : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const { return decode(bits); }
+  /// From and to every other arithmetic type, by way of float: what float cannot hold is rounded twice.
+  template <class N>
+  requires std::is_arithmetic_v<N> CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit float16(N value)
+      : float16(static_cast<float>(value)) {}
+  template <class N>
+  requires std::is_arithmetic_v<N> CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator N() const {
+    return static_cast<N>(static_cast<float>(*this));
+  }
   CRIA_HOST_DEVICE CRIA_INLINE static constexpr float16 from_bits(std::uint16_t bits) {
     float16 value;
     value.bits = bits;
@@ -74,6 +94,25 @@ struct CRIA_SHARED float16 {
     return std::bit_cast<float>(sign | value);
   }
 };
+
+namespace detail {
+template <class T>
+concept SixteenBits = std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
+}  // namespace detail
+
+/// By their values: NaN is neither equal to anything nor less or greater. Arithmetic is done in float.
+template <detail::SixteenBits T>
+CRIA_HOST_DEVICE constexpr bool operator==(T a, T b) {
+  return static_cast<float>(a) == static_cast<float>(b);
+}
+template <detail::SixteenBits T>
+CRIA_HOST_DEVICE constexpr std::partial_ordering operator<=>(T a, T b) {
+  return static_cast<float>(a) <=> static_cast<float>(b);
+}
+template <class Character, class Traits, detail::SixteenBits T>
+std::basic_ostream<Character, Traits>& operator<<(std::basic_ostream<Character, Traits>& out, T value) {
+  return out << static_cast<float>(value);
+}
 
 namespace detail {
 template <class T>
@@ -127,3 +166,37 @@ template <>
 inline constexpr std::string_view dtype_name<std::uint8_t> = "uint8";
 
 }  // namespace cria
+
+namespace cria::detail {
+/// The limits of a 16-bit type with `fraction` bits after the point and its greatest number's exponent `exponent`.
+template <class T, int fraction, int exponent>
+struct SixteenBitLimits {
+  static constexpr bool is_specialized = true, is_signed = true, is_integer = false, is_exact = false;
+  static constexpr bool has_infinity = true, has_quiet_NaN = true, has_signaling_NaN = false;
+  static constexpr bool is_iec559 = true, is_bounded = true, is_modulo = false, traps = false;
+  static constexpr bool tinyness_before = false;
+  static constexpr std::float_round_style round_style = std::round_to_nearest;
+  static constexpr int digits = fraction + 1, digits10 = (digits - 1) * 30103 / 100000;
+  static constexpr int max_digits10 = digits * 30103 / 100000 + 2, radix = 2;
+  static constexpr int max_exponent = exponent + 1, min_exponent = 2 - exponent;
+  static constexpr int max_exponent10 = exponent * 30103 / 100000,
+                       min_exponent10 = -(exponent - 1) * 30103 / 100000;
+
+  static constexpr T of(unsigned sign, unsigned exponent_bits, unsigned fraction_bits) {
+    return T::from_bits(static_cast<std::uint16_t>(sign << 15 | exponent_bits << fraction | fraction_bits));
+  }
+  static constexpr T max() noexcept { return of(0, 2 * exponent, (1u << fraction) - 1); }
+  static constexpr T lowest() noexcept { return of(1, 2 * exponent, (1u << fraction) - 1); }
+  static constexpr T min() noexcept { return of(0, 1, 0); }
+  static constexpr T denorm_min() noexcept { return of(0, 0, 1); }
+  static constexpr T epsilon() noexcept { return of(0, static_cast<unsigned>(exponent - fraction), 0); }
+  static constexpr T round_error() noexcept { return T(0.5f); }
+  static constexpr T infinity() noexcept { return of(0, 2 * exponent + 1, 0); }
+  static constexpr T quiet_NaN() noexcept { return of(0, 2 * exponent + 1, 1u << (fraction - 1)); }
+};
+}  // namespace cria::detail
+
+template <>
+struct std::numeric_limits<cria::bfloat16> : cria::detail::SixteenBitLimits<cria::bfloat16, 7, 127> {};
+template <>
+struct std::numeric_limits<cria::float16> : cria::detail::SixteenBitLimits<cria::float16, 10, 15> {};

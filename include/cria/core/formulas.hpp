@@ -60,6 +60,12 @@ struct Clamp {
     return where(x < low, low, where(x > high, high, x));
   }
 };
+/// `value` where the mask holds.
+template <class S>
+struct FillWhere {
+  S value;
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool mask, auto x) const { return where(mask, value, x); }
+};
 
 CRIA_FORMULA(Identity, (auto x), x)
 CRIA_FORMULA(Abs, (auto x), abs(x))

@@ -82,6 +82,12 @@ struct Reduce;
 ///   add(const StridedCopy&, const T* from, T* to)
 struct Rearrange;
 
+/// y[o, j, i] = x[o, index[o, j, i], i]; `index` has strides, so that all rows may have the same. forward throws
+/// ShapeError for an index outside [0, n), or has the next wait for the device throw it.
+///   forward(Planes<const T> x [outer, n, inner], const IndexView&, Planes<T> y [outer, m, inner])
+///   backward(Planes<const T> dy, const IndexView&, Gradient<Planes<T>> dx)
+struct Gather;
+
 // ---- products ----
 
 /// y = x weight^T.

@@ -84,6 +84,24 @@ class Shape {
     return product;
   }
 
+  /// The place of the element with these indices, in row-major order; negative ones count from the last. Throws
+  /// ShapeError unless there is one index for each dimension, and it is inside.
+  std::int64_t offset(std::initializer_list<std::int64_t> indices) const {
+    std::int64_t offset = 0;
+    int axis = 0;
+    bool fits = static_cast<int>(indices.size()) == rank_;
+    std::string text;
+    for (const std::int64_t index : indices) {
+      text += (text.empty() ? "" : ", ") + std::to_string(index);
+      if (!fits) continue;
+      const std::int64_t size = dim(axis++), positive = index < 0 ? index + size : index;
+      fits = positive >= 0 && positive < size;
+      offset = offset * size + positive;
+    }
+    if (fits) return offset;
+    throw ShapeError("at: shape " + to_string(*this) + " has no element {" + text + "}");
+  }
+
   friend bool operator==(const Shape& a, const Shape& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());
   }

@@ -1,6 +1,7 @@
 #pragma once
 /// Tensor: a cheap handle on contiguous row-major memory, with reverse-mode gradients.
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -60,6 +61,11 @@ class Tensor {
   static Tensor from(const Shape& shape, std::initializer_list<T> values) {
     return from(shape, std::span(values.begin(), values.size()));
   }
+  static Tensor from(const Shape& shape, const std::vector<bool>& values) requires std::is_same_v<T, bool> {
+    const auto bytes = std::make_unique<bool[]>(values.size());
+    std::copy(values.begin(), values.end(), bytes.get());
+    return from(shape, std::span<const bool>(bytes.get(), values.size()));
+  }
 
   bool defined() const { return state_ != nullptr; }
   const Shape& shape() const { return state("shape").shape; }
@@ -88,6 +94,12 @@ class Tensor {
       B::copy_to_host(values.data(), data(), count * sizeof(T));
       return values;
     }
+  }
+  /// The element with these indices, negative ones counting from the last. Throws ShapeError if there is none.
+  T at(std::initializer_list<std::int64_t> indices) const {
+    T value;
+    B::copy_to_host(&value, data() + shape().offset(indices), sizeof(T));
+    return value;
   }
   /// The only element. Throws ShapeError if there are more or none.
   T item() const {

@@ -71,6 +71,18 @@ struct Heads {
   }
 };
 
+/// Indices [outer, m, inner] that may be repeated: a stride is 0 along a dimension where they are.
+struct IndexView {
+  Vec<const std::int32_t> all;
+  std::int64_t outer_stride = 0;
+  std::int64_t stride = 0;
+  std::int64_t inner_stride = 0;
+
+  CRIA_HOST_DEVICE std::int32_t at(std::int64_t o, std::int64_t j, std::int64_t i) const {
+    return all[o * outer_stride + j * stride + i * inner_stride];
+  }
+};
+
 /// A view of the memory that a gradient is summed up in. A fresh one is uninitialised, since nothing was
 /// added to it yet: it is not added to but overwritten, every element. That saves filling it with zeros and
 /// reading them.

@@ -80,7 +80,7 @@ template <>
 struct kernel<ops::Embedding, Cuda> {
   template <class T>
   static void forward(Vec<const std::int32_t> tokens, Rows<const T> weight, Rows<T> y) {
-    cuda::check_tokens(tokens, weight.rows);
+    cuda::check_indices(cuda::IndexError::embedding_token, tokens, weight.rows);
     constexpr int width = cuda::widest<T>;
     const bool packs = y.cols % width == 0 && cuda::packs_fit<width>(weight.data, y.data);
     cuda::launch(packs ? cuda::embedding_kernel<width, T> : cuda::embedding_kernel<1, T>,

@@ -18,7 +18,13 @@ namespace cria::cuda {
 
 /// The first index that was out of range since the last note was read.
 struct IndexError {
-  enum Kind : std::int32_t { none, embedding_token, cross_entropy_target, linear_cross_entropy_target };
+  enum Kind : std::int32_t {
+    none,
+    gather_index,
+    embedding_token,
+    cross_entropy_target,
+    linear_cross_entropy_target
+  };
 
   Kind kind;
   std::int32_t value;
@@ -88,6 +94,9 @@ class IndexErrorNotes {
     check("cudaMemsetAsync", cudaMemsetAsync(note, 0, sizeof(IndexError), stream()));
   }
   [[noreturn]] static void fail(const IndexError& error) {
+    if (error.kind == IndexError::gather_index) {
+      cria::check::fail_index("gather", error.position, error.value, error.bound);
+    }
     if (error.kind == IndexError::embedding_token) {
       cria::check::fail_token("embedding", error.position, error.value, error.bound);
     }

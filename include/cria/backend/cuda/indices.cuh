@@ -32,9 +32,9 @@ __global__ void __launch_bounds__(1024)
   }
 }
 
-/// Throws ShapeError, when the host next waits for the stream, for a token outside [0, vocabulary).
-inline void check_tokens(Vec<const std::int32_t> tokens, std::int64_t vocabulary) {
-  launch(check_indices_kernel<false>, 1, 1024, 0, tokens, vocabulary, 0, IndexError::embedding_token,
+/// Throws ShapeError, when the host next waits for the stream, for an index outside [0, bound).
+inline void check_indices(IndexError::Kind kind, Vec<const std::int32_t> indices, std::int64_t bound) {
+  launch(check_indices_kernel<false>, 1, 1024, 0, indices, bound, 0, kind,
          IndexErrorNotes::instance().for_kernel(), nullptr);
 }
 

@@ -2,8 +2,9 @@
 /// All of cria's core, operations, layers, optimisers and the training step. (Files: cria/io/io.hpp.)
 
 #include "cria/core/autograd.hpp"
-#include "cria/core/buffer.hpp"
+#include "cria/core/axes.hpp"
 #include "cria/core/broadcast.hpp"
+#include "cria/core/buffer.hpp"
 #include "cria/core/config.hpp"
 #include "cria/core/dtype.hpp"
 #include "cria/core/dual.hpp"
@@ -18,7 +19,9 @@
 #include "cria/core/print.hpp"
 #include "cria/core/profile.hpp"
 #include "cria/core/random.hpp"
+#include "cria/core/rearrangement.hpp"
 #include "cria/core/record.hpp"
+#include "cria/core/reductions.hpp"
 #include "cria/core/rotation_table.hpp"
 #include "cria/core/shape.hpp"
 #include "cria/core/tensor.hpp"

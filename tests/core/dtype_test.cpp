@@ -129,7 +129,7 @@ void check_use() {
   BOOST_TEST(static_cast<bool>(T(2)));
   BOOST_TEST(static_cast<float>(T(std::uint8_t{200})) == 200.0f);
   BOOST_TEST((T(1) < T(2) && T(2) > T(1) && T(1) <= T(1) && T(1) >= T(1) && T(1) == T(1) && T(1) != T(2)));
-  BOOST_TEST(T(0.0f) == T(-0.0f));
+  BOOST_TEST((T(0.0f) == T(-0.0f)));
   using Limits = std::numeric_limits<T>;
   const T nan = Limits::quiet_NaN();
   BOOST_TEST((!(nan == nan) && nan != nan && !(nan < T(1)) && !(nan >= T(1))));

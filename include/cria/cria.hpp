@@ -47,6 +47,7 @@
 #include "cria/ops/dropout.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "cria/ops/embedding.hpp"
+#include "cria/ops/expand.hpp"
 #include "cria/ops/gather.hpp"
 #include "cria/ops/heads.hpp"
 #include "cria/ops/linear.hpp"

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cria/ops/expand.hpp"
 #include "support/error_message.hpp"
 #include "support/op_case.hpp"
 

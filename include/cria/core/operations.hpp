@@ -103,6 +103,14 @@ struct Linear;
 ///            Gradient<Planes<T>> db)
 struct MatMul;
 
+/// y = weight times the windows of each image of x (core/convolution.hpp), each of `groups` groups of channels by itself.
+/// Either gradient may be empty, and then so may what it alone needs: weight for dx, x for dweight.
+///   forward(Planes<const T> x [n, c, h * w], Rows<const T> weight [o, c / groups * kh * kw], const Windows&,
+///           std::int64_t groups, Planes<T> y [n, o, windows])
+///   backward(Planes<const T> dy, Planes<const T> x, Rows<const T> weight, const Windows&, std::int64_t groups,
+///            Gradient<Planes<T>> dx, Gradient<Rows<A>> dweight)
+struct Convolution;
+
 // ---- of transformers ----
 
 /// y = weight[tokens]. forward throws ShapeError for a token outside the vocabulary, or has the next wait for

@@ -42,6 +42,7 @@
 #include "cria/ops/accumulate.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cast.hpp"
+#include "cria/ops/convolution.hpp"
 #include "cria/ops/create.hpp"
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/dropout.hpp"

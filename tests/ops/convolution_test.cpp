@@ -150,7 +150,8 @@ struct Pooled {
           double most = -std::numeric_limits<double>::infinity(), sum = 0;
           for (std::int64_t k = 0; k < 6; ++k) {
             const std::int64_t n = image / x.dim(1), c = image % x.dim(1);
-            most = std::max(most, pixel(inputs[0], x, n, c, i + k / 2, j + k % 2, most));
+            const double p = pixel(inputs[0], x, n, c, i + k / 2, j + k % 2, most);
+            if (p > most || p != p) most = p;
             sum += pixel(inputs[0], x, n, c, i + k / 2, j + k % 2);
           }
           y.push_back(Max ? most : sum / 6);
@@ -218,8 +219,9 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   BOOST_TEST(error_message<ConfigError>([&] { max_pool2d(x, 2, {.padding = 2}); }) ==
              "max_pool2d: padding is 2; it must be at most half of a window");
   BOOST_TEST(error_message<ConfigError>([&] {
-               conv_transpose2d(x, w, {.output_padding = 1});
-             }).starts_with("conv_transpose2d: "));
+               conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.output_padding = 1});
+             }) ==
+             "conv_transpose2d: output_padding is 1 by 1; it must be 0 or more and less than the stride");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,6 +11,7 @@
 #include "cria/core/error.hpp"
 #include "cria/core/formula.hpp"
 #include "cria/core/formulas.hpp"
+#include "cria/core/graph.hpp"
 #include "cria/core/memory.hpp"
 #include "cria/core/named_tensor.hpp"
 #include "cria/core/noise.hpp"

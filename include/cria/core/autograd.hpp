@@ -27,6 +27,7 @@ namespace detail {
 struct Versioned {
   virtual ~Versioned() = default;
   virtual std::uint64_t version() const = 0;
+  virtual std::string describe() const = 0;  // "float32 [2, 3]"
 };
 
 /// One input of a recorded operation.
@@ -52,11 +53,12 @@ struct Node {
 
 namespace detail {
 
-// One counter and one switch per thread, the counter so that nodes of one thread run in the order they were
+// One counter and two switches per thread, the counter so that nodes of one thread run in the order they were
 // made. They must not be statics inside templates: each instantiation would have its own and gradients would
 // vanish silently.
 CRIA_SHARED inline thread_local std::uint64_t node_sequence = 0;
 CRIA_SHARED inline thread_local bool recording = true;
+CRIA_SHARED inline thread_local bool detects_anomalies = false;
 
 /// Deletes nodes without recursion: a graph can be a million operations deep.
 struct NodeDeleter {
@@ -122,6 +124,19 @@ class NoGrad {
   ~NoGrad() { detail::recording = previous_; }
   NoGrad(const NoGrad&) = delete;
   NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+/// While one of these lives, the first operation on this thread whose result, or the gradient of whose result, has an
+/// element that is not finite throws AutogradError with its name. For the search: every result is copied to the host.
+class DetectAnomaly {
+ public:
+  DetectAnomaly() : previous_(std::exchange(detail::detects_anomalies, true)) {}
+  ~DetectAnomaly() { detail::detects_anomalies = previous_; }
+  DetectAnomaly(const DetectAnomaly&) = delete;
+  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
 
  private:
   bool previous_;

@@ -167,11 +167,12 @@ struct Inputs {
     all.insert(all.end(), others.all.begin(), others.all.end());
   }
   /// The leaves that `root` was computed from, without `except`.
-  template <class T, class B>
-  void add_leaves(const std::shared_ptr<Node>& root, const Tensor<T, B>& except) {
+  template <class... T, class... B>
+  void add_leaves(const std::shared_ptr<Node>& root, const Tensor<T, B>&... except) {
     for (const auto& node : gather(root)) {
       for (const Input& input : node->inputs) {
-        if (!input.node && input.values && input.values != TensorAccess::state(except)) all.push_back(input);
+        const bool is_new = ((input.values != TensorAccess::state(except)) && ...);
+        if (!input.node && input.values && is_new) all.push_back(input);
       }
     }
   }
@@ -224,14 +225,38 @@ class OutputGradient {
   std::shared_ptr<GradientSlot<T, B>> slot_;
 };
 
+/// Throws AutogradError if an element of x, which is called `what`, is not finite.
+template <class T, class B>
+void check_finite(std::string_view op, std::string_view what, const Tensor<T, B>& x) {
+  const auto values = x.to_vector();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto value = static_cast<acc_t<T>>(values[i]);
+    if (value - value == 0) continue;
+    throw AutogradError("DetectAnomaly: " + std::string(what) + " of '" + std::string(op) + "', " +
+                        to_string(x.shape()) + ", is " + std::to_string(value) + " at element " +
+                        std::to_string(i));
+  }
+}
+
+/// An operation is done, and y is its result.
+template <class T, class B>
+void end_of_operation(std::string_view op, const Tensor<T, B>& y) {
+  end_of_operation(op);
+  if (detects_anomalies) check_finite(op, "the result", y);
+}
+
 template <class F, class... T, class B>
 void set_backward(const std::shared_ptr<Node>& node, F backward, const Tensor<T, B>&... y) {
-  node->backward = [backward = std::move(backward), outputs = std::tuple(OutputGradient<T, B>(y, node)...)] {
+  node->backward = [backward = std::move(backward), op = node->op,
+                    outputs = std::tuple(OutputGradient<T, B>(y, node)...)] {
     std::apply(
         [&](const auto&... output) {
           const std::tuple gradients{output.take()...};
           std::apply(
               [&](const auto&... dy) {
+                if (detects_anomalies) {
+                  ((dy.defined() ? check_finite(op, "the gradient of the result", dy) : void()), ...);
+                }
                 if ((dy.defined() || ...)) backward(dy...);
               },
               gradients);
@@ -246,7 +271,7 @@ void set_backward(const std::shared_ptr<Node>& node, F backward, const Tensor<T,
 /// a tensor and adds to the gradients of the inputs it captured.
 template <FloatingPoint T, class B, class F>
 Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
-  detail::end_of_operation(op);
+  detail::end_of_operation(op, y);
   if (inputs.wanted) {
     detail::set_backward(detail::make_node(op, std::move(inputs.all)), std::move(backward), y);
   } else {

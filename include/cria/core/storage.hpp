@@ -111,6 +111,7 @@ struct TensorState final : Versioned {
   TensorState(const Shape& s, std::shared_ptr<Storage<T, B>> memory) : shape(s), storage(std::move(memory)) {}
 
   std::uint64_t version() const override { return storage ? storage->version() : recorded_version; }
+  std::string describe() const override { return std::string(dtype_name<T>) + " " + to_string(shape); }
 
   /// The memory of the values, computed again if they were forgotten.
   const std::shared_ptr<Storage<T, B>>& values() {

@@ -91,6 +91,7 @@ struct Cpu {
 
   static void* allocate(std::size_t bytes) { return cpu::allocator().allocate(bytes); }
   static void deallocate(void* block, std::size_t bytes) { cpu::allocator().deallocate(block, bytes); }
+  static auto memory_statistics() { return cpu::allocator().statistics(); }
   static void set_cache_limit(std::size_t bytes) { cpu::allocator().set_cache_limit(bytes); }
   static void empty_cache() {
     cpu::allocator().release_cached();

@@ -38,6 +38,7 @@ struct Cuda {
 
   static void* allocate(std::size_t bytes) { return cuda::allocator().allocate(bytes); }
   static void deallocate(void* block, std::size_t bytes) { cuda::allocator().deallocate(block, bytes); }
+  static auto memory_statistics() { return cuda::allocator().statistics(); }
   static void set_cache_limit(std::size_t bytes) { cuda::allocator().set_cache_limit(bytes); }
   static void empty_cache() { cuda::allocator().release_cached(); }
   static void fill_zero(void* data, std::size_t bytes, cuda::Place place = {}) {

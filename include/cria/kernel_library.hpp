@@ -11,17 +11,22 @@
 #include "cria/ops/accumulate.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cast.hpp"
+#include "cria/ops/convolution.hpp"
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/dropout.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "cria/ops/embedding.hpp"
+#include "cria/ops/gather.hpp"
 #include "cria/ops/linear.hpp"
+#include "cria/ops/losses.hpp"
 #include "cria/ops/matmul.hpp"
+#include "cria/ops/normalization.hpp"
 #include "cria/ops/rearrange.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
+#include "cria/ops/softmax.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/lion.hpp"
 #include "cria/optim/sgd.hpp"
@@ -34,6 +39,35 @@
 #define CRIA_UPDATE_KERNEL(EXTERN, T, B, Rule) \
   EXTERN template void kernel<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>, \
                                                           const ops::UpdateState<Rule>*);
+
+/// Rearrangements, which integers have as well.
+#define CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
+  EXTERN template Tensor<T, B> detail::rearrange(std::string_view, const Tensor<T, B>&, detail::Rearrangement, T); \
+  EXTERN template Tensor<T, B> concat(const std::vector<Tensor<T, B>>&, int); \
+  EXTERN template Tensor<T, B> slice(const Tensor<T, B>&, int, std::int64_t, std::int64_t, std::int64_t); \
+  EXTERN template Tensor<T, B> expand(const Tensor<T, B>&, const Shape&); \
+  EXTERN template Tensor<T, B> detail::gather_by(std::string_view, const Tensor<T, B>&, int, \
+                                                 const Tensor<std::int32_t, B>&, const IndexView&, const Shape&);
+
+/// Reductions, and what is composed of them.
+#define CRIA_REDUCE_KERNEL(EXTERN, T, B, Y, name) \
+  EXTERN template Tensor<Y, B> name(const Tensor<T, B>&, const Axes&, ReduceOptions);
+#define CRIA_REDUCING_KERNELS(EXTERN, T, B) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, sum) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, mean) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, prod) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, norm) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, logsumexp) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, T, max) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, T, min) \
+  EXTERN template Tensor<acc_t<T>, B> variance(const Tensor<T, B>&, const Axes&, VarianceOptions); \
+  EXTERN template Tensor<acc_t<T>, B> standard_deviation(const Tensor<T, B>&, const Axes&, VarianceOptions); \
+  EXTERN template Tensor<T, B> softmax(const Tensor<T, B>&, int); \
+  EXTERN template Tensor<T, B> log_softmax(const Tensor<T, B>&, int); \
+  EXTERN template Tensor<T, B> detail::normalize( \
+      std::string_view, const Tensor<T, B>&, const detail::Reduced&, const detail::Moments<acc_t<T>, B>&, \
+      const Tensor<T, B>&, const Tensor<T, B>&, double, bool); \
+  EXTERN template detail::Moments<acc_t<T>, B> detail::moments(const Tensor<T, B>&, const detail::Reduced&);
 
 #define CRIA_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
@@ -67,17 +101,33 @@
   EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&); \
-  EXTERN template Tensor<T, B> matmul(const Tensor<T, B>&, const Tensor<T, B>&); \
-  EXTERN template Tensor<acc_t<T>, B> sum(const Tensor<T, B>&, const Axes&, ReduceOptions); \
-  EXTERN template Tensor<acc_t<T>, B> mean(const Tensor<T, B>&, const Axes&, ReduceOptions); \
+  EXTERN template Tensor<T, B> detail::multiply_stacks(const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
-  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int); \
   EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float); \
   EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm( \
       const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float); \
   EXTERN template Tensor<T, B> rope(const HeadsPart<T, B>&, std::int64_t, const RotaryFrequencies&); \
   EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
                                                              std::int64_t, const RotaryFrequencies&); \
+  CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
+  CRIA_REDUCING_KERNELS(EXTERN, T, B) \
+  EXTERN template Tensor<T, B> detail::triangle(std::string_view, const Tensor<T, B>&, std::int64_t, bool); \
+  EXTERN template Tensor<T, B> scatter_add(const Tensor<T, B>&, int, const Tensor<std::int32_t, B>&, \
+                                           const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
+  EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
+  EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
+                                                const ConvTranspose2dOptions&); \
+  EXTERN template Tensor<acc_t<T>, B> mse_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
+  EXTERN template Tensor<acc_t<T>, B> l1_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
+  EXTERN template Tensor<acc_t<T>, B> huber_loss(const Tensor<T, B>&, const Tensor<T, B>&, HuberOptions); \
+  EXTERN template Tensor<acc_t<T>, B> binary_cross_entropy_with_logits(const Tensor<T, B>&, const Tensor<T, B>&, \
+                                                                      LossOptions); \
+  EXTERN template Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
+  EXTERN template Tensor<acc_t<T>, B> detail::weighted_loss( \
+      std::string_view, const Tensor<T, B>&, const Tensor<std::int32_t, B>&, const Tensor<acc_t<T>, B>&, \
+      const CrossEntropyOptions&); \
+  EXTERN template Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>&, const Tensor<T, B>&, int, double); \
   EXTERN template void backward(const Tensor<T, B>&, acc_t<T>); \
   EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng); \
   CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW) \
@@ -91,7 +141,7 @@
 #define CRIA_INTEGER_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
-  EXTERN template Tensor<T, B> transpose(const Tensor<T, B>&, int, int);
+  CRIA_REARRANGING_KERNELS(EXTERN, T, B)
 
 /// What one backend alone has.
 #define CRIA_KERNELS_OF_Cpu(EXTERN)

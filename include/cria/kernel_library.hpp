@@ -103,6 +103,8 @@
   CRIA_GRADIENT_KERNELS(EXTERN, double, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B) \
+  EXTERN template class detail::RoundedGradient<bfloat16, B>; \
+  EXTERN template class detail::RoundedGradient<float16, B>; \
   EXTERN template class ParameterGroups<B>; \
   EXTERN template class Optimizer<ops::AdamW, B>; \
   EXTERN template class Optimizer<ops::Sgd, B>; \

@@ -156,23 +156,27 @@ BOOST_AUTO_TEST_CASE(one_operation_may_use_it_more_than_once) {
 }
 
 BOOST_AUTO_TEST_CASE(the_way_of_tensors_gives_what_the_direct_one_does) {
-  const auto input = []<class T>(T) { return Tensor<T>::from({3, 4}, cria::test::rounded<T>(cria::test::normals(12, 1))); };
+  const auto input = []<class T>(T) {
+    return Tensor<T>::from({3, 4}, cria::test::rounded<T>(cria::test::normals(12, 1)));
+  };
   for_every_type([&]<class T>(T of_type) {
     const auto direct = parameter_of<T>({5, 4}, cria::test::normals(20, 2));
     const auto tensors = parameter_of<T>({5, 4}, cria::test::normals(20, 2));
     backward(sum(square(linear(input(of_type), direct))));
     backward(sum(square(matmul(input(of_type), cria::transpose(tensors, 0, 1)))));
-    check_close("a product", to_values(tensors.grad()), to_values(direct.grad()), 8 * cria::test::tolerance<T>(12));
+    check_close("a product", to_values(tensors.grad()), to_values(direct.grad()),
+                8 * cria::test::tolerance<T>(12));
   });
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_left_of_a_backward_that_failed) {
   for_every_type([]<class T>(T) {
     Parameter<T> w({2});
-    const auto failing = record("failing", Tensor<T>::zeros({}), inputs(w), [w = Tensor<T>(w)](const Tensor<T>&) {
-      sink(w).vec();
-      throw ShapeError("as asked");
-    });
+    const auto failing =
+        record("failing", Tensor<T>::zeros({}), inputs(w), [w = Tensor<T>(w)](const Tensor<T>&) {
+          sink(w).vec();
+          throw ShapeError("as asked");
+        });
     BOOST_CHECK_THROW(backward(failing), ShapeError);
     w.clear_grad();
     const Tensor<T> handle = w;

@@ -92,7 +92,8 @@ class Parameter : public Tensor<T, B> {
   bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() {
     gradient_->clear();
-    detail::TensorAccess::state(*this)->gradient->clear();  // of 16 bits: what an operation that threw has left
+    detail::TensorAccess::state(*this)
+        ->gradient->clear();  // of 16 bits: what an operation that threw has left
   }
 
   /// A parameter with values of its own, which are the same now, and no gradient; frozen if this one is.

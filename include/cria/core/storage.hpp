@@ -60,7 +60,8 @@ class GradientSlot {
  public:
   explicit GradientSlot(std::int64_t size) : size_(size) {}
   /// That of a parameter, which is wanted as long as `wanted` says so.
-  GradientSlot(std::int64_t size, std::shared_ptr<const bool> wanted) : size_(size), wanted_(std::move(wanted)) {}
+  GradientSlot(std::int64_t size, std::shared_ptr<const bool> wanted)
+      : size_(size), wanted_(std::move(wanted)) {}
   virtual ~GradientSlot() = default;
 
   bool is_wanted() const { return !wanted_ || *wanted_; }
@@ -101,7 +102,7 @@ struct TensorState final : Versioned {
   std::shared_ptr<GradientSlot<T, B>> gradient;  // null: not wanted
   std::shared_ptr<Node> node;                    // null: a leaf
   std::uint64_t recorded_version = 0;            // of the storage as the node's operation left it
-  bool is_unrecorded = false;                    // NoGrad kept it, or what it was computed from, out of the graph
+  bool is_unrecorded = false;  // NoGrad kept it, or what it was computed from, out of the graph
 
   TensorState(const Shape& s, std::shared_ptr<Storage<T, B>> memory) : shape(s), storage(std::move(memory)) {}
 

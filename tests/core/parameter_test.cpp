@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(values_are_those_of_the_parameter) {
 BOOST_AUTO_TEST_CASE(recomputation_sees_its_gradient) {
   for_every_type([]<class T>(T) {
     const auto w = parameter_of<T>({3}, {1, 2, 3}), a = parameter_of<T>({3}, {4, 5, 6});
-    const auto f = [w](const Tensor<T>& x) { return square(w * x); };
+    const auto f = [w](const Tensor<T>& from) { return square(w * from); };
     backward(sum(cria::nn::recompute(f, a)));
     BOOST_TEST((to_values(w.grad()) == Values{32, 100, 216}));  // 2 w a^2
     BOOST_TEST((to_values(a.grad()) == Values{8, 40, 108}));    // 2 w^2 a

@@ -5,7 +5,8 @@
 /// same, but takes longer to compile.
 ///
 /// CRIA_KERNELS(extern, T, B) says that the operations on Tensor<T, B> are elsewhere, CRIA_KERNELS(, T, B)
-/// compiles them.
+/// compiles them. CRIA_OPERATORS are those that transformers do not need, in a library of their own; programs that
+/// define CRIA_OPERATOR_LIBRARY have it.
 
 #include "cria/nn/init.hpp"
 #include "cria/ops/accumulate.hpp"
@@ -42,19 +43,19 @@
 
 /// Rearrangements, which integers have as well.
 #define CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
-  EXTERN template Tensor<T, B> detail::rearrange(std::string_view, const Tensor<T, B>&, detail::Rearrangement, T); \
+  EXTERN template Tensor<T, B> detail::rearrange(std::string_view, const Tensor<T, B>&, \
+                                                 detail::Rearrangement, T); \
   EXTERN template Tensor<T, B> concat(const std::vector<Tensor<T, B>>&, int); \
   EXTERN template Tensor<T, B> slice(const Tensor<T, B>&, int, std::int64_t, std::int64_t, std::int64_t); \
   EXTERN template Tensor<T, B> expand(const Tensor<T, B>&, const Shape&); \
   EXTERN template Tensor<T, B> detail::gather_by(std::string_view, const Tensor<T, B>&, int, \
-                                                 const Tensor<std::int32_t, B>&, const IndexView&, const Shape&);
+                                                 const Tensor<std::int32_t, B>&, const IndexView&, \
+                                                 const Shape&);
 
 /// Reductions, and what is composed of them.
 #define CRIA_REDUCE_KERNEL(EXTERN, T, B, Y, name) \
   EXTERN template Tensor<Y, B> name(const Tensor<T, B>&, const Axes&, ReduceOptions);
 #define CRIA_REDUCING_KERNELS(EXTERN, T, B) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, sum) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, mean) \
   CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, prod) \
   CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, norm) \
   CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, logsumexp) \
@@ -103,12 +104,22 @@
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> detail::multiply_stacks(const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
+  EXTERN template Tensor<acc_t<T>, B> sum(const Tensor<T, B>&, const Axes&, ReduceOptions); \
+  EXTERN template Tensor<acc_t<T>, B> mean(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float); \
   EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm( \
       const Tensor<T, B>&, const Tensor<T, B>&, const Parameter<T, B>&, float); \
   EXTERN template Tensor<T, B> rope(const HeadsPart<T, B>&, std::int64_t, const RotaryFrequencies&); \
   EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
                                                              std::int64_t, const RotaryFrequencies&); \
+  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>); \
+  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng); \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
+
+/// The operators for any network, which programs that only train transformers do without.
+#define CRIA_OPERATORS(EXTERN, T, B) \
   CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
   CRIA_REDUCING_KERNELS(EXTERN, T, B) \
   EXTERN template Tensor<T, B> detail::triangle(std::string_view, const Tensor<T, B>&, std::int64_t, bool); \
@@ -121,18 +132,14 @@
   EXTERN template Tensor<acc_t<T>, B> mse_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> l1_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> huber_loss(const Tensor<T, B>&, const Tensor<T, B>&, HuberOptions); \
-  EXTERN template Tensor<acc_t<T>, B> binary_cross_entropy_with_logits(const Tensor<T, B>&, const Tensor<T, B>&, \
-                                                                      LossOptions); \
+  EXTERN template Tensor<acc_t<T>, B> binary_cross_entropy_with_logits(const Tensor<T, B>&, \
+                                                                       const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> detail::weighted_loss( \
       std::string_view, const Tensor<T, B>&, const Tensor<std::int32_t, B>&, const Tensor<acc_t<T>, B>&, \
       const CrossEntropyOptions&); \
-  EXTERN template Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>&, const Tensor<T, B>&, int, double); \
-  EXTERN template void backward(const Tensor<T, B>&, acc_t<T>); \
-  EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng); \
-  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW) \
-  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd) \
-  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
+  EXTERN template Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>&, const Tensor<T, B>&, int, \
+                                                        double);
 
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B) \
   EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>); \
@@ -140,8 +147,10 @@
   EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>);
 #define CRIA_INTEGER_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
-  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
-  CRIA_REARRANGING_KERNELS(EXTERN, T, B)
+  EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);
+#define CRIA_INTEGER_OPERATORS(EXTERN, B) \
+  CRIA_REARRANGING_KERNELS(EXTERN, std::int32_t, B) \
+  CRIA_REARRANGING_KERNELS(EXTERN, std::int64_t, B)
 
 /// What one backend alone has.
 #define CRIA_KERNELS_OF_Cpu(EXTERN)
@@ -153,11 +162,20 @@
   CRIA_GRADIENT_KERNELS(EXTERN, double, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int32_t, B) \
   CRIA_INTEGER_KERNELS(EXTERN, std::int64_t, B) \
+  EXTERN template class detail::RoundedGradient<bfloat16, B>; \
+  EXTERN template class detail::RoundedGradient<float16, B>; \
   EXTERN template class ParameterGroups<B>; \
   EXTERN template class Optimizer<ops::AdamW, B>; \
   EXTERN template class Optimizer<ops::Sgd, B>; \
   EXTERN template class Optimizer<ops::Lion, B>; \
   CRIA_KERNELS_OF_##B(EXTERN)
+
+#define CRIA_ALL_OPERATORS(EXTERN, B) \
+  CRIA_INTEGER_OPERATORS(EXTERN, B) \
+  CRIA_OPERATORS(EXTERN, float, B) \
+  CRIA_OPERATORS(EXTERN, double, B) \
+  CRIA_OPERATORS(EXTERN, bfloat16, B) \
+  CRIA_OPERATORS(EXTERN, float16, B)
 
 #define CRIA_ALL_KERNELS(EXTERN, B) \
   CRIA_COMMON_KERNELS(EXTERN, B) \
@@ -170,5 +188,11 @@ namespace cria {
 CRIA_ALL_KERNELS(extern, Cpu)
 #ifdef CRIA_CUDA
 CRIA_ALL_KERNELS(extern, Cuda)
+#endif
+#ifdef CRIA_OPERATOR_LIBRARY
+CRIA_ALL_OPERATORS(extern, Cpu)
+#ifdef CRIA_CUDA
+CRIA_ALL_OPERATORS(extern, Cuda)
+#endif
 #endif
 }  // namespace cria

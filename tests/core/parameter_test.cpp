@@ -118,6 +118,73 @@ BOOST_AUTO_TEST_CASE(both_ways_add_to_one_gradient) {
   }
 }
 
+namespace {
+
+/// Calls check(T{}) for every element type.
+void for_every_type(auto check) {
+  check(float{}), check(double{}), check(bfloat16{}), check(float16{});
+}
+
+/// The gradient that f has for a parameter is that of finite differences in double, and in other types that of
+/// double.
+template <class F>
+void check_in_every_type(const char* what, F f) {
+  check_gradient({4, 4}, f);
+  const Values at = cria::test::normals(16, 7);
+  const auto exact = parameter_of<double>({4, 4}, cria::test::to_values(parameter_of<bfloat16>({4, 4}, at)));
+  backward(f(exact));
+  for_every_type([&]<class T>(T) {
+    const auto w = parameter_of<T>({4, 4}, cria::test::to_values(parameter_of<bfloat16>({4, 4}, at)));
+    backward(f(w));
+    check_close(what, to_values(w.grad()), to_values(exact.grad()), 16 * cria::test::tolerance<T>(32));
+  });
+}
+
+}  // namespace
+
+// An operation asks for the gradients of all its inputs before it writes to the first.
+BOOST_AUTO_TEST_CASE(one_operation_may_use_it_more_than_once) {
+  check_in_every_type("w w", [](const auto& w) { return sum(w * w); });
+  check_in_every_type("w / w^2", [](const auto& w) { return sum(w / (w * w + 1)); });
+  check_in_every_type("w + w", [](const auto& w) { return sum(w + w); });
+  check_in_every_type("matmul(w, w)", [](const auto& w) { return sum(matmul(w, w)); });
+  check_in_every_type("linear(w, w)", [](const auto& w) { return sum(linear(w, w)); });
+  check_in_every_type("rms_norm(row, row)", [](const auto& w) {
+    const auto row = cria::reshape(w, {16});
+    return sum(cria::rms_norm(row, row));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_way_of_tensors_gives_what_the_direct_one_does) {
+  const auto input = []<class T>(T) {
+    return Tensor<T>::from({3, 4}, cria::test::rounded<T>(cria::test::normals(12, 1)));
+  };
+  for_every_type([&]<class T>(T of_type) {
+    const auto direct = parameter_of<T>({5, 4}, cria::test::normals(20, 2));
+    const auto tensors = parameter_of<T>({5, 4}, cria::test::normals(20, 2));
+    backward(sum(square(linear(input(of_type), direct))));
+    backward(sum(square(matmul(input(of_type), cria::transpose(tensors, 0, 1)))));
+    check_close("a product", to_values(tensors.grad()), to_values(direct.grad()),
+                8 * cria::test::tolerance<T>(12));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_left_of_a_backward_that_failed) {
+  for_every_type([]<class T>(T) {
+    Parameter<T> w({2});
+    const auto failing =
+        record("failing", Tensor<T>::zeros({}), inputs(w), [w = Tensor<T>(w)](const Tensor<T>&) {
+          sink(w).vec();
+          throw ShapeError("as asked");
+        });
+    BOOST_CHECK_THROW(backward(failing), ShapeError);
+    w.clear_grad();
+    const Tensor<T> handle = w;
+    backward(sum(handle * 3));
+    BOOST_TEST((to_values(w.grad()) == Values{3, 3}));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(what_is_frozen_gets_no_gradient_by_any_way) {
   Parameter<float> w({2, 2});
   auto replica = w.with_own_gradient();
@@ -142,10 +209,17 @@ BOOST_AUTO_TEST_CASE(values_are_those_of_the_parameter) {
 }
 
 BOOST_AUTO_TEST_CASE(recomputation_sees_its_gradient) {
-  const auto w = parameter_of<float>({3}, {1, 2, 3});
-  const auto from = Tensor<float>::from({3}, {4, 5, 6});
-  backward(sum(nn::recompute([w](const auto& a) { return square(w * a); }, from)));
-  BOOST_TEST((w.grad().to_vector() == std::vector<float>{32, 100, 216}));  // 2 w a^2
+  for_every_type([]<class T>(T) {
+    const auto w = parameter_of<T>({3}, {1, 2, 3}), a = parameter_of<T>({3}, {4, 5, 6});
+    const auto f = [w](const Tensor<T>& from) { return square(w * from); };
+    backward(sum(cria::nn::recompute(f, a)));
+    BOOST_TEST((to_values(w.grad()) == Values{32, 100, 216}));  // 2 w a^2
+    BOOST_TEST((to_values(a.grad()) == Values{8, 40, 108}));    // 2 w^2 a
+    auto y = sum(cria::nn::recompute(f, a));
+    auto handle = w;
+    handle.value().assign(cria::test::rounded<T>({1, 1, 1}));
+    BOOST_TEST(error_message<AutogradError>([&] { backward(y); }).starts_with("backward: a value that"));
+  });
 }
 
 BOOST_AUTO_TEST_CASE(outside_the_graph_is_said_to_be_the_cause) {
@@ -159,6 +233,13 @@ BOOST_AUTO_TEST_CASE(outside_the_graph_is_said_to_be_the_cause) {
       "backward: the tensor was computed inside of NoGrad, where nothing is recorded";
   BOOST_TEST(error_message<AutogradError>([&] { backward(y); }) == sentence);
   BOOST_TEST(error_message<AutogradError>([&] { backward(y + 1); }) == sentence);
+  std::pair<Tensor<float>, Tensor<float>> two;
+  {
+    const NoGrad guard;
+    two = cria::add_rms_norm(square(w), square(w), w);
+  }
+  BOOST_TEST(error_message<AutogradError>([&] { backward(sum(two.first)); }) == sentence);
+  BOOST_TEST(error_message<AutogradError>([&] { backward(sum(two.second)); }) == sentence);
   BOOST_TEST(error_message<AutogradError>([&] { backward(sum(Tensor<float>::zeros({2}) * 2)); }) ==
              "backward: the tensor was not computed from anything that requires a gradient");
 }

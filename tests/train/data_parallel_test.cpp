@@ -166,6 +166,29 @@ BOOST_AUTO_TEST_CASE(frozen_parameters_get_no_gradient_on_any_thread) {
   for (const int threads : {1, 2, 3}) BOOST_TEST((gradient(threads, true) == gradient(threads, false)));
 }
 
+namespace {
+struct Counter {
+  Buffer<float> calls{{1}};
+  static void visit(auto& self, auto&& field) { field("calls", self.calls); }
+};
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(buffers_of_replicas_start_with_what_the_model_has) {
+  Counter model;
+  DataParallel parallel(model, 2);
+  model.calls.value().assign(std::vector<float>{100});  // as a file that is loaded
+  for (const float start : {100.0f, 102.0f}) {
+    std::vector<float> found(4);
+    parallel.for_each_chunk(4, [&](auto& own, std::int64_t chunk) {
+      float& calls = found[static_cast<std::size_t>(chunk)];
+      calls = own.calls.value().item();
+      own.calls.value().assign(std::vector<float>{calls + 1});
+    });
+    BOOST_TEST((found == std::vector<float>{start, start + 1, start, start + 1}));
+  }
+  BOOST_TEST(model.calls.value().item() == 104.0f);
+}
+
 BOOST_AUTO_TEST_CASE(a_training_step_in_steady_state_asks_the_system_for_nothing) {
   const auto golden = test::golden_json("tied_kv2.json");
   auto model = test::golden_model<float>(golden);

@@ -373,5 +373,95 @@ BOOST_AUTO_TEST_CASE(mistakes_get_a_sentence) {
   }
 }
 
+namespace {
+
+/// Guesses as Guess does, by a matrix that is used once as it is and once transposed.
+template <class T>
+struct Tied {
+  Parameter<T> weight{{vocabulary, vocabulary}};
+
+  Tensor<acc_t<T>> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
+    const auto rows = cria::embedding(tokens, weight + weight);
+    return cross_entropy(linear(rows, transpose(weight, 0, 1)), targets);
+  }
+  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
+};
+
+/// The same, which counts its calls.
+struct Counting {
+  Tied<float> tied;
+  Buffer<float> calls{{1}};
+
+  Tensor<float> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
+    auto count = calls;
+    count.value().assign(std::vector<float>{count.value().item() + 1});
+    return tied.loss(tokens, targets);
+  }
+  static void visit(auto& self, auto&& field) {
+    field("tied", self.tied);
+    field("calls", self.calls);
+  }
+};
+
+/// The weight after five steps of two micro-batches.
+template <class T>
+std::vector<double> trained_tied(const TrainStepOptions& options) {
+  Batch<> batch({8, length}, {8, length});
+  for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
+    batch.inputs[i] = static_cast<std::int32_t>(i * i % vocabulary);
+    batch.targets[i] = static_cast<std::int32_t>(i % vocabulary);
+  }
+  Tied<T> model;
+  nn::initialize(model, Rng(5));
+  AdamW optimizer(model, {.learning_rate = 0.05});
+  TrainStep step(model, batch, options);
+  for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {
+    step.add(batch, Rng(iteration));
+    step.add(batch, Rng(iteration));
+    step.update(optimizer);
+  }
+  return test::to_values(model.weight.value());
+}
+
+template <class T>
+void check_tied() {
+  const auto one_thread = trained_tied<T>({.micro_batches = 2});
+  for (const int threads : thread_counts) {
+    test::check_close("tied weights on threads", trained_tied<T>({.micro_batches = 2, .threads = threads}),
+                      one_thread, 64 * test::epsilon<T>());
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parameters_in_the_place_of_tensors_are_trained_on_every_thread) {
+  check_tied<float>();
+  check_tied<bfloat16>();
+}
+
+#ifdef CRIA_CUDA
+BOOST_FIXTURE_TEST_CASE(a_graph_trains_parameters_in_the_place_of_tensors, Caching) {
+  BOOST_TEST((trained_tied<bfloat16>({.micro_batches = 2, .replay = true}) ==
+              trained_tied<bfloat16>({.micro_batches = 2})));
+}
+#endif
+
+BOOST_AUTO_TEST_CASE(buffers_stay_as_the_first_replica_leaves_them) {
+  for (const int threads : thread_counts) {
+    Batch<> batch({8, length}, {8, length});
+    Counting model;
+    TrainStep step(model, batch, {.threads = threads});
+    const auto own_calls = [&, chunks = (8 + step.chunk_size() - 1) / step.chunk_size()] {
+      const std::int64_t shared = chunks_on_replicas(chunks, threads);
+      return static_cast<float>(shared / threads + chunks - shared);
+    }();
+    model.calls.value().assign(std::vector<float>{100});  // as a file that is loaded
+    step.add(batch, Rng(1));
+    BOOST_TEST(model.calls.value().item() == 100 + own_calls);
+    step.loss(batch);
+    BOOST_TEST(model.calls.value().item() == 100 + 2 * own_calls);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -53,6 +53,17 @@ struct Node {
 
 namespace detail {
 
+/// A gradient that is kept elsewhere than where operations add to it: `hand_on` adds what is here to where it
+/// is kept.
+struct PassingGradient {
+  virtual ~PassingGradient() = default;
+  virtual void hand_on() = 0;
+};
+
+/// Those that the running operation adds to. They are handed on when it is done and not before: it asks for the
+/// gradients of all its inputs before it writes to the first, and two of them may be the same.
+CRIA_SHARED inline thread_local std::vector<std::shared_ptr<PassingGradient>> passing_gradients;
+
 // One counter and two switches per thread, the counter so that nodes of one thread run in the order they were
 // made. They must not be statics inside templates: each instantiation would have its own and gradients would
 // vanish silently.
@@ -178,6 +189,9 @@ inline void run_backward(const std::shared_ptr<Node>& root) {
   const NoGrad guard;
   for (auto& node : nodes) {
     std::exchange(node->backward, nullptr)();
+    if (!passing_gradients.empty()) {
+      for (const auto& gradient : std::exchange(passing_gradients, {})) gradient->hand_on();
+    }
     if (operation_clock) operation_clock->end_backward(node->op);
     node->repeat = nullptr;
     node->inputs.clear();

@@ -8,7 +8,9 @@
 namespace cria {
 
 /// Values of type T without a gradient, which are saved, loaded and cloned with the module that lists them.
-/// Copies share them; `clone` shares nothing.
+/// Copies share them; `clone` shares nothing. A module whose operator() is const changes them through a copy.
+/// Every call changes them, one inside of nn::recompute twice; a step that was forgotten after an exception does not
+/// bring them back.
 template <class T, class B = DefaultBackend>
 class Buffer {
  public:
@@ -22,6 +24,10 @@ class Buffer {
   Tensor<T, B>& value() { return value_; }
   const Tensor<T, B>& value() const { return value_; }
 
+  /// Takes over the values of `other`, which has the same shape.
+  void copy_from(const Buffer& other) {
+    B::copy(value_.mutable_vec().data, other.value_.vec().data, static_cast<std::size_t>(size()) * sizeof(T));
+  }
   /// A buffer with values of its own, which are the same now.
   Buffer clone() const {
     Buffer result = *this;

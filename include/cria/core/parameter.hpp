@@ -7,13 +7,45 @@
 #include <type_traits>
 #include <utility>
 
+#include "cria/core/operations.hpp"
 #include "cria/core/tensor_access.hpp"
 
 namespace cria {
 
+namespace detail {
+
+/// What operations that know tensors alone add to if they get a parameter of 16 bits: a gradient of T, which is
+/// added to the parameter's, of acc_t<T>, when the operation is done.
+template <class T, class B>
+class RoundedGradient final : public GradientSlot<T, B>,
+                              public PassingGradient,
+                              public std::enable_shared_from_this<RoundedGradient<T, B>> {
+ public:
+  RoundedGradient(std::int64_t size, std::shared_ptr<const bool> wanted,
+                  std::shared_ptr<GradientSlot<acc_t<T>, B>> sum)
+      : GradientSlot<T, B>(size, std::move(wanted)), size_(size), sum_(std::move(sum)) {}
+
+  void hand_on() override {
+    if (!this->storage()) return;
+    kernel_for<ops::Accumulate, B>::add(Vec<const T>{this->storage()->data(), size_}, sum_->accumulate());
+    this->clear();
+  }
+
+ private:
+  void begin() override { passing_gradients.push_back(this->shared_from_this()); }
+
+  std::int64_t size_;
+  std::shared_ptr<GradientSlot<acc_t<T>, B>> sum_;
+};
+
+}  // namespace detail
+
 /// A trained value of type T with a gradient of type acc_t<T>. Copies share both, and whether it is frozen;
-/// `clone` shares nothing. It is a tensor to every operation. Those that know parameters add to the gradient
-/// in acc_t<T>; what others add is rounded to T first, each use by itself.
+/// `clone` shares nothing.
+///
+/// It is a tensor to every operation, and a Tensor that is made of it is a handle on its values and its gradient.
+/// Operations that know parameters (linear, rms_norm, embedding, linear_cross_entropy) add to the gradient in
+/// acc_t<T>; what another adds is rounded to T, each use by itself.
 template <FloatingPoint T, class B = DefaultBackend>
 class Parameter : public Tensor<T, B> {
  public:
@@ -45,8 +77,7 @@ class Parameter : public Tensor<T, B> {
 
   /// The gradient summed up so far, sharing its memory; undefined if there is none.
   Tensor<gradient_type, B> grad() const {
-    of_uses().pass_on();
-    if (!gradient_->storage()) return {};
+    if (!has_grad()) return {};
     return detail::TensorAccess::tensor<gradient_type, B>(this->shape(), gradient_->storage());
   }
   /// Takes `gradient`, with its memory, as the gradient summed up so far. Throws ShapeError if it has another
@@ -56,53 +87,39 @@ class Parameter : public Tensor<T, B> {
       throw ShapeError("set_grad: the gradient has shape " + to_string(gradient.shape()) +
                        " and the parameter " + to_string(this->shape()));
     }
-    clear_grad();
     gradient_->share(detail::TensorAccess::state(gradient)->values());
   }
-  bool has_grad() const { return gradient_->storage() || of_uses().storage(); }
+  bool has_grad() const { return gradient_->storage() != nullptr; }
   void clear_grad() {
-    of_uses().clear();
     gradient_->clear();
+    detail::TensorAccess::state(*this)
+        ->gradient->clear();  // of 16 bits: what an operation that threw has left
   }
 
   /// A parameter with values of its own, which are the same now, and no gradient; frozen if this one is.
   Parameter clone() const {
-    Parameter result(constant_, value_.template to<B>());
-    *result.requires_grad_ = requires_grad();
-    return result;
+    return Parameter(constant_, value_.template to<B>(), std::make_shared<bool>(requires_grad()));
   }
   /// A replica: a parameter that shares this value, and whether it is frozen, and has a gradient of its own.
-  Parameter with_own_gradient() const {
-    Parameter result(constant_, value_);
-    result.share_freezing(requires_grad_);
-    return result;
-  }
+  Parameter with_own_gradient() const { return Parameter(constant_, value_, requires_grad_); }
 
  private:
   friend struct detail::TensorAccess;
 
-  Parameter(std::optional<double> constant, const Tensor<T, B>& value)
+  Parameter(std::optional<double> constant, const Tensor<T, B>& value,
+            std::shared_ptr<bool> requires_grad = std::make_shared<bool>(true))
       : Tensor<T, B>(value.detach()),
         constant_(constant),
         value_(value),
-        gradient_(std::make_shared<detail::GradientSlot<gradient_type, B>>(value.size())) {
-    share_freezing(std::make_shared<bool>(true));
-  }
-
-  /// Lets `wanted` say whether gradients are.
-  void share_freezing(std::shared_ptr<bool> wanted) {
-    requires_grad_ = std::move(wanted);
-    using Slot = detail::GradientSlot<T, B>;
-    std::shared_ptr<Slot>& slot = detail::TensorAccess::state(*this)->gradient;
+        gradient_(std::make_shared<detail::GradientSlot<gradient_type, B>>(value.size(), requires_grad)),
+        requires_grad_(std::move(requires_grad)) {
+    auto& slot = detail::TensorAccess::state(*this)->gradient;
     if constexpr (std::is_same_v<T, gradient_type>) {
-      gradient_ = std::make_shared<Slot>(this->size(), requires_grad_, nullptr);
       slot = gradient_;
     } else {
-      slot = std::make_shared<Slot>(this->size(), requires_grad_, gradient_);
+      slot = std::make_shared<detail::RoundedGradient<T, B>>(value.size(), requires_grad_, gradient_);
     }
   }
-  /// What operations that take it for a tensor add to.
-  detail::GradientSlot<T, B>& of_uses() const { return *detail::TensorAccess::state(*this)->gradient; }
 
   std::optional<double> constant_;
   Tensor<T, B> value_;

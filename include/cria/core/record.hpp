@@ -127,38 +127,18 @@ struct Unread {
 /// What an operation was computed from, as far as gradients care.
 struct Inputs {
   bool wanted = false;
-  bool is_unrecorded = false;  // a gradient would be wanted, but for NoGrad
-  std::vector<Input> all;
-
-  /// What only has to be known outside the graph.
-  template <class T, class B>
-  void note(const Tensor<T, B>& x) {
-    const bool has_gradient = !is_recording() && TensorAccess::slot(x);
-    is_unrecorded = is_unrecorded || has_gradient || TensorAccess::state(x)->is_unrecorded;
-  }
-  template <class X>
-  void note(const Unread<X>& unread) {
-    note(unread.x);
-  }
+  bool is_unrecorded = false;  // a gradient would be wanted, but for NoGrad, here or before
+  std::vector<Input> all;      // none under NoGrad
 
   template <class T, class B>
   void add(const Tensor<T, B>& x) {
-    wanted = wanted || x.requires_grad();
-    all.push_back({node(x), TensorAccess::state(x), x.version()});
+    follow(x);
+    if (is_recording()) all.push_back({node(x), TensorAccess::state(x), x.version()});
   }
-  template <class T, class B>
-  void add(const Parameter<T, B>& x) {
-    wanted = wanted || x.requires_grad();
-    all.push_back({nullptr, TensorAccess::state(x.value()), x.value().version()});
-  }
-  template <class T, class B>
-  void add(const Unread<Tensor<T, B>>& unread) {
-    wanted = wanted || unread.x.requires_grad();
-    if (node(unread.x)) all.push_back({node(unread.x), nullptr, 0});
-  }
-  template <class T, class B>
-  void add(const Unread<Parameter<T, B>>& unread) {
-    wanted = wanted || unread.x.requires_grad();
+  template <class X>
+  void add(const Unread<X>& unread) {
+    follow(unread.x);
+    if (is_recording() && node(unread.x)) all.push_back({node(unread.x), nullptr, 0});
   }
   /// Those of `others` as well.
   void append(const Inputs& others) {
@@ -176,6 +156,13 @@ struct Inputs {
       }
     }
   }
+
+ private:
+  template <class T, class B>
+  void follow(const Tensor<T, B>& x) {
+    is_unrecorded = is_unrecorded || TensorAccess::state(x)->is_unrecorded;
+    if (x.requires_grad()) (is_recording() ? wanted : is_unrecorded) = true;
+  }
 };
 
 }  // namespace detail
@@ -191,8 +178,7 @@ detail::Unread<X> unread(const X& x) {
 template <class... X>
 detail::Inputs inputs(const X&... x) {
   detail::Inputs result;
-  (result.note(x), ...);
-  if (is_recording()) (result.add(x), ...);
+  (result.add(x), ...);
   return result;
 }
 
@@ -238,16 +224,19 @@ void check_finite(std::string_view op, std::string_view what, const Tensor<T, B>
   }
 }
 
-/// An operation is done, and y is its result.
-template <class T, class B>
-void end_of_operation(std::string_view op, const Tensor<T, B>& y) {
+/// An operation is done, and these are its results.
+template <class... T, class B>
+void end_of_operation(std::string_view op, const Tensor<T, B>&... y) {
   end_of_operation(op);
-  if (detects_anomalies) check_finite(op, "the result", y);
+  if (detects_anomalies) (check_finite(op, "the result", y), ...);
 }
 
+/// Makes the tensors y the outputs of an operation, if a gradient is wanted.
 template <class F, class... T, class B>
-void set_backward(const std::shared_ptr<Node>& node, F backward, const Tensor<T, B>&... y) {
-  node->backward = [backward = std::move(backward), op = node->op,
+void set_backward(std::string_view op, Inputs inputs, F backward, const Tensor<T, B>&... y) {
+  if (!inputs.wanted) return void(((TensorAccess::state(y)->is_unrecorded = inputs.is_unrecorded), ...));
+  const auto node = make_node(op, std::move(inputs.all));
+  node->backward = [op, backward = std::move(backward),
                     outputs = std::tuple(OutputGradient<T, B>(y, node)...)] {
     std::apply(
         [&](const auto&... output) {
@@ -272,11 +261,7 @@ void set_backward(const std::shared_ptr<Node>& node, F backward, const Tensor<T,
 template <FloatingPoint T, class B, class F>
 Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, F backward) {
   detail::end_of_operation(op, y);
-  if (inputs.wanted) {
-    detail::set_backward(detail::make_node(op, std::move(inputs.all)), std::move(backward), y);
-  } else {
-    detail::TensorAccess::state(y)->is_unrecorded = inputs.is_unrecorded;
-  }
+  detail::set_backward(op, std::move(inputs), std::move(backward), y);
   return y;
 }
 
@@ -284,11 +269,8 @@ Tensor<T, B> record(std::string_view op, Tensor<T, B> y, detail::Inputs inputs, 
 template <FloatingPoint T, class B, class F>
 std::pair<Tensor<T, B>, Tensor<T, B>> record(std::string_view op, std::pair<Tensor<T, B>, Tensor<T, B>> y,
                                              detail::Inputs inputs, F backward) {
-  detail::end_of_operation(op);
-  if (inputs.wanted) {
-    detail::set_backward(detail::make_node(op, std::move(inputs.all)), std::move(backward), y.first,
-                         y.second);
-  }
+  detail::end_of_operation(op, y.first, y.second);
+  detail::set_backward(op, std::move(inputs), std::move(backward), y.first, y.second);
   return y;
 }
 

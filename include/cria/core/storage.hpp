@@ -15,8 +15,6 @@
 #include <utility>
 
 #include "cria/core/autograd.hpp"
-#include "cria/core/dtype.hpp"
-#include "cria/core/operations.hpp"
 #include "cria/core/shape.hpp"
 #include "cria/core/view.hpp"
 
@@ -61,40 +59,38 @@ template <class T, class B>
 class GradientSlot {
  public:
   explicit GradientSlot(std::int64_t size) : size_(size) {}
-  /// That of a parameter, which is wanted as long as `wanted` says so. Where `sum` is another slot, the
-  /// parameter is of 16 bits: what an operation adds here is passed on to it before the next one comes.
-  GradientSlot(std::int64_t size, std::shared_ptr<const bool> wanted,
-               std::shared_ptr<GradientSlot<acc_t<T>, B>> sum)
-      : size_(size), wanted_(std::move(wanted)), sum_(std::move(sum)) {}
+  /// That of a parameter, which is wanted as long as `wanted` says so.
+  GradientSlot(std::int64_t size, std::shared_ptr<const bool> wanted)
+      : size_(size), wanted_(std::move(wanted)) {}
+  virtual ~GradientSlot() = default;
 
   bool is_wanted() const { return !wanted_ || *wanted_; }
 
   /// The memory to add to. The caller must do so: the next one gets it as no longer fresh.
   Gradient<Vec<T>> accumulate() {
-    pass_on();
     const bool fresh = !storage_;
+    if (fresh) begin();
     if (fresh || storage_.use_count() > 1) {  // others who hold it keep the sum as it is
       const auto shared = std::exchange(storage_, std::make_shared<Storage<T, B>>(size_));
       if (shared) B::copy(storage_->data(), shared->data(), storage_->bytes());
     }
     return {{storage_->data(), size_}, fresh};
   }
-  /// Adds what is here to the slot that it is for.
-  void pass_on() {
-    if (!sum_ || !storage_) return;
-    kernel_for<ops::Accumulate, B>::add(Vec<const T>{storage_->data(), size_}, sum_->accumulate());
-    storage_.reset();
-  }
   /// The sum so far; null if nothing was added.
   const std::shared_ptr<Storage<T, B>>& storage() const { return storage_; }
   /// Takes `storage` as the sum so far, which others may hold as well.
-  void share(std::shared_ptr<Storage<T, B>> storage) { storage_ = std::move(storage); }
+  void share(std::shared_ptr<Storage<T, B>> storage) {
+    begin();
+    storage_ = std::move(storage);
+  }
   void clear() { storage_.reset(); }
 
  private:
+  /// The first gradient is about to come.
+  virtual void begin() {}
+
   std::int64_t size_;
-  std::shared_ptr<const bool> wanted_;              // null: always
-  std::shared_ptr<GradientSlot<acc_t<T>, B>> sum_;  // null: this is the sum
+  std::shared_ptr<const bool> wanted_;  // null: always
   std::shared_ptr<Storage<T, B>> storage_;
 };
 

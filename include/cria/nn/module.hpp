@@ -22,6 +22,7 @@
 #include "cria/core/buffer.hpp"
 #include "cria/core/named_tensor.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria::nn {
 

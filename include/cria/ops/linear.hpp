@@ -26,7 +26,8 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Weight& weight) {
   K::forward(x.rows(), weight.rows(), y.mutable_rows());
   return record("linear", y, inputs(x, weight), [=](const Tensor<T, B>& dy) {
     with_wide_sink<acc_t<T>>(sink(weight), [&](const auto& dweight) {
-      K::backward(dy.rows(), x.rows(), weight.rows(), sink(x).rows(), dweight.rows());
+      const auto dx = sink(x).rows();  // first, for x and weight may be one tensor
+      K::backward(dy.rows(), x.rows(), weight.rows(), dx, dweight.rows());
     });
   });
 }

@@ -28,7 +28,8 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
   };
   const auto backward = [=](const Tensor<T, B>& dy) {
     with_wide_sink<acc_t<T>>(sink(weight), [&](const auto& dweight) {
-      K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), sink(x).rows(), dweight.vec());
+      const auto dx = sink(x).rows();
+      K::backward(dy.rows(), x.rows(), weight.vec(), inv_rms.vec(), dx, dweight.vec());
     });
   };
   return record("rms_norm", y, inputs(x, weight), backward, compute);

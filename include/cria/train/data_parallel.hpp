@@ -35,8 +35,9 @@ inline std::int64_t chunks_on_replicas(std::int64_t chunks, std::int64_t replica
 template <class M>
 class DataParallel {
  public:
-  /// Both at least 1. The first replica is `model` itself; the others share its parameters' values, and have
-  /// buffers of their own: what `model` keeps there is from its share of the chunks.
+  /// Both at least 1. The first replica is `model` itself; the others share its parameters' values. They have
+  /// buffers of their own, which for_each_chunk starts with what `model` has in its own: what stays there is from
+  /// the first replica's chunks.
   DataParallel(M& model, int replicas, int threads_per_replica = 1)
       : model_(model), threads_per_replica_(threads_per_replica) {
     for (int i = 1; i < replicas; ++i) {
@@ -48,6 +49,7 @@ class DataParallel {
           reductions_.push_back([original, own = field]() mutable { add_gradient(own, original); });
         } else {
           field = field.clone();
+          buffer_copies_.push_back([original, own = field]() mutable { own.copy_from(original); });
         }
       });
     }
@@ -62,6 +64,7 @@ class DataParallel {
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
     const std::int64_t shared = chunks_on_replicas(chunks, replicas());
+    for (auto& copy : buffer_copies_) copy();
     try {
       cpu::run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
         M& own = replica == 0 ? model_ : replicas_[static_cast<std::size_t>(replica - 1)];
@@ -113,6 +116,7 @@ class DataParallel {
   int threads_per_replica_;
   std::vector<M> replicas_;                        // but the first
   std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
+  std::vector<std::function<void()>> buffer_copies_;  // one for each buffer of each replica
 };
 
 }  // namespace cria

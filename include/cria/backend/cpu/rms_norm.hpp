@@ -26,6 +26,27 @@ struct kernel<ops::RmsNorm, Cpu> {
   static void backward(Rows<const T> dy, Rows<const T> x, Vec<const T> weight, Vec<const A> inv_rms,
                        Gradient<Rows<T>> dx, Gradient<Vec<A>> dweight) {
     const std::int64_t cols = x.cols;
+    if (dx) {
+      cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
+        const cpu::Input<T> input_x(cols), input_dy(cols), before(cols);
+        const cpu::Wide<T> wide_weight(cols), after(cols);
+        const A* w = wide_weight.read(weight.data, cols);
+        for (std::int64_t i = begin; i < end; ++i) {
+          const auto* xi = input_x.read(x.row(i), cols);
+          const auto* di = input_dy.read(dy.row(i), cols);
+          const A r = inv_rms[i];
+          const A dot = cpu::pairwise_sum<A>(0, cols, [di, w, xi](std::int64_t j) {
+            return static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
+          });
+          const A pull = dot * r * r * r / static_cast<A>(cols);
+          T* to = dx.row(i);
+          cpu::map_block(
+              cols, [r, pull](A d, A weight_j, A x_j) { return d * weight_j * r - x_j * pull; },
+              dx.fresh ? nullptr : before.read(to, cols), after.target(to), di, w, xi);
+          after.write(to, cols);
+        }
+      });
+    }
     if (dweight) {
       cpu::parallel_for_elements(cols, 64, [=](std::int64_t begin, std::int64_t end) {
         const std::int64_t size = end - begin;
@@ -47,27 +68,6 @@ struct kernel<ops::RmsNorm, Cpu> {
         cpu::map_range(
             begin, end, !dweight.fresh, Vec<A>(dweight), [](A sum) { return sum; },
             Vec<const A>{sums.data() - begin, end});
-      });
-    }
-    if (dx) {
-      cpu::parallel_for(x.rows, 32, [=](std::int64_t begin, std::int64_t end) {
-        const cpu::Input<T> input_x(cols), input_dy(cols), before(cols);
-        const cpu::Wide<T> wide_weight(cols), after(cols);
-        const A* w = wide_weight.read(weight.data, cols);
-        for (std::int64_t i = begin; i < end; ++i) {
-          const auto* xi = input_x.read(x.row(i), cols);
-          const auto* di = input_dy.read(dy.row(i), cols);
-          const A r = inv_rms[i];
-          const A dot = cpu::pairwise_sum<A>(0, cols, [di, w, xi](std::int64_t j) {
-            return static_cast<A>(di[j]) * w[j] * static_cast<A>(xi[j]);
-          });
-          const A pull = dot * r * r * r / static_cast<A>(cols);
-          T* to = dx.row(i);
-          cpu::map_block(
-              cols, [r, pull](A d, A weight_j, A x_j) { return d * weight_j * r - x_j * pull; },
-              dx.fresh ? nullptr : before.read(to, cols), after.target(to), di, w, xi);
-          after.write(to, cols);
-        }
       });
     }
   }

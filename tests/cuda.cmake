@@ -28,12 +28,15 @@ function(add_emulated_cuda_tests flavour label left_out)
   if(flavour STREQUAL asan)
     set(optimisation -O0)  # sanitizers take twice as long to compile with
   endif()
-  set(kernels cuda_kernels_${flavour})
-  cria_add_kernels(${kernels} OBJECT Cuda)
-  target_link_libraries(${kernels} PUBLIC cuda_emulation_${flavour} cria_warnings cria::cpu)
-  target_compile_definitions(${kernels} PUBLIC CRIA_CUDA)
-  target_compile_options(${kernels} PRIVATE ${optimisation})
-  set_target_properties(${kernels} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)  # types have the headers in common
+  set(kernels cuda_kernels_${flavour} cuda_operators_${flavour})
+  cria_add_kernels(cuda_kernels_${flavour} OBJECT Cuda)
+  cria_add_kernels(cuda_operators_${flavour} OBJECT Cuda OPERATORS)
+  foreach(library IN LISTS kernels)
+    target_link_libraries(${library} PUBLIC cuda_emulation_${flavour} cria_warnings cria::cpu)
+    target_compile_definitions(${library} PUBLIC CRIA_CUDA)
+    target_compile_options(${library} PRIVATE ${optimisation})
+    set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)  # types have the headers in common
+  endforeach()
 
   set(executable cria_cuda_tests_${flavour})
   set(own_tests ${ARGN})
@@ -59,7 +62,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   add_library(cuda_test_objects OBJECT ${cuda_test_sources} cuda/read_past_the_end.cpp)
   target_include_directories(cuda_test_objects PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(cuda_test_objects
-    PUBLIC cuda_emulation_headers cria_kernels cria::io Boost::unit_test_framework
+    PUBLIC cuda_emulation_headers cria_operators cria_kernels cria::io Boost::unit_test_framework
     PRIVATE cria_build_options)
   compile_quickly(cuda_test_objects)
   target_compile_definitions(cuda_test_objects PUBLIC
@@ -82,7 +85,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   # Those whose kernels index most.
   set(asan_test_sources ${all_cuda_test_sources})
   list(FILTER asan_test_sources INCLUDE REGEX
-    "/(ops/(attention|cross_entropy|embedding|reduce|reshape|rms_norm|rope)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
+    "/(ops/(attention|convolution|cross_entropy|embedding|gather|rearrange|reduce|rms_norm|rope)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
   add_emulated_cuda_tests(asan cuda_asan "${seen_before}" ${asan_test_sources})
   add_test_of_watched_kernels(asan "ERROR: AddressSanitizer")
 

@@ -124,7 +124,7 @@ class InputBlocks {
 
 /// What R makes of `size` numbers, in so many registers that do not wait for each other.
 template <class R, int registers, class A>
-A fold_registers(std::int64_t size, const A* x) {
+[[gnu::noinline]] A fold_registers(std::int64_t size, const A* x) {
   constexpr R together;
   constexpr std::int64_t lanes = lane_count<A>;
   Lanes<A> part[registers];
@@ -200,7 +200,7 @@ class Folded {
     for (std::int64_t i = 0; i < size; ++i) to[i] = together(to[i], static_cast<S>(values[i]));
   }
   template <class X>
-  void fold(std::int64_t first, std::int64_t size, const X* values, S* to) const {
+  [[gnu::noinline]] void fold(std::int64_t first, std::int64_t size, const X* values, S* to) const {
     const bool moves = loop_.moves(k_);
     for_each_run(loop_, k_, first, size, [=](std::int64_t position, std::int64_t offset, std::int64_t count) {
       if (moves) {

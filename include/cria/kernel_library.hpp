@@ -52,23 +52,8 @@
                                                  const Tensor<std::int32_t, B>&, const IndexView&, \
                                                  const Shape&);
 
-/// Reductions, and what is composed of them.
 #define CRIA_REDUCE_KERNEL(EXTERN, T, B, Y, name) \
   EXTERN template Tensor<Y, B> name(const Tensor<T, B>&, const Axes&, ReduceOptions);
-#define CRIA_REDUCING_KERNELS(EXTERN, T, B) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, prod) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, norm) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, logsumexp) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, T, max) \
-  CRIA_REDUCE_KERNEL(EXTERN, T, B, T, min) \
-  EXTERN template Tensor<acc_t<T>, B> variance(const Tensor<T, B>&, const Axes&, VarianceOptions); \
-  EXTERN template Tensor<acc_t<T>, B> standard_deviation(const Tensor<T, B>&, const Axes&, VarianceOptions); \
-  EXTERN template Tensor<T, B> softmax(const Tensor<T, B>&, int); \
-  EXTERN template Tensor<T, B> log_softmax(const Tensor<T, B>&, int); \
-  EXTERN template Tensor<T, B> detail::normalize( \
-      std::string_view, const Tensor<T, B>&, const detail::Reduced&, const detail::Moments<acc_t<T>, B>&, \
-      const Tensor<T, B>&, const Tensor<T, B>&, double, bool); \
-  EXTERN template detail::Moments<acc_t<T>, B> detail::moments(const Tensor<T, B>&, const detail::Reduced&);
 
 #define CRIA_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
@@ -118,17 +103,40 @@
   CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd) \
   CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
 
-/// The operators for any network, which programs that only train transformers do without.
+/// The operators for any network that have kernels, which programs that only train transformers do without.
 #define CRIA_OPERATORS(EXTERN, T, B) \
   CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
-  CRIA_REDUCING_KERNELS(EXTERN, T, B) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Sqrt) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Tanh) \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Tensor<T, B>&, float); \
+  EXTERN template Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>&, const Tensor<T, B>&, \
+                                                           const Tensor<std::int32_t, B>&, std::int32_t); \
   EXTERN template Tensor<T, B> detail::triangle(std::string_view, const Tensor<T, B>&, std::int64_t, bool); \
   EXTERN template Tensor<T, B> scatter_add(const Tensor<T, B>&, int, const Tensor<std::int32_t, B>&, \
                                            const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
+  EXTERN template Tensor<T, B> max(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
-                                                const ConvTranspose2dOptions&); \
+                                                const ConvTranspose2dOptions&);
+
+/// Those that are composed of formulas and reductions.
+#define CRIA_COMPOSED_OPERATORS(EXTERN, T, B) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, prod) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, norm) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, acc_t<T>, logsumexp) \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, T, min) \
+  EXTERN template Tensor<acc_t<T>, B> variance(const Tensor<T, B>&, const Axes&, VarianceOptions); \
+  EXTERN template Tensor<acc_t<T>, B> standard_deviation(const Tensor<T, B>&, const Axes&, VarianceOptions); \
+  EXTERN template Tensor<T, B> softmax(const Tensor<T, B>&, int); \
+  EXTERN template Tensor<T, B> log_softmax(const Tensor<T, B>&, int); \
+  EXTERN template Tensor<T, B> detail::normalize( \
+      std::string_view, const Tensor<T, B>&, const detail::Reduced&, const detail::Moments<acc_t<T>, B>&, \
+      const Tensor<T, B>&, const Tensor<T, B>&, double, bool); \
+  EXTERN template detail::Moments<acc_t<T>, B> detail::moments(const Tensor<T, B>&, const detail::Reduced&); \
   EXTERN template Tensor<acc_t<T>, B> mse_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> l1_loss(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> huber_loss(const Tensor<T, B>&, const Tensor<T, B>&, HuberOptions); \
@@ -139,7 +147,10 @@
       std::string_view, const Tensor<T, B>&, const Tensor<std::int32_t, B>&, const Tensor<acc_t<T>, B>&, \
       const CrossEntropyOptions&); \
   EXTERN template Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>&, const Tensor<T, B>&, int, \
-                                                        double);
+                                                        double); \
+  EXTERN template Tensor<T, B> batch_norm(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&, \
+                                          Buffer<acc_t<T>, B>&, Buffer<acc_t<T>, B>&, \
+                                          const BatchNormOptions&);
 
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B) \
   EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>); \
@@ -148,9 +159,31 @@
 #define CRIA_INTEGER_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);
+#define CRIA_SEQUENCE_KERNEL(EXTERN, T, B) \
+  EXTERN template Tensor<T, B> detail::sequence<T, B>(const Shape&, detail::sequence_t<T>, \
+                                                      detail::sequence_t<T>);
+#define CRIA_INDEX_KERNELS(EXTERN, T, B) \
+  EXTERN template Tensor<std::int32_t, B> argmax(const Tensor<T, B>&, int, ReduceOptions); \
+  EXTERN template Tensor<std::int32_t, B> argmin(const Tensor<T, B>&, int, ReduceOptions); \
+  CRIA_REDUCE_KERNEL(EXTERN, T, B, std::int64_t, count) \
+  EXTERN template Tensor<T, B> one_hot<T>(const Tensor<std::int32_t, B>&, std::int64_t);
+/// Of integers and masks.
 #define CRIA_INTEGER_OPERATORS(EXTERN, B) \
+  CRIA_REARRANGING_KERNELS(EXTERN, bool, B) \
   CRIA_REARRANGING_KERNELS(EXTERN, std::int32_t, B) \
-  CRIA_REARRANGING_KERNELS(EXTERN, std::int64_t, B)
+  CRIA_REARRANGING_KERNELS(EXTERN, std::int64_t, B) \
+  CRIA_SEQUENCE_KERNEL(EXTERN, float, B) \
+  CRIA_SEQUENCE_KERNEL(EXTERN, std::int32_t, B) \
+  CRIA_SEQUENCE_KERNEL(EXTERN, std::int64_t, B) \
+  CRIA_INDEX_KERNELS(EXTERN, float, B) \
+  CRIA_INDEX_KERNELS(EXTERN, std::int32_t, B) \
+  CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int64_t, sum) \
+  CRIA_REDUCE_KERNEL(EXTERN, bool, B, std::int64_t, sum) \
+  CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, any) \
+  CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, all) \
+  EXTERN template Tensor<std::int32_t, B> operator+(const Tensor<std::int32_t, B>&, std::int32_t); \
+  EXTERN template Tensor<bool, B> operator>(const Tensor<std::int32_t, B>&, std::int32_t); \
+  EXTERN template Tensor<bool, B> operator==(const Tensor<float, B>&, float);
 
 /// What one backend alone has.
 #define CRIA_KERNELS_OF_Cpu(EXTERN)
@@ -175,7 +208,15 @@
   CRIA_OPERATORS(EXTERN, float, B) \
   CRIA_OPERATORS(EXTERN, double, B) \
   CRIA_OPERATORS(EXTERN, bfloat16, B) \
-  CRIA_OPERATORS(EXTERN, float16, B)
+  CRIA_OPERATORS(EXTERN, float16, B) \
+  CRIA_COMPOSED_OPERATORS(EXTERN, float, B) \
+  CRIA_COMPOSED_OPERATORS(EXTERN, double, B) \
+  CRIA_COMPOSED_OPERATORS_OF_16_BITS_##B(EXTERN)
+/// On a GPU they are the same templates, and those of float and double stand for all.
+#define CRIA_COMPOSED_OPERATORS_OF_16_BITS_Cpu(EXTERN) \
+  CRIA_COMPOSED_OPERATORS(EXTERN, bfloat16, Cpu) \
+  CRIA_COMPOSED_OPERATORS(EXTERN, float16, Cpu)
+#define CRIA_COMPOSED_OPERATORS_OF_16_BITS_Cuda(EXTERN)
 
 #define CRIA_ALL_KERNELS(EXTERN, B) \
   CRIA_COMMON_KERNELS(EXTERN, B) \

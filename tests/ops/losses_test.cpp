@@ -115,13 +115,13 @@ struct Smoothed {
 
 }  // namespace
 
-CRIA_TEST_OPERATION(squared, OfElements<Squared>)
-CRIA_TEST_OPERATION(absolute, OfElements<Absolute>)
-CRIA_TEST_OPERATION(huber, OfElements<Huber>)
-CRIA_TEST_OPERATION(binary, OfElements<Binary>)
-CRIA_TEST_OPERATION(divergence, Divergence)
-CRIA_TEST_OPERATION(cosine, Cosine)
-CRIA_TEST_OPERATION(smoothed, Smoothed)
+CRIA_TEST_COMPOSED(squared, OfElements<Squared>)
+CRIA_TEST_COMPOSED(absolute, OfElements<Absolute>)
+CRIA_TEST_COMPOSED(huber, OfElements<Huber>)
+CRIA_TEST_COMPOSED(binary, OfElements<Binary>)
+CRIA_TEST_COMPOSED(divergence, Divergence)
+CRIA_TEST_COMPOSED(cosine, Cosine)
+CRIA_TEST_COMPOSED(smoothed, Smoothed)
 
 // import torch, torch.nn.functional as F
 // x = torch.tensor([[.5, -1., 2., 0.], [1.5, 0., -.5, 1.], [0., .25, 3., -2.]]); y = torch.tensor([2, -100, 1])

@@ -53,8 +53,8 @@ struct Case {
 
 }  // namespace
 
-CRIA_TEST_OPERATION(probabilities, Case<false>)
-CRIA_TEST_OPERATION(logarithms, Case<true>)
+CRIA_TEST_COMPOSED(probabilities, Case<false>)
+CRIA_TEST_COMPOSED(logarithms, Case<true>)
 
 BOOST_AUTO_TEST_CASE(large_numbers_and_masks_are_fine) {
   const float infinity = std::numeric_limits<float>::infinity();

@@ -433,9 +433,27 @@ inline void repeats_in_every_order(const Operation& op) {
 #else
 #define CRIA_TEST_ORDERS(suite, ...)
 #endif
+#define CRIA_TEST_NO_ORDERS(suite, ...)
+
+#ifdef CRIA_DEFAULT_BACKEND_CUDA
+namespace cria::test {
+/// On a GPU operators that are composed of others are the same templates for every type.
+template <class Case>
+std::array<Operation, 2> composed_operations(const std::string& name) {
+  return {operation<Case, float>(name), operation<Case, double>(name)};
+}
+}  // namespace cria::test
+#else
+namespace cria::test {
+template <class Case>
+auto composed_operations(const std::string& name) {
+  return operations<Case>(name);
+}
+}  // namespace cria::test
+#endif
 
 /// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
-#define CRIA_TEST_OPERATION(suite, ...) \
+#define CRIA_TEST_IN(operations, orders, suite, ...) \
   BOOST_AUTO_TEST_SUITE(suite) \
   BOOST_AUTO_TEST_CASE(matches_reference) { \
     for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op); \
@@ -462,5 +480,8 @@ inline void repeats_in_every_order(const Operation& op) {
   BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) { \
     cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite)); \
   } \
-  CRIA_TEST_ORDERS(suite, __VA_ARGS__) \
-  BOOST_AUTO_TEST_SUITE_END()
+  orders(suite, __VA_ARGS__) BOOST_AUTO_TEST_SUITE_END()
+#define CRIA_TEST_OPERATION(suite, ...) CRIA_TEST_IN(operations, CRIA_TEST_ORDERS, suite, __VA_ARGS__)
+/// The suite of one that is composed of other operations.
+#define CRIA_TEST_COMPOSED(suite, ...) \
+  CRIA_TEST_IN(composed_operations, CRIA_TEST_NO_ORDERS, suite, __VA_ARGS__)

@@ -14,7 +14,7 @@ set(most_shared_memory 16384)
 separate_arguments(architectures)
 set(source ${folder}/all_kernels.cu)
 file(CONFIGURE OUTPUT ${source} CONTENT
-  "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\nCRIA_ALL_KERNELS(, Cuda)\n}\n")
+  "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\nCRIA_ALL_KERNELS(, Cuda)\nCRIA_ALL_OPERATORS(, Cuda)\n}\n")
 function(compile)  # the arguments say what for; the host's part is not compiled
   execute_process(
     COMMAND ${nvcc} -x cu -std=c++20 ${source} -I${include} -isystem ${eigen}

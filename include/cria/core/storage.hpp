@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "cria/core/autograd.hpp"
 #include "cria/core/shape.hpp"
@@ -53,6 +55,21 @@ class Storage {
   std::shared_ptr<Storage> whole_;  // null: this is one
   std::atomic<std::uint64_t> version_ = 0;
 };
+
+/// `size` elements, copied to the host.
+template <class T, class B>
+std::vector<T> to_host(const T* data, std::int64_t size) {
+  const auto count = static_cast<std::size_t>(size);
+  if constexpr (std::is_same_v<T, bool>) {  // a vector of them is bits
+    const auto values = std::make_unique<bool[]>(count);
+    B::copy_to_host(values.get(), data, count);
+    return std::vector<T>(values.get(), values.get() + count);
+  } else {
+    std::vector<T> values(count);
+    B::copy_to_host(values.data(), data, count * sizeof(T));
+    return values;
+  }
+}
 
 /// Where the gradient of one value is summed up: no memory until somebody adds to it.
 template <class T, class B>

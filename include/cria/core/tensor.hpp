@@ -83,18 +83,7 @@ class Tensor {
     B::copy_from_host(mutable_data(), values.data(), values.size_bytes());
   }
   /// The elements, copied to the host.
-  std::vector<T> to_vector() const {
-    const auto count = static_cast<std::size_t>(size());
-    if constexpr (std::is_same_v<T, bool>) {  // a vector of them is bits
-      const auto values = std::make_unique<bool[]>(count);
-      B::copy_to_host(values.get(), data(), count);
-      return std::vector<T>(values.get(), values.get() + count);
-    } else {
-      std::vector<T> values(count);
-      B::copy_to_host(values.data(), data(), count * sizeof(T));
-      return values;
-    }
-  }
+  std::vector<T> to_vector() const { return detail::to_host<T, B>(data(), size()); }
   /// The element with these indices, negative ones counting from the last. Throws ShapeError if there is none.
   T at(std::initializer_list<std::int64_t> indices) const {
     T value;

@@ -2,9 +2,11 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <vector>
 
+#include "cria/ops/cast.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "support/error_message.hpp"
 #include "support/op_case.hpp"
@@ -154,6 +156,38 @@ BOOST_AUTO_TEST_CASE(messages_name_the_operation) {
   BOOST_TEST(error_message<ShapeError>([&] { lerp(c, a, b); }) ==
              "lerp: shapes [1], [2, 3] and [4] do not fit together; counted from the last, dimensions must "
              "be equal or 1");
+}
+
+BOOST_AUTO_TEST_CASE(one_side_may_be_a_number) {
+  auto x = Tensor<float>::from({3}, {1, -2, 3}).set_requires_grad();
+  const auto positive = x > 0.0f;
+  BOOST_TEST((where(positive, x, 7).to_vector() == std::vector<float>{1, 7, 3}));
+  BOOST_TEST((where(positive, 7, x).to_vector() == std::vector<float>{7, -2, 7}));
+  backward(sum(where(positive, x * 2, 7) + where(positive, 7, x)));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{2, 1, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(integers_are_calculated_with) {
+  const auto a = Tensor<std::int32_t>::from({2, 1}, {3, -4}), b = Tensor<std::int32_t>::from({2}, {10, 20});
+  BOOST_TEST((((a + b) * 2 - 1).to_vector() == std::vector<std::int32_t>{25, 45, 11, 31}));
+  BOOST_TEST(((-(a * b) - a).to_vector() == std::vector<std::int32_t>{-33, -63, 44, 84}));
+  BOOST_TEST(((5 - a).to_vector() == std::vector<std::int32_t>{2, 9}));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_become_integers_and_masks) {
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  const auto x = Tensor<float>::from({7}, {1.9f, -1.9f, 0, 3e9f, -infinity, nan, 0.25f});
+  constexpr auto most = std::numeric_limits<std::int32_t>::max(),
+                 least = std::numeric_limits<std::int32_t>::lowest();
+  BOOST_TEST(
+      (cria::cast<std::int32_t>(x).to_vector() == std::vector<std::int32_t>{1, -1, 0, most, least, 0, 0}));
+  BOOST_TEST(
+      (cria::cast<bool>(x).to_vector() == std::vector<bool>{true, true, false, true, true, true, true}));
+  const auto whole = Tensor<std::int64_t>::from({2}, {-3, 5'000'000'000});
+  BOOST_TEST((cria::cast<double>(whole).to_vector() == std::vector<double>{-3, 5e9}));
+  BOOST_TEST((cria::cast<bfloat16>(whole > std::int64_t{0}).to_vector() ==
+              std::vector<bfloat16>{bfloat16(0), bfloat16(1)}));
+  BOOST_TEST((cria::cast<std::int64_t>(cria::cast<bfloat16>(x)).to_vector()[0] == 1));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

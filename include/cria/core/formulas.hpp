@@ -1,7 +1,11 @@
 #pragma once
 /// The formulas of operations on each element alone, which core/dual.hpp differentiates.
 
+#include <limits>
+#include <type_traits>
+
 #include "cria/core/config.hpp"
+#include "cria/core/dtype.hpp"
 #include "cria/core/dual.hpp"
 
 /// A formula for `map` that every backend can compute, as a struct:
@@ -65,6 +69,32 @@ template <class S>
 struct FillWhere {
   S value;
   CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool mask, auto x) const { return where(mask, value, x); }
+};
+/// An element as To. What is too large for an integer becomes its largest or smallest, NaN becomes 0; bool is whether it is
+/// not 0.
+template <class To>
+struct Convert {
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const {
+    if constexpr (detail::is_dual<decltype(x)>) {
+      return of(x.value);
+    } else {
+      return of(x);
+    }
+  }
+
+ private:
+  template <class N>
+  CRIA_HOST_DEVICE CRIA_INLINE static acc_t<To> of(N x) {
+    if constexpr (std::is_same_v<To, bool>) {
+      return x != N(0);
+    } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<N>) {
+      constexpr To least = std::numeric_limits<To>::lowest(), most = std::numeric_limits<To>::max();
+      if (x != x) return 0;
+      return x <= static_cast<N>(least) ? least : x >= static_cast<N>(most) ? most : static_cast<To>(x);
+    } else {
+      return static_cast<acc_t<To>>(x);
+    }
+  }
 };
 
 CRIA_FORMULA(Identity, (auto x), x)

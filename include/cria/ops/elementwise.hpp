@@ -231,6 +231,24 @@ Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a, cons
   return detail::map("where", ops::Where{}, condition, a, b);
 }
 
+/// x with `value` where the mask holds.
+template <FloatingPoint T, class B>
+Tensor<T, B> masked_fill(const Tensor<T, B>& x, const Tensor<bool, B>& mask,
+                         std::type_identity_t<acc_t<T>> value) {
+  return detail::map("masked_fill", ops::FillWhere<acc_t<T>>{value}, mask, x);
+}
+/// The same with a number on one side.
+template <FloatingPoint T, class B>
+Tensor<T, B> where(const Tensor<bool, B>& condition, std::type_identity_t<acc_t<T>> a,
+                   const Tensor<T, B>& b) {
+  return masked_fill(b, condition, a);
+}
+template <FloatingPoint T, class B>
+Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a,
+                   std::type_identity_t<acc_t<T>> b) {
+  return masked_fill(a, !condition, b);
+}
+
 /// Which elements are equal, not equal, less, ...; NaN is not equal to anything.
 template <class T, class B>
 Tensor<bool, B> operator==(const Tensor<T, B>& a, const Tensor<T, B>& b) {

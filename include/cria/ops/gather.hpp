@@ -117,11 +117,4 @@ Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes)
   return y;
 }
 
-/// x with `value` where the mask holds.
-template <FloatingPoint T, class B>
-Tensor<T, B> masked_fill(const Tensor<T, B>& x, const Tensor<bool, B>& mask,
-                         std::type_identity_t<acc_t<T>> value) {
-  return detail::map("masked_fill", ops::FillWhere<acc_t<T>>{value}, mask, x);
-}
-
 }  // namespace cria

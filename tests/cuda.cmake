@@ -85,7 +85,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   # Those whose kernels index most.
   set(asan_test_sources ${all_cuda_test_sources})
   list(FILTER asan_test_sources INCLUDE REGEX
-    "/(ops/(attention|convolution|cross_entropy|embedding|gather|rearrange|reduce|rms_norm|rope)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
+    "/(ops/(attention|convolution|cross_entropy|embedding|gather|rearrange|reduce|rms_norm|rope|order)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
   add_emulated_cuda_tests(asan cuda_asan "${seen_before}" ${asan_test_sources})
   add_test_of_watched_kernels(asan "ERROR: AddressSanitizer")
 

@@ -28,6 +28,7 @@
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/ops/softmax.hpp"
+#include "cria/ops/order.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/lion.hpp"
 #include "cria/optim/sgd.hpp"
@@ -106,6 +107,8 @@
 /// The operators for any network that have kernels, which programs that only train transformers do without.
 #define CRIA_OPERATORS(EXTERN, T, B) \
   CRIA_REARRANGING_KERNELS(EXTERN, T, B) \
+  EXTERN template Tensor<T, B> cumsum(const Tensor<T, B>&, int); \
+  EXTERN template Sorted<T, B> detail::first_in_order(const char*, const Tensor<T, B>&, std::int64_t, bool); \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Sqrt) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Tanh) \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&); \
@@ -177,6 +180,8 @@
   CRIA_SEQUENCE_KERNEL(EXTERN, std::int64_t, B) \
   CRIA_INDEX_KERNELS(EXTERN, float, B) \
   CRIA_INDEX_KERNELS(EXTERN, std::int32_t, B) \
+  EXTERN template Sorted<std::int32_t, B> detail::first_in_order( \
+      const char*, const Tensor<std::int32_t, B>&, std::int64_t, bool); \
   CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int64_t, sum) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, std::int64_t, sum) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, any) \

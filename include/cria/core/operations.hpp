@@ -88,6 +88,15 @@ struct Rearrange;
 ///   backward(Planes<const T> dy, const IndexView&, Gradient<Planes<T>> dx)
 struct Gather;
 
+/// y[o, j, i] = x[o, 0, i] + ... + x[o, j, i].
+///   forward(Planes<const T> x, Planes<T> y)
+///   backward(Planes<const T> dy, Gradient<Planes<T>> dx)
+struct CumulativeTotal;
+
+/// The places in their rows of the first elements in the order of core/order.hpp; it has no backward.
+///   forward(Rows<const T> x [rows, n], bool descending, Rows<std::int32_t> order [rows, count])
+struct Order;
+
 // ---- products ----
 
 /// y = x weight^T.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cria/core/autograd.hpp"
+#include "cria/core/dtype.hpp"
 #include "cria/core/shape.hpp"
 #include "cria/core/view.hpp"
 

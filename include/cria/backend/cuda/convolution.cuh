@@ -14,7 +14,8 @@ namespace cuda {
 
 /// columns [depth, positions]: the windows of an image.
 template <class T>
-__global__ void __launch_bounds__(block_size) unfold_kernel(Windows windows, const T* image, T* columns) {
+__global__ void __launch_bounds__(block_size, sharing_blocks)
+    unfold_kernel(Windows windows, const T* image, T* columns) {
   const Size2d count = windows.count();
   const std::int64_t positions = count.height * count.width;
   for (std::int64_t item = first_item(); item < windows.depth() * positions; item += item_stride()) {
@@ -33,7 +34,7 @@ __global__ void __launch_bounds__(block_size) unfold_kernel(Windows windows, con
 
 /// A pixel's gradient is the sum of those it has in all windows that it is in, always in the same order.
 template <class T>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, sharing_blocks)
     fold_windows_kernel(Windows windows, const acc_t<T>* columns, bool fresh, T* image) {
   using A = acc_t<T>;
   const Size2d count = windows.count();

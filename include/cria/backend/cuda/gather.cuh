@@ -10,7 +10,8 @@ namespace cuda {
 
 /// Zeros for an index that is out of range, about which the host will throw.
 template <class T>
-__global__ void __launch_bounds__(block_size) gather_kernel(Planes<const T> x, IndexView index, Planes<T> y) {
+__global__ void __launch_bounds__(block_size, sharing_blocks)
+    gather_kernel(Planes<const T> x, IndexView index, Planes<T> y) {
   for (std::int64_t item = first_item(); item < y.outer * y.middle * y.inner; item += item_stride()) {
     const std::int64_t i = item % y.inner, j = item / y.inner % y.middle, o = item / (y.inner * y.middle);
     const std::int32_t from = index.at(o, j, i);
@@ -20,7 +21,7 @@ __global__ void __launch_bounds__(block_size) gather_kernel(Planes<const T> x, I
 
 /// sums[o, index[o, j, i], i] += dy[o, j, i]: a thread adds up, in order, what one o and i have.
 template <class T>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, sharing_blocks)
     gather_backward_kernel(Planes<const T> dy, IndexView index, Planes<acc_t<T>> sums) {
   for (std::int64_t item = first_item(); item < dy.outer * dy.inner; item += item_stride()) {
     const std::int64_t i = item % dy.inner, o = item / dy.inner;

@@ -21,7 +21,7 @@ Floats leaf(const Shape& shape) {
 template <class F>
 void row(const char* name, F f) {
   benchmark::RegisterBenchmark(name,
-                               [f](benchmark::State& state) {
+                               [f](benchmark::State& state) mutable {
                                  for (auto _ : state) benchmark::DoNotOptimize(f());
                                })
       ->Unit(benchmark::kMicrosecond)

@@ -5,8 +5,8 @@
 /// same, but takes longer to compile.
 ///
 /// CRIA_KERNELS(extern, T, B) says that the operations on Tensor<T, B> are elsewhere, CRIA_KERNELS(, T, B)
-/// compiles them. CRIA_OPERATORS are those that transformers do not need, in a library of their own; programs that
-/// define CRIA_OPERATOR_LIBRARY have it.
+/// compiles them. CRIA_OPERATORS are those that transformers do not need, in a library of their own; programs
+/// that define CRIA_OPERATOR_LIBRARY have it.
 
 #include "cria/nn/init.hpp"
 #include "cria/ops/accumulate.hpp"
@@ -22,13 +22,13 @@
 #include "cria/ops/losses.hpp"
 #include "cria/ops/matmul.hpp"
 #include "cria/ops/normalization.hpp"
+#include "cria/ops/order.hpp"
 #include "cria/ops/rearrange.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/ops/softmax.hpp"
-#include "cria/ops/order.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/lion.hpp"
 #include "cria/optim/sgd.hpp"

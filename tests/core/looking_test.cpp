@@ -1,4 +1,5 @@
-// What a user looks at while searching for an error: gradients checked, graphs drawn, the first bad number, memory.
+// What a user looks at while searching for an error: gradients checked, graphs drawn, the first bad number,
+// memory.
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>

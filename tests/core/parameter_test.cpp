@@ -125,8 +125,8 @@ void for_every_type(auto check) {
   check(float{}), check(double{}), check(bfloat16{}), check(float16{});
 }
 
-/// The gradient that f has for a parameter is that of finite differences in double, and in other types that of
-/// double.
+/// The gradient that f has for a parameter is that of finite differences in double, and in other types that
+/// of double.
 template <class F>
 void check_in_every_type(const char* what, F f) {
   check_gradient({4, 4}, f);

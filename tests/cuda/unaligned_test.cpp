@@ -1,4 +1,5 @@
-// Kernels that move packs of elements also take arrays that begin between packs, as slices of larger arrays do.
+// Kernels that move packs of elements also take arrays that begin between packs, as slices of larger arrays
+// do.
 
 #include <array>
 #include <boost/test/unit_test.hpp>
@@ -22,7 +23,8 @@ using Numbers = Vec<float>;
 constexpr std::int64_t rows = 3, cols = 8, size = rows * cols;
 const Shape whole{size};
 
-/// What `kernel` leaves in arrays of `size` numbers that begin `offsets[i]` elements after a block of the allocator.
+/// What `kernel` leaves in arrays of `size` numbers that begin `offsets[i]` elements after a block of the
+/// allocator.
 template <std::size_t Count>
 std::vector<double> run(const std::array<std::int64_t, Count>& offsets, auto kernel) {
   std::vector<Tensor<float, Cuda>> memory;

@@ -124,8 +124,8 @@ CRIA_TEST_COMPOSED(cosine, Cosine)
 CRIA_TEST_COMPOSED(smoothed, Smoothed)
 
 // import torch, torch.nn.functional as F
-// x = torch.tensor([[.5, -1., 2., 0.], [1.5, 0., -.5, 1.], [0., .25, 3., -2.]]); y = torch.tensor([2, -100, 1])
-// w = torch.tensor([1., 2., .5, 3.])
+// x = torch.tensor([[.5, -1., 2., 0.], [1.5, 0., -.5, 1.], [0., .25, 3., -2.]])
+// y = torch.tensor([2, -100, 1]); w = torch.tensor([1., 2., .5, 3.])
 // [F.cross_entropy(x, y), F.cross_entropy(x, y, label_smoothing=.2), F.cross_entropy(x, y, weight=w),
 //  F.cross_entropy(x, y, weight=w, label_smoothing=.2), F.nll_loss(F.log_softmax(x, 1), y)]
 BOOST_AUTO_TEST_CASE(classes_follow_pytorch) {

@@ -18,8 +18,8 @@ using cria::test::error_message;
 using cria::test::Shapes;
 using cria::test::Values;
 
-/// (x - mean) / sqrt(variance + eps) * weight + bias, where elements of the same group(i) have the moments in common and
-/// element i has weight and bias number affine(i).
+/// (x - mean) / sqrt(variance + eps) * weight + bias, where elements of the same group(i) have the moments in
+/// common and element i has weight and bias number affine(i).
 template <class Group, class Affine>
 Values normalized(const std::vector<Values>& inputs, double eps, Group group, Affine affine) {
   const auto size = static_cast<std::int64_t>(inputs[0].size());

@@ -271,7 +271,8 @@ BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_other_parameters_are_fro
 }
 
 BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_the_loss_scale_has_changed, Caching) {
-  // Nine steps, of which each three have a scale of their own: their results, and how often the model is called.
+  // Nine steps, of which each three have a scale of their own: their results, and how often the model is
+  // called.
   const auto run = [](const TrainStepOptions& options) {
     Training<float16> training(options);
     std::vector<double> results;

@@ -60,8 +60,8 @@ struct PassingGradient {
   virtual void hand_on() = 0;
 };
 
-/// Those that the running operation adds to. They are handed on when it is done and not before: it asks for the
-/// gradients of all its inputs before it writes to the first, and two of them may be the same.
+/// Those that the running operation adds to. They are handed on when it is done and not before: it asks for
+/// the gradients of all its inputs before it writes to the first, and two of them may be the same.
 CRIA_SHARED inline thread_local std::vector<std::shared_ptr<PassingGradient>> passing_gradients;
 
 // One counter and two switches per thread, the counter so that nodes of one thread run in the order they were
@@ -140,8 +140,9 @@ class NoGrad {
   bool previous_;
 };
 
-/// While one of these lives, the first operation on this thread whose result, or the gradient of whose result, has an
-/// element that is not finite throws AutogradError with its name. For the search: every result is copied to the host.
+/// While one of these lives, the first operation on this thread whose result, or the gradient of whose
+/// result, has an element that is not finite throws AutogradError with its name. For the search: every result
+/// is copied to the host.
 class DetectAnomaly {
  public:
   DetectAnomaly() : previous_(std::exchange(detail::detects_anomalies, true)) {}

@@ -16,8 +16,8 @@ struct Size2d {
   CRIA_HOST_DEVICE constexpr Size2d(std::int64_t h, std::int64_t w) : height(h), width(w) {}
 };
 
-/// Windows of size `kernel` over an image [channels, height, width]: window [y, x] begins at pixel y stride - padding, its
-/// pixels are `dilation` apart, and what lies outside of the image is 0.
+/// Windows of size `kernel` over an image [channels, height, width]: window [y, x] begins at pixel y stride -
+/// padding, its pixels are `dilation` apart, and what lies outside of the image is 0.
 struct Windows {
   std::int64_t channels;
   Size2d image;

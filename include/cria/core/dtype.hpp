@@ -168,7 +168,8 @@ inline constexpr std::string_view dtype_name<std::uint8_t> = "uint8";
 }  // namespace cria
 
 namespace cria::detail {
-/// The limits of a 16-bit type with `fraction` bits after the point and its greatest number's exponent `exponent`.
+/// The limits of a 16-bit type with `fraction` bits after the point and its greatest number's exponent
+/// `exponent`.
 template <class T, int fraction, int exponent>
 struct SixteenBitLimits {
   static constexpr bool is_specialized = true, is_signed = true, is_integer = false, is_exact = false;

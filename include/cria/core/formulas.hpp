@@ -70,8 +70,8 @@ struct FillWhere {
   S value;
   CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool mask, auto x) const { return where(mask, value, x); }
 };
-/// An element as To. What is too large for an integer becomes its largest or smallest, NaN becomes 0; bool is whether it is
-/// not 0.
+/// An element as To. What is too large for an integer becomes its largest or smallest, NaN becomes 0; bool is
+/// whether it is not 0.
 template <class To>
 struct Convert {
   CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const {

@@ -8,9 +8,9 @@
 
 namespace cria {
 
-/// The operations that y was computed from, in Graphviz's language: `dot -Tsvg` draws them. Boxes are operations, in the
-/// order in which they ran; ellipses are tensors that were given and that backward reads, with type and shape. Empty but for
-/// a frame if nothing was recorded.
+/// The operations that y was computed from, in Graphviz's language: `dot -Tsvg` draws them. Boxes are
+/// operations, in the order in which they ran; ellipses are tensors that were given and that backward reads,
+/// with type and shape. Empty but for a frame if nothing was recorded.
 template <class T, class B>
 std::string graph_to_dot(const Tensor<T, B>& y) {
   std::string text = "digraph cria {\n";

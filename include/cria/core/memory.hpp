@@ -22,8 +22,8 @@ void set_cache_limit(std::size_t bytes) {
   B::set_cache_limit(bytes);
 }
 
-/// Bytes in use by tensors and kernels, the most there were at a time, and those kept for later tensors: members in_use,
-/// peak_in_use and cached.
+/// Bytes in use by tensors and kernels, the most there were at a time, and those kept for later tensors:
+/// members in_use, peak_in_use and cached.
 template <class B = DefaultBackend>
 auto memory_statistics() {
   return B::memory_statistics();

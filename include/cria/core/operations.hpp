@@ -52,8 +52,8 @@ namespace ops {
 
 // ---- each element alone ----
 
-/// y = f(x...), the inputs being broadcast to y. X is T, an integer or bool, and only T has a gradient; Y is T or what a
-/// comparison gives.
+/// y = f(x...), the inputs being broadcast to y. X is T, an integer or bool, and only T has a gradient; Y is
+/// T or what a comparison gives.
 ///   forward(F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
 ///   backward(F, const Broadcast<N>&, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
 ///            const std::tuple<Gradient<Vec<X>>...>& dx)
@@ -71,8 +71,8 @@ struct Dropout;
 
 // ---- sums and rearrangements ----
 
-/// y = what R (core/reductions.hpp) makes of f(x...) of all elements that repeat it: of the loop over the inputs'
-/// elements y is input 0, and the formula's inputs are 1 to N - 1. It computes in reduction_t<Y>.
+/// y = what R (core/reductions.hpp) makes of f(x...) of all elements that repeat it: of the loop over the
+/// inputs' elements y is input 0, and the formula's inputs are 1 to N - 1. It computes in reduction_t<Y>.
 ///   forward(R, F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
 struct Reduce;
 
@@ -82,8 +82,8 @@ struct Reduce;
 ///   add(const StridedCopy&, const T* from, T* to)
 struct Rearrange;
 
-/// y[o, j, i] = x[o, index[o, j, i], i]; `index` has strides, so that all rows may have the same. forward throws
-/// ShapeError for an index outside [0, n), or has the next wait for the device throw it.
+/// y[o, j, i] = x[o, index[o, j, i], i]; `index` has strides, so that all rows may have the same. forward
+/// throws ShapeError for an index outside [0, n), or has the next wait for the device throw it.
 ///   forward(Planes<const T> x [outer, n, inner], const IndexView&, Planes<T> y [outer, m, inner])
 ///   backward(Planes<const T> dy, const IndexView&, Gradient<Planes<T>> dx)
 struct Gather;
@@ -112,8 +112,9 @@ struct Linear;
 ///            Gradient<Planes<T>> db)
 struct MatMul;
 
-/// y = weight times the windows of each image of x (core/convolution.hpp), each of `groups` groups of channels by itself.
-/// Either gradient may be empty, and then so may what it alone needs: weight for dx, x for dweight.
+/// y = weight times the windows of each image of x (core/convolution.hpp), each of `groups` groups of
+/// channels by itself. Either gradient may be empty, and then so may what it alone needs: weight for dx, x
+/// for dweight.
 ///   forward(Planes<const T> x [n, c, h * w], Rows<const T> weight [o, c / groups * kh * kw], const Windows&,
 ///           std::int64_t groups, Planes<T> y [n, o, windows])
 ///   backward(Planes<const T> dy, Planes<const T> x, Rows<const T> weight, const Windows&, std::int64_t groups,

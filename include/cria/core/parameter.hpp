@@ -14,8 +14,8 @@ namespace cria {
 
 namespace detail {
 
-/// What operations that know tensors alone add to if they get a parameter of 16 bits: a gradient of T, which is
-/// added to the parameter's, of acc_t<T>, when the operation is done.
+/// What operations that know tensors alone add to if they get a parameter of 16 bits: a gradient of T, which
+/// is added to the parameter's, of acc_t<T>, when the operation is done.
 template <class T, class B>
 class RoundedGradient final : public GradientSlot<T, B>,
                               public PassingGradient,
@@ -43,9 +43,9 @@ class RoundedGradient final : public GradientSlot<T, B>,
 /// A trained value of type T with a gradient of type acc_t<T>. Copies share both, and whether it is frozen;
 /// `clone` shares nothing.
 ///
-/// It is a tensor to every operation, and a Tensor that is made of it is a handle on its values and its gradient.
-/// Operations that know parameters (linear, rms_norm, embedding, linear_cross_entropy) add to the gradient in
-/// acc_t<T>; what another adds is rounded to T, each use by itself.
+/// It is a tensor to every operation, and a Tensor that is made of it is a handle on its values and its
+/// gradient. Operations that know parameters (linear, rms_norm, embedding, linear_cross_entropy) add to the
+/// gradient in acc_t<T>; what another adds is rounded to T, each use by itself.
 template <FloatingPoint T, class B = DefaultBackend>
 class Parameter : public Tensor<T, B> {
  public:

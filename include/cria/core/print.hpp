@@ -16,7 +16,8 @@ namespace cria {
 
 namespace detail {
 
-/// Writes elements with nested brackets, as NumPy does: of more than 1,000 the first and last three along each dimension.
+/// Writes elements with nested brackets, as NumPy does: of more than 1,000 the first and last three along
+/// each dimension.
 class TensorText {
  public:
   /// The elements to be written, in their order.
@@ -37,8 +38,8 @@ class TensorText {
     return result.text_;
   }
 
-  /// Floating-point numbers with up to four digits after the point, as many for all, or with exponents if they are very
-  /// large or far apart.
+  /// Floating-point numbers with up to four digits after the point, as many for all, or with exponents if
+  /// they are very large or far apart.
   static std::vector<std::string> numbers(const std::vector<double>& values) {
     double least = INFINITY, most = 0;
     for (const double value : values) {

@@ -37,8 +37,8 @@ Tensor<T, B> share_values(const Tensor<T, B>& x, const Shape& shape) {
   return TensorAccess::tensor<T, B>(shape, TensorAccess::state(x)->values());
 }
 
-/// x's memory from element `first` on under another shape, outside the graph; undefined where kernels might find it
-/// badly aligned.
+/// x's memory from element `first` on under another shape, outside the graph; undefined where kernels might
+/// find it badly aligned.
 template <class T, class B>
 Tensor<T, B> share_part(const Tensor<T, B>& x, const Shape& shape, std::int64_t first) {
   constexpr std::size_t alignment = 256;  // bytes, as that of what an allocator of device memory gives

@@ -1,6 +1,6 @@
 #pragma once
-/// The ways in which a reduction puts numbers together: functors of two numbers, or registers of them, that may
-/// be taken in any order, and the number that changes nothing.
+/// The ways in which a reduction puts numbers together: functors of two numbers, or registers of them, that
+/// may be taken in any order, and the number that changes nothing.
 
 #include <cstdint>
 #include <limits>

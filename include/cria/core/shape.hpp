@@ -84,8 +84,8 @@ class Shape {
     return product;
   }
 
-  /// The place of the element with these indices, in row-major order; negative ones count from the last. Throws
-  /// ShapeError unless there is one index for each dimension, and it is inside.
+  /// The place of the element with these indices, in row-major order; negative ones count from the last.
+  /// Throws ShapeError unless there is one index for each dimension, and it is inside.
   std::int64_t offset(std::initializer_list<std::int64_t> indices) const {
     std::int64_t offset = 0;
     int axis = 0;

@@ -84,7 +84,8 @@ class Tensor {
   }
   /// The elements, copied to the host.
   std::vector<T> to_vector() const { return detail::to_host<T, B>(data(), size()); }
-  /// The element with these indices, negative ones counting from the last. Throws ShapeError if there is none.
+  /// The element with these indices, negative ones counting from the last. Throws ShapeError if there is
+  /// none.
   T at(std::initializer_list<std::int64_t> indices) const {
     T value;
     B::copy_to_host(&value, data() + shape().offset(indices), sizeof(T));

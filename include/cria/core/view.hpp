@@ -1,6 +1,6 @@
 #pragma once
-/// Views: non-owning, row-major, and contiguous but for Heads, which have strides; all that a kernel sees of a
-/// tensor.
+/// Views: non-owning, row-major, and contiguous but for Heads, which have strides; all that a kernel sees of
+/// a tensor.
 
 #include <cstdint>
 

@@ -3,8 +3,8 @@
 ///
 ///   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 ///
-/// and naming, counting, saving, initialising and optimising all walk it. A field is a Parameter, a Buffer (a value
-/// that is saved and cloned but not trained), a module, or a std::vector or std::optional of modules.
+/// and naming, counting, saving, initialising and optimising all walk it. A field is a Parameter, a Buffer (a
+/// value that is saved and cloned but not trained), a module, or a std::vector or std::optional of modules.
 ///
 /// A copy of a module is a second handle on the same parameters, as a copy of a tensor is one on the same
 /// memory: `auto best = model;` follows the training of `model`, and `std::vector<nn::Linear<float>>(3,
@@ -106,8 +106,8 @@ void for_each_parameter(M& module, F f) {
   for_each_value(module, detail::OnlyParameters<F>{std::move(f)});
 }
 
-/// Throws ConfigError, with both names, if `module` lists a parameter or a buffer twice: it would be counted, saved and
-/// trained twice.
+/// Throws ConfigError, with both names, if `module` lists a parameter or a buffer twice: it would be counted,
+/// saved and trained twice.
 template <class M>
 void check_listed_once(const M& module) {
   std::map<const void*, std::string> names;
@@ -131,10 +131,10 @@ std::int64_t parameter_count(const M& module) {
   return count;
 }
 
-/// Freezes the parameters of `module` whose names satisfy `which`, or all: backward computes no gradients for them
-/// and optimisers leave them as they are. Parts of a model are modules, too:
-/// `nn::freeze(model.model.layers[0])`, or by name
-/// `nn::freeze(model, [](std::string_view name) { return !name.ends_with("bias"); })`.
+/// Freezes the parameters of `module` whose names satisfy `which`, or all: backward computes no gradients for
+/// them and optimisers leave them as they are. Parts of a model are modules, too:
+/// `nn::freeze(model.model.layers[0])`, or by name `nn::freeze(model, [](std::string_view name) { return
+/// !name.ends_with("bias"); })`.
 template <class M, std::predicate<std::string_view> Which>
 void freeze(M& module, Which which) {
   for_each_parameter(module, [&](const std::string& name, auto& parameter) {

@@ -7,9 +7,9 @@
 
 namespace cria::nn {
 
-/// f(x...) without keeping what f computes on the way: backward computes that again, from x..., and adds the same
-/// gradients, bit for bit. What f drops (nn::Dropout) it drops again. f gets tensors and gives one; it must hold what it
-/// uses by value, as modules do, for it is called again later. Chen et al. 2016.
+/// f(x...) without keeping what f computes on the way: backward computes that again, from x..., and adds the
+/// same gradients, bit for bit. What f drops (nn::Dropout) it drops again. f gets tensors and gives one; it
+/// must hold what it uses by value, as modules do, for it is called again later. Chen et al. 2016.
 template <class F, FloatingPoint... T, class B>
 auto recompute(F f, const Tensor<T, B>&... x) {
   if (!is_recording()) return f(x...);

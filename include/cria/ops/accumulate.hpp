@@ -25,8 +25,8 @@ void accumulate(const Sink<T, B>& sink, const Tensor<From, B>& gradient) {
   if (sink) kernel_for<ops::Accumulate, B>::add(gradient.vec(), sink.vec());
 }
 
-/// Calls run(wide) with a sink of A, for a kernel that sums a gradient up in A: that of a parameter as it is, or
-/// one whose sum is then added to a tensor's gradient.
+/// Calls run(wide) with a sink of A, for a kernel that sums a gradient up in A: that of a parameter as it is,
+/// or one whose sum is then added to a tensor's gradient.
 template <FloatingPoint A, FloatingPoint T, class B, class F>
 void with_wide_sink(const Sink<T, B>& to, F run) {
   if constexpr (std::is_same_v<A, T>) {

@@ -25,8 +25,8 @@ Tensor<To, B> cast(const Tensor<From, B>& x) {
   });
 }
 
-/// From or to integers and masks, without a gradient: numbers are cut off, not rounded; what is too large for an integer
-/// becomes its largest or smallest, and NaN becomes 0. A mask is what is not 0.
+/// From or to integers and masks, without a gradient: numbers are cut off, not rounded; what is too large for
+/// an integer becomes its largest or smallest, and NaN becomes 0. A mask is what is not 0.
 template <class To, class From, class B>
 requires(!FloatingPoint<To> || !FloatingPoint<From>) Tensor<To, B> cast(const Tensor<From, B>& x) {
   auto y = Tensor<To, B>::empty(x.shape());

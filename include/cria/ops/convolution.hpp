@@ -110,10 +110,10 @@ Tensor<T, B> add_bias(std::string_view op, const Tensor<T, B>& y, const Tensor<T
 
 }  // namespace detail
 
-/// y[n, o, i, j] = sum over c, u, v of weight[o, c, u, v] x[n, c, i stride + u dilation - padding, j ...], 0 being outside
-/// of x; each group of output channels sees its group of input channels. x [n, c, h, w], weight [o, c / groups, kh, kw]
-/// -> [n, o, (h + 2 padding - dilation (kh - 1) - 1) / stride + 1, ...]. Throws ShapeError if they do not fit, ConfigError
-/// for options that are out of range.
+/// y[n, o, i, j] = sum over c, u, v of weight[o, c, u, v] x[n, c, i stride + u dilation - padding, j ...], 0
+/// being outside of x; each group of output channels sees its group of input channels. x [n, c, h, w], weight
+/// [o, c / groups, kh, kw] -> [n, o, (h + 2 padding - dilation (kh - 1) - 1) / stride + 1, ...]. Throws
+/// ShapeError if they do not fit, ConfigError for options that are out of range.
 template <FloatingPoint T, class B>
 Tensor<T, B> conv2d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                     const Conv2dOptions& options = {}) {
@@ -149,8 +149,8 @@ Tensor<T, B> conv2d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, 
   return detail::add_bias("conv2d", conv2d(x, weight, options), bias);
 }
 
-/// conv2d of signals: x [n, c, length], weight [o, c / groups, k] -> [n, o, (length + 2 padding - dilation (k - 1) - 1) /
-/// stride + 1].
+/// conv2d of signals: x [n, c, length], weight [o, c / groups, k] -> [n, o, (length + 2 padding - dilation (k
+/// - 1) - 1) / stride + 1].
 template <FloatingPoint T, class B>
 Tensor<T, B> conv1d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                     const Conv1dOptions& options = {}) {
@@ -170,9 +170,10 @@ Tensor<T, B> conv1d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, 
   return conv1d(x, weight, options) + reshape(bias, {bias.size(), 1});
 }
 
-/// The transposed convolution, which conv2d of the same options is the gradient of: x [n, c, h, w], weight [c, o / groups,
-/// kh, kw] -> [n, o, (h - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1, ...]. Throws ShapeError if they
-/// do not fit, ConfigError for options that are out of range. Zeiler et al. 2010.
+/// The transposed convolution, which conv2d of the same options is the gradient of: x [n, c, h, w], weight
+/// [c, o / groups, kh, kw] -> [n, o, (h - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1,
+/// ...]. Throws ShapeError if they do not fit, ConfigError for options that are out of range. Zeiler et al.
+/// 2010.
 template <FloatingPoint T, class B>
 Tensor<T, B> conv_transpose2d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                               const ConvTranspose2dOptions& options = {}) {
@@ -231,8 +232,8 @@ Tensor<T, B> conv_transpose2d(const Tensor<T, B>& x, const std::type_identity_t<
 
 namespace detail {
 
-/// The windows of images [n, c, h, w] as [n, c, kh * kw, rows, columns], `outside` being what is outside: one strided copy
-/// for each place in a window.
+/// The windows of images [n, c, h, w] as [n, c, kh * kw, rows, columns], `outside` being what is outside: one
+/// strided copy for each place in a window.
 template <class T, class B>
 Tensor<T, B> windows_of(std::string_view op, const Tensor<T, B>& x, const Windows& windows, T outside) {
   const Size2d count = windows.count(), kernel = windows.kernel;
@@ -279,8 +280,8 @@ Windows pooling(std::string_view op, const Tensor<T, B>& x, const Size2d& kernel
 
 }  // namespace detail
 
-/// The windows of images as columns: x [n, c, h, w] -> [n, c * kh * kw, windows], 0 being outside of x. Throws ShapeError
-/// if none fits.
+/// The windows of images as columns: x [n, c, h, w] -> [n, c * kh * kw, windows], 0 being outside of x.
+/// Throws ShapeError if none fits.
 template <class T, class B>
 Tensor<T, B> unfold(const Tensor<T, B>& x, const Size2d& kernel, const UnfoldOptions& options = {}) {
   check::rank("unfold", {"x", x.shape()}, 4);
@@ -291,8 +292,8 @@ Tensor<T, B> unfold(const Tensor<T, B>& x, const Size2d& kernel, const UnfoldOpt
                  {x.dim(0), windows.depth(), windows.positions()});
 }
 
-/// The greatest of each window: x [n, c, h, w] -> [n, c, (h + 2 padding - kh) / stride + 1, ...]. Equal ones share the
-/// gradient. Throws ShapeError if no window fits.
+/// The greatest of each window: x [n, c, h, w] -> [n, c, (h + 2 padding - kh) / stride + 1, ...]. Equal ones
+/// share the gradient. Throws ShapeError if no window fits.
 template <FloatingPoint T, class B>
 Tensor<T, B> max_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2dOptions& options = {}) {
   const Windows windows = detail::pooling("max_pool2d", x, kernel, options);

@@ -1,6 +1,6 @@
 #pragma once
-/// Tensors that are made from nothing but numbers. The element type is spelled: arange<float>(10). Random ones
-/// draw from a generator, the same numbers on every backend.
+/// Tensors that are made from nothing but numbers. The element type is spelled: arange<float>(10). Random
+/// ones draw from a generator, the same numbers on every backend.
 
 #include <cmath>
 #include <cstdint>
@@ -60,7 +60,8 @@ Tensor<T, B> arange(std::type_identity_t<detail::sequence_t<T>> stop) {
   return arange<T, B>(0, stop);
 }
 
-/// `count` numbers from `start` to `stop`, both included, at equal distances. Throws ShapeError for a negative count.
+/// `count` numbers from `start` to `stop`, both included, at equal distances. Throws ShapeError for a
+/// negative count.
 template <FloatingPoint T, class B = DefaultBackend>
 Tensor<T, B> linspace(double start, double stop, std::int64_t count) {
   return detail::sequence<T, B>({count}, start,

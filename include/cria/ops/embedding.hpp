@@ -15,8 +15,8 @@
 
 namespace cria {
 
-/// The rows of weight, a tensor or a parameter, that the tokens name. tokens [...], weight [vocab, dim] -> [..., dim].
-/// Throws ShapeError for a token that is not in [0, vocab).
+/// The rows of weight, a tensor or a parameter, that the tokens name. tokens [...], weight [vocab, dim] ->
+/// [..., dim]. Throws ShapeError for a token that is not in [0, vocab).
 template <class B, class Weight, FloatingPoint T = typename Weight::value_type>
 requires std::derived_from<Weight, Tensor<T, B>> Tensor<T, B> embedding(const Tensor<std::int32_t, B>& tokens,
                                                                         const Weight& weight) {

@@ -1,5 +1,6 @@
 #pragma once
-/// Elements that indices name, which are counted from 0. What an index names twice has the sum of both gradients.
+/// Elements that indices name, which are counted from 0. What an index names twice has the sum of both
+/// gradients.
 
 #include <cstdint>
 #include <string>
@@ -58,8 +59,9 @@ Tensor<T, B> gather_by(std::string_view op, const Tensor<T, B>& x, int axis,
 
 }  // namespace detail
 
-/// y[..., j, ...] = x[..., index[..., j, ...], ...] along a dimension: index has the shape of the result, which differs
-/// from x's in that dimension alone. Throws ShapeError if it differs elsewhere, or an index is not in [0, x.dim(axis)).
+/// y[..., j, ...] = x[..., index[..., j, ...], ...] along a dimension: index has the shape of the result,
+/// which differs from x's in that dimension alone. Throws ShapeError if it differs elsewhere, or an index is
+/// not in [0, x.dim(axis)).
 template <class T, class B>
 Tensor<T, B> gather(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index) {
   const int along = detail::axis_of("gather", x.shape(), axis);
@@ -72,8 +74,8 @@ Tensor<T, B> gather(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, 
                            index.shape());
 }
 
-/// The elements with these indices along a dimension, in their order: index [m], x [..., n, ...] -> [..., m, ...].
-/// Throws ShapeError if an index is not in [0, n).
+/// The elements with these indices along a dimension, in their order: index [m], x [..., n, ...] -> [..., m,
+/// ...]. Throws ShapeError if an index is not in [0, n).
 template <class T, class B>
 Tensor<T, B> index_select(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index) {
   const int along = detail::axis_of("index_select", x.shape(), axis);
@@ -82,9 +84,9 @@ Tensor<T, B> index_select(const Tensor<T, B>& x, int axis, const Tensor<std::int
                            x.shape().with_dim(along, index.size()));
 }
 
-/// x with source[..., j, ...] added to x[..., index[..., j, ...], ...] along a dimension; what several are added to has
-/// the sum of all. index and source have one shape, which differs from x's in that dimension alone. Throws ShapeError if
-/// they do not fit, or an index is not in [0, x.dim(axis)).
+/// x with source[..., j, ...] added to x[..., index[..., j, ...], ...] along a dimension; what several are
+/// added to has the sum of all. index and source have one shape, which differs from x's in that dimension
+/// alone. Throws ShapeError if they do not fit, or an index is not in [0, x.dim(axis)).
 template <FloatingPoint T, class B>
 Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index,
                          const Tensor<T, B>& source) {
@@ -106,7 +108,8 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
                 });
 }
 
-/// 1 at the place of each index, 0 elsewhere: index [...] -> [..., classes]. An index that is no class has zeros alone.
+/// 1 at the place of each index, 0 elsewhere: index [...] -> [..., classes]. An index that is no class has
+/// zeros alone.
 template <class T = float, class B>
 Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes) {
   const auto places = unsqueeze(index, -1), numbers = arange<std::int32_t, B>(classes);

@@ -32,8 +32,9 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Weight& weight) {
   });
 }
 
-/// y = x weight^T + bias. x [..., in], weight [out, in], bias [out], both tensors or parameters -> [..., out].
-/// The product is rounded to T before the bias is added. Throws ShapeError if the dimensions do not fit.
+/// y = x weight^T + bias. x [..., in], weight [out, in], bias [out], both tensors or parameters -> [...,
+/// out]. The product is rounded to T before the bias is added. Throws ShapeError if the dimensions do not
+/// fit.
 template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight,
           std::derived_from<Tensor<T, B>> Bias>
 Tensor<T, B> linear(const Tensor<T, B>& x, const Weight& weight, const Bias& bias) {

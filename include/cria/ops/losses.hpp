@@ -1,5 +1,6 @@
 #pragma once
-/// Losses, composed of formulas and reductions: in acc_t<T>, and the mean over all elements unless options say sum.
+/// Losses, composed of formulas and reductions: in acc_t<T>, and the mean over all elements unless options
+/// say sum.
 
 #include <cstdint>
 #include <string_view>
@@ -78,7 +79,8 @@ Tensor<acc_t<T>, B> l1_loss(const Tensor<T, B>& x, const std::type_identity_t<Te
                             LossOptions options = {}) {
   return detail::loss_of_elements("l1_loss", ops::AbsoluteError{}, x, target, options.reduction);
 }
-/// (x - target)^2 / 2 where |x - target| is less than delta, delta (|x - target| - delta / 2) elsewhere. Huber 1964.
+/// (x - target)^2 / 2 where |x - target| is less than delta, delta (|x - target| - delta / 2) elsewhere.
+/// Huber 1964.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> huber_loss(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& target,
                                HuberOptions options = {}) {
@@ -95,8 +97,8 @@ Tensor<acc_t<T>, B> binary_cross_entropy_with_logits(const Tensor<T, B>& x,
   return detail::loss_of_elements("binary_cross_entropy_with_logits", ops::BinaryCrossEntropy{}, x, target,
                                   options.reduction);
 }
-/// target (log target - x) of probabilities `target` and logarithms x; 0 where the target is 0. The divergence of Kullback
-/// and Leibler, 1951, of rows is the sum divided by their number.
+/// target (log target - x) of probabilities `target` and logarithms x; 0 where the target is 0. The
+/// divergence of Kullback and Leibler, 1951, of rows is the sum divided by their number.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& target,
                            LossOptions options = {}) {
@@ -105,8 +107,8 @@ Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>& x, const std::type_identity_t<Ten
 
 namespace detail {
 
-/// The mean over the rows that count of -weight[target] ((1 - smoothing) log p[target]) - smoothing * (mean over the classes
-/// of weight log p), weighted by the targets' weights.
+/// The mean over the rows that count of -weight[target] ((1 - smoothing) log p[target]) - smoothing * (mean
+/// over the classes of weight log p), weighted by the targets' weights.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> weighted_loss(std::string_view op, const Tensor<T, B>& log_probabilities,
                                   const Tensor<std::int32_t, B>& targets, const Tensor<acc_t<T>, B>& weight,
@@ -132,8 +134,8 @@ Tensor<acc_t<T>, B> weighted_loss(std::string_view op, const Tensor<T, B>& log_p
 
 }  // namespace detail
 
-/// The mean over the rows whose target is not ignore_index of -x[target], for logarithms of probabilities x [...,
-/// classes], targets [...]. Throws ShapeError if the shapes do not fit or a target is no class.
+/// The mean over the rows whose target is not ignore_index of -x[target], for logarithms of probabilities x
+/// [..., classes], targets [...]. Throws ShapeError if the shapes do not fit or a target is no class.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B>& targets,
                              std::int32_t ignore_index = ignored_target) {
@@ -142,15 +144,16 @@ Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B
 }
 
 /// cross_entropy of targets that are smoothed: log_softmax, and then the mean over the rows that count of
-/// -(1 - s) log p[target] - s * (mean of all log p). logits [..., classes], targets [...]. Throws ShapeError if the shapes
-/// do not fit or a target is no class, ConfigError for a smoothing outside [0, 1).
+/// -(1 - s) log p[target] - s * (mean of all log p). logits [..., classes], targets [...]. Throws ShapeError
+/// if the shapes do not fit or a target is no class, ConfigError for a smoothing outside [0, 1).
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,
                                   const CrossEntropyOptions& options) {
   return detail::weighted_loss("cross_entropy", log_softmax(logits, -1), targets,
                                ones<acc_t<T>, B>({logits.dim(-1)}), options);
 }
-/// The same with a weight for each class, weight [classes]: each row counts as much as its target's weight says.
+/// The same with a weight for each class, weight [classes]: each row counts as much as its target's weight
+/// says.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,
                                   const Tensor<acc_t<T>, B>& weight,
@@ -158,8 +161,8 @@ Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::
   return detail::weighted_loss("cross_entropy", log_softmax(logits, -1), targets, weight, options);
 }
 
-/// The cosine of the angle between a and b along a dimension, which disappears: a . b / (max(|a|, eps) max(|b|, eps)).
-/// Shapes are broadcast.
+/// The cosine of the angle between a and b along a dimension, which disappears: a . b / (max(|a|, eps)
+/// max(|b|, eps)). Shapes are broadcast.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>& a, const Tensor<T, B>& b, int axis = -1,
                                       double eps = 1e-8) {

@@ -35,9 +35,9 @@ Tensor<T, B> multiply_stacks(const Tensor<T, B>& a, const Tensor<T, B>& b) {
 
 }  // namespace detail
 
-/// Matrix products, summed in acc_t<T>: a [..., m, k], b [..., k, n] -> [..., m, n]. Leading dimensions are broadcast
-/// by NumPy's rules, and a vector is a row on the left, a column on the right, that the result does not have: [k] by
-/// [k] -> []. Throws ShapeError if the shapes do not fit.
+/// Matrix products, summed in acc_t<T>: a [..., m, k], b [..., k, n] -> [..., m, n]. Leading dimensions are
+/// broadcast by NumPy's rules, and a vector is a row on the left, a column on the right, that the result does
+/// not have: [k] by [k] -> []. Throws ShapeError if the shapes do not fit.
 template <FloatingPoint T, class B>
 Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   check::rank_at_least("matmul", {"a", a.shape()}, 1);
@@ -60,7 +60,8 @@ Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::multiply_stacks(expanded(a), expanded(b));
 }
 
-/// The matrix products of two stacks: a [s, m, k], b [s, k, n] -> [s, m, n]. Throws ShapeError if they do not fit.
+/// The matrix products of two stacks: a [s, m, k], b [s, k, n] -> [s, m, n]. Throws ShapeError if they do not
+/// fit.
 template <FloatingPoint T, class B>
 Tensor<T, B> bmm(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   check::rank("bmm", {"a", a.shape()}, 3);
@@ -78,7 +79,8 @@ Tensor<T, B> dot(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return matmul(a, b);
 }
 
-/// Every product of an element of a and one of b: [m], [n] -> [m, n]. Throws ShapeError if they are no vectors.
+/// Every product of an element of a and one of b: [m], [n] -> [m, n]. Throws ShapeError if they are no
+/// vectors.
 template <FloatingPoint T, class B>
 Tensor<T, B> outer(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   check::rank("outer", {"a", a.shape()}, 1);

@@ -71,7 +71,8 @@ Moments<acc_t<T>, B> moments(const Tensor<T, B>& x, const Reduced& shapes) {
 }
 
 /// (x - mean) / sqrt(variance + eps) * weight + bias, with the moments over some dimensions, of x or, without
-/// `moments_of_x`, of something else; weight and bias have as many dimensions as x, and are repeated where theirs are 1.
+/// `moments_of_x`, of something else; weight and bias have as many dimensions as x, and are repeated where
+/// theirs are 1.
 template <FloatingPoint T, class B>
 Tensor<T, B> normalize(std::string_view op, const Tensor<T, B>& x, const Reduced& shapes,
                        const Moments<acc_t<T>, B>& by, const Tensor<T, B>& weight, const Tensor<T, B>& bias,
@@ -119,9 +120,9 @@ Tensor<T, B> along_channels(std::string_view op, std::string_view name, const Te
 
 }  // namespace detail
 
-/// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and variance of each element's neighbours along
-/// the last dimensions, those of weight and bias: x [..., n], weight [n], bias [n] -> [..., n]. Throws ShapeError if they
-/// do not fit or have no elements. Ba, Kiros, Hinton 2016.
+/// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and variance of each element's
+/// neighbours along the last dimensions, those of weight and bias: x [..., n], weight [n], bias [n] -> [...,
+/// n]. Throws ShapeError if they do not fit or have no elements. Ba, Kiros, Hinton 2016.
 template <FloatingPoint T, class B>
 Tensor<T, B> layer_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                         const std::type_identity_t<Tensor<T, B>>& bias, double eps = 1e-5) {
@@ -138,8 +139,9 @@ Tensor<T, B> layer_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor
   return detail::normalize("layer_norm", x, shapes, detail::moments(x, shapes), weight, bias, eps);
 }
 
-/// The same with the mean and variance of each group of channels: x [n, channels, ...], weight [channels], bias
-/// [channels]. Throws ShapeError if they do not fit, or `groups` does not divide the channels. Wu, He 2018.
+/// The same with the mean and variance of each group of channels: x [n, channels, ...], weight [channels],
+/// bias [channels]. Throws ShapeError if they do not fit, or `groups` does not divide the channels. Wu, He
+/// 2018.
 template <FloatingPoint T, class B>
 Tensor<T, B> group_norm(const Tensor<T, B>& x, std::int64_t groups,
                         const std::type_identity_t<Tensor<T, B>>& weight,
@@ -157,10 +159,10 @@ Tensor<T, B> group_norm(const Tensor<T, B>& x, std::int64_t groups,
                  x.shape());
 }
 
-/// The same with the mean and variance of each channel over the batch, or the running ones where options.training is
-/// false: x [n, channels, ...], all others [channels]. In training the running ones follow: running += momentum (batch's -
-/// running), with the variance's estimate for more than the sample (n - 1). Throws ShapeError if the shapes do not fit.
-/// Ioffe, Szegedy 2015.
+/// The same with the mean and variance of each channel over the batch, or the running ones where
+/// options.training is false: x [n, channels, ...], all others [channels]. In training the running ones
+/// follow: running += momentum (batch's - running), with the variance's estimate for more than the sample (n
+/// - 1). Throws ShapeError if the shapes do not fit. Ioffe, Szegedy 2015.
 template <FloatingPoint T, class B>
 Tensor<T, B> batch_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                         const std::type_identity_t<Tensor<T, B>>& bias, Buffer<acc_t<T>, B>& running_mean,

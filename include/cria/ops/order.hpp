@@ -18,8 +18,8 @@
 
 namespace cria {
 
-/// y[..., j, ...] = the sum of x[..., 0, ...] to x[..., j, ...] along a dimension. Throws ShapeError if there is no such
-/// dimension.
+/// y[..., j, ...] = the sum of x[..., 0, ...] to x[..., j, ...] along a dimension. Throws ShapeError if there
+/// is no such dimension.
 template <FloatingPoint T, class B>
 Tensor<T, B> cumsum(const Tensor<T, B>& x, int axis) {
   using K = kernel_for<ops::CumulativeTotal, B>;
@@ -62,15 +62,15 @@ struct TopkOptions {
   bool largest = true;
 };
 
-/// The elements of each row, the last dimension, in ascending order; equal ones keep theirs, and NaN is the greatest.
-/// Gradients go to where the elements were.
+/// The elements of each row, the last dimension, in ascending order; equal ones keep theirs, and NaN is the
+/// greatest. Gradients go to where the elements were.
 template <class T, class B>
 Sorted<T, B> sort(const Tensor<T, B>& x, SortOptions options = {}) {
   return detail::first_in_order("sort", x, x.rank() > 0 ? x.dim(-1) : 0, options.descending);
 }
 
-/// The greatest `count` elements of each row, in descending order, or the smallest in ascending order. Throws ShapeError if
-/// a row has not so many.
+/// The greatest `count` elements of each row, in descending order, or the smallest in ascending order. Throws
+/// ShapeError if a row has not so many.
 template <class T, class B>
 Sorted<T, B> topk(const Tensor<T, B>& x, std::int64_t count, TopkOptions options = {}) {
   return detail::first_in_order("topk", x, count, options.largest);

@@ -1,9 +1,9 @@
 #pragma once
-/// Operations that move elements and compute nothing, for tensors of every type. A new one is a line that says which
-/// blocks of an input go where (core/rearrangement.hpp); the gradient goes the same way back.
+/// Operations that move elements and compute nothing, for tensors of every type. A new one is a line that
+/// says which blocks of an input go where (core/rearrangement.hpp); the gradient goes the same way back.
 ///
-/// Dimensions and indices may be negative: they then count from the last. Every function throws ShapeError for a
-/// dimension that does not exist.
+/// Dimensions and indices may be negative: they then count from the last. Every function throws ShapeError
+/// for a dimension that does not exist.
 
 #include <algorithm>
 #include <array>
@@ -86,8 +86,8 @@ Tensor<T, B> rearrange(std::string_view op, const Tensor<T, B>& x, Rearrangement
   }
 }
 
-/// The block of `result`, from `to_first` on, that x's elements go to whose indices are first, first + step, ... along
-/// one dimension: `count` of them, and all along the others.
+/// The block of `result`, from `to_first` on, that x's elements go to whose indices are first, first + step,
+/// ... along one dimension: `count` of them, and all along the others.
 inline StridedCopy block(const Shape& x, int axis, std::int64_t first, std::int64_t step, std::int64_t count,
                          const Shape& result, std::int64_t to_first = 0) {
   const auto from = strides_of(x), to = strides_of(result);
@@ -104,8 +104,8 @@ inline StridedCopy block(const Shape& x, int axis, std::int64_t first, std::int6
 
 }  // namespace detail
 
-/// The dimensions in another order: dimension i of the result is x's dimension axes[i]. Copies. Throws ShapeError
-/// unless every dimension is named once.
+/// The dimensions in another order: dimension i of the result is x's dimension axes[i]. Copies. Throws
+/// ShapeError unless every dimension is named once.
 template <class T, class B>
 Tensor<T, B> permute(const Tensor<T, B>& x, const std::vector<int>& axes) {
   const Shape& shape = x.shape();
@@ -144,9 +144,9 @@ Tensor<T, B> transpose(const Tensor<T, B>& x, int axis_a, int axis_b) {
   return permute(x, axes);
 }
 
-/// The elements start, start + step, ... before `stop` along a dimension; bounds beyond its ends mean the ends.
-/// Shares memory where it is a range of whole leading rows, and copies elsewhere. Throws ShapeError unless step is at
-/// least 1 (flip turns the order round).
+/// The elements start, start + step, ... before `stop` along a dimension; bounds beyond its ends mean the
+/// ends. Shares memory where it is a range of whole leading rows, and copies elsewhere. Throws ShapeError
+/// unless step is at least 1 (flip turns the order round).
 template <class T, class B>
 Tensor<T, B> slice(const Tensor<T, B>& x, int axis, std::int64_t start, std::int64_t stop,
                    std::int64_t step = 1) {
@@ -219,8 +219,8 @@ std::vector<Tensor<T, B>> split(const Tensor<T, B>& x, const std::vector<std::in
   return parts;
 }
 
-/// At most `count` parts along a dimension, of equal size but for the last. Throws ShapeError unless count is at
-/// least 1.
+/// At most `count` parts along a dimension, of equal size but for the last. Throws ShapeError unless count is
+/// at least 1.
 template <class T, class B>
 std::vector<Tensor<T, B>> chunk(const Tensor<T, B>& x, std::int64_t count, int axis) {
   const std::int64_t size = x.dim(detail::axis_of("chunk", x.shape(), axis));
@@ -231,8 +231,8 @@ std::vector<Tensor<T, B>> chunk(const Tensor<T, B>& x, std::int64_t count, int a
   return split(x, sizes, axis);
 }
 
-/// Tensors one after the other along a dimension; their other dimensions are the same. Throws ShapeError if they are
-/// not, or if there is no tensor.
+/// Tensors one after the other along a dimension; their other dimensions are the same. Throws ShapeError if
+/// they are not, or if there is no tensor.
 template <class T, class B>
 Tensor<T, B> concat(const std::vector<Tensor<T, B>>& x, int axis) {
   if (x.empty()) throw ShapeError("concat: there are no tensors; at least one is needed");
@@ -278,7 +278,8 @@ Tensor<T, B> concat(std::initializer_list<Tensor<T, B>> x, int axis) {
   return concat(std::vector<Tensor<T, B>>(x), axis);
 }
 
-/// Tensors of one shape along a new dimension. Throws ShapeError if the shapes differ, or if there is no tensor.
+/// Tensors of one shape along a new dimension. Throws ShapeError if the shapes differ, or if there is no
+/// tensor.
 template <class T, class B>
 Tensor<T, B> stack(const std::vector<Tensor<T, B>>& x, int axis) {
   if (x.empty()) throw ShapeError("stack: there are no tensors; at least one is needed");
@@ -294,8 +295,8 @@ Tensor<T, B> stack(std::initializer_list<Tensor<T, B>> x, int axis) {
   return stack(std::vector<Tensor<T, B>>(x), axis);
 }
 
-/// x, so often along each dimension: x [2, 3], counts {1, 2} -> [2, 6]. Throws ShapeError unless there is a count of 0
-/// or more for each dimension.
+/// x, so often along each dimension: x [2, 3], counts {1, 2} -> [2, 6]. Throws ShapeError unless there is a
+/// count of 0 or more for each dimension.
 template <class T, class B>
 Tensor<T, B> repeat(const Tensor<T, B>& x, const std::vector<std::int64_t>& counts) {
   bool is_right = static_cast<int>(counts.size()) == x.rank();
@@ -343,8 +344,8 @@ Tensor<T, B> roll(const Tensor<T, B>& x, std::int64_t shift, int axis) {
                              detail::block(shape, along, size - by, 1, by, shape)}});
 }
 
-/// x with `value` around it: before[i] elements before it and after[i] behind it along dimension i, for each pair
-/// {before, after}. Throws ShapeError unless there is a pair of 0 or more for each dimension.
+/// x with `value` around it: before[i] elements before it and after[i] behind it along dimension i, for each
+/// pair {before, after}. Throws ShapeError unless there is a pair of 0 or more for each dimension.
 template <class T, class B>
 Tensor<T, B> pad(const Tensor<T, B>& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths,
                  std::type_identity_t<acc_t<T>> value = 0) {
@@ -381,7 +382,8 @@ Tensor<T, B> triangle(std::string_view op, const Tensor<T, B>& x, std::int64_t d
 }
 }  // namespace detail
 
-/// The lower triangle of the last two dimensions: 0 where the column is more than `diagonal` to the right of the row.
+/// The lower triangle of the last two dimensions: 0 where the column is more than `diagonal` to the right of
+/// the row.
 template <FloatingPoint T, class B>
 Tensor<T, B> tril(const Tensor<T, B>& x, std::int64_t diagonal = 0) {
   return detail::triangle("tril", x, diagonal, true);

@@ -38,8 +38,8 @@ Tensor<T, B> squeeze(const Tensor<T, B>& x, int axis) {
   return reshape(x, Shape(dims));
 }
 
-/// With a dimension of 1 before dimension `axis`; -1 means behind the last. Shares memory. Throws ShapeError if there
-/// is no such place.
+/// With a dimension of 1 before dimension `axis`; -1 means behind the last. Shares memory. Throws ShapeError
+/// if there is no such place.
 template <class T, class B>
 Tensor<T, B> unsqueeze(const Tensor<T, B>& x, int axis) {
   const int at = axis < 0 ? axis + x.rank() + 1 : axis;
@@ -52,8 +52,8 @@ Tensor<T, B> unsqueeze(const Tensor<T, B>& x, int axis) {
   return reshape(x, Shape(dims));
 }
 
-/// The dimensions from `first` to `last` as one. Shares memory. Throws ShapeError if they do not exist or come in the
-/// wrong order.
+/// The dimensions from `first` to `last` as one. Shares memory. Throws ShapeError if they do not exist or
+/// come in the wrong order.
 template <class T, class B>
 Tensor<T, B> flatten(const Tensor<T, B>& x, int first = 0, int last = -1) {
   if (x.rank() == 0) return reshape(x, {1});

@@ -21,8 +21,8 @@ Tensor<Y, B> mapped(F f, const Shape& shape, const Tensor<X, B>&... x) {
 }
 }  // namespace detail
 
-/// y = e^x / (sum of e^x along a dimension), for x of any size. Throws ShapeError if there is no such dimension, or
-/// nothing along it.
+/// y = e^x / (sum of e^x along a dimension), for x of any size. Throws ShapeError if there is no such
+/// dimension, or nothing along it.
 template <FloatingPoint T, class B>
 Tensor<T, B> softmax(const Tensor<T, B>& x, int axis) {
   using A = acc_t<T>;
@@ -45,7 +45,8 @@ Tensor<T, B> softmax(const Tensor<T, B>& x, int axis) {
       });
 }
 
-/// y = x - log(sum of e^x along a dimension). Throws ShapeError if there is no such dimension, or nothing along it.
+/// y = x - log(sum of e^x along a dimension). Throws ShapeError if there is no such dimension, or nothing
+/// along it.
 template <FloatingPoint T, class B>
 Tensor<T, B> log_softmax(const Tensor<T, B>& x, int axis) {
   using A = acc_t<T>;

@@ -1,5 +1,6 @@
 #pragma once
-/// Gradients compared with finite differences, for tests of operations and layers of one's own; with any test library.
+/// Gradients compared with finite differences, for tests of operations and layers of one's own; with any test
+/// library.
 
 #include <algorithm>
 #include <cmath>
@@ -19,8 +20,8 @@ namespace cria {
 
 namespace testing {
 
-/// The derivatives of f at x along the directions, by central differences. `f` takes std::vector<double> and returns a
-/// double.
+/// The derivatives of f at x along the directions, by central differences. `f` takes std::vector<double> and
+/// returns a double.
 template <class F>
 std::vector<double> finite_differences(F f, const std::vector<double>& x,
                                        const std::vector<std::vector<double>>& directions) {
@@ -85,9 +86,9 @@ struct GradCheckOptions {
   double tolerance = 1e-6;
 };
 
-/// Whether backward gives the derivatives of f(inputs...), a tensor of any shape, that central differences give along
-/// some directions. The inputs are Tensor<double>, whose values are copied. An f that is not differentiable at the inputs,
-/// or is random, does not pass.
+/// Whether backward gives the derivatives of f(inputs...), a tensor of any shape, that central differences
+/// give along some directions. The inputs are Tensor<double>, whose values are copied. An f that is not
+/// differentiable at the inputs, or is random, does not pass.
 template <class F, class... B>
 GradCheck gradcheck(const GradCheckOptions& options, F f, const Tensor<double, B>&... inputs) {
   std::vector<std::vector<double>> values{inputs.to_vector()...};

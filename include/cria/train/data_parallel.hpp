@@ -36,8 +36,8 @@ template <class M>
 class DataParallel {
  public:
   /// Both at least 1. The first replica is `model` itself; the others share its parameters' values. They have
-  /// buffers of their own, which for_each_chunk starts with what `model` has in its own: what stays there is from
-  /// the first replica's chunks.
+  /// buffers of their own, which for_each_chunk starts with what `model` has in its own: what stays there is
+  /// from the first replica's chunks.
   DataParallel(M& model, int replicas, int threads_per_replica = 1)
       : model_(model), threads_per_replica_(threads_per_replica) {
     for (int i = 1; i < replicas; ++i) {
@@ -114,8 +114,8 @@ class DataParallel {
 
   M& model_;
   int threads_per_replica_;
-  std::vector<M> replicas_;                        // but the first
-  std::vector<std::function<void()>> reductions_;  // one for each parameter of each replica
+  std::vector<M> replicas_;                           // but the first
+  std::vector<std::function<void()>> reductions_;     // one for each parameter of each replica
   std::vector<std::function<void()>> buffer_copies_;  // one for each buffer of each replica
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-/// Inputs that are broadcast, block by block: each block of a result sees an array of its own length, whatever
-/// an input repeats, and what belongs to repeated elements is summed up.
+/// Inputs that are broadcast, block by block: each block of a result sees an array of its own length,
+/// whatever an input repeats, and what belongs to repeated elements is summed up.
 
 #include <algorithm>
 #include <array>
@@ -29,7 +29,8 @@ std::int64_t block_of(const Broadcast<N>& loop, std::int64_t most = map_block_si
   return std::min(block, loop.size);
 }
 
-/// Whether every block sees the same elements of input k, from its first on: those of a scalar or a short row.
+/// Whether every block sees the same elements of input k, from its first on: those of a scalar or a short
+/// row.
 template <int N>
 bool is_same_in_blocks(const Broadcast<N>& loop, int k) {
   for (int axis = 0; axis < loop.rank; ++axis) {
@@ -242,7 +243,8 @@ class GradientBlocks {
     if (!is_in_place()) memory_.emplace(input.block);
   }
 
-  /// Where the derivatives of the block that begins at `first` are to be written, times the result's gradient.
+  /// Where the derivatives of the block that begins at `first` are to be written, times the result's
+  /// gradient.
   A* target(std::int64_t first) {
     if constexpr (std::is_same_v<A, X>) {
       if (is_in_place()) return gradient_.data + first;

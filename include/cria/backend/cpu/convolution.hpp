@@ -1,6 +1,6 @@
 #pragma once
-/// CPU kernel of convolutions: the windows of one image at a time become a matrix, which is multiplied. Threads share
-/// the images.
+/// CPU kernel of convolutions: the windows of one image at a time become a matrix, which is multiplied.
+/// Threads share the images.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace cria {
 
 namespace cpu {
 
-/// Calls run(row, first, count, pixel) for each line of windows of each number in a window, row by row of the matrix
-/// [depth, positions]: positions [first, first + count) of the row read pixel, pixel + stride, ...; and
-/// rest(row, first, count) for those that lie outside of the image.
+/// Calls run(row, first, count, pixel) for each line of windows of each number in a window, row by row of the
+/// matrix [depth, positions]: positions [first, first + count) of the row read pixel, pixel + stride, ...;
+/// and rest(row, first, count) for those that lie outside of the image.
 template <class Run, class Rest>
 void for_each_window_line(const Windows& windows, Run run, Rest rest) {
   const auto& [height, width] = windows.image;

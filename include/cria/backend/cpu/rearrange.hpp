@@ -14,15 +14,15 @@ namespace cria {
 
 namespace cpu {
 
-/// Elements of a side of the squares in which a copy goes that has neighbours along different dimensions on its
-/// two sides: rows of a square are whole cache lines on both.
+/// Elements of a side of the squares in which a copy goes that has neighbours along different dimensions on
+/// its two sides: rows of a square are whole cache lines on both.
 inline constexpr std::int64_t square_side = 32;
 
 /// Elements of a line that are copied at a time, so that a long one can be shared by threads.
 inline constexpr std::int64_t longest_line = 16384;
 
-/// The loop over a copy: lines along its last dimension, or squares where another dimension holds the neighbours of
-/// the side that is read.
+/// The loop over a copy: lines along its last dimension, or squares where another dimension holds the
+/// neighbours of the side that is read.
 class CopyLoop {
  public:
   explicit CopyLoop(const StridedCopy& copy) : copy_(copy) {
@@ -37,8 +37,8 @@ class CopyLoop {
     }
   }
 
-  /// Calls put.line(count, from, from_stride, to, to_stride) for elements that follow each other by strides, or
-  /// put.square(rows, columns, from, column_of_from, to, row_of_to): [row, column] lies at from + row +
+  /// Calls put.line(count, from, from_stride, to, to_stride) for elements that follow each other by strides,
+  /// or put.square(rows, columns, from, column_of_from, to, row_of_to): [row, column] lies at from + row +
   /// column * column_of_from and goes to to + row * row_of_to + column.
   template <class F>
   void run(F put) const {

@@ -127,7 +127,8 @@ class Reduction {
   }
 
   /// Puts together elements [begin, end) of the loop.
-  [[gnu::noinline]] void fold(const Loop& loop, std::int64_t begin, std::int64_t end, Folded<N, R, A>& folded) const {
+  [[gnu::noinline]] void fold(const Loop& loop, std::int64_t begin, std::int64_t end,
+                              Folded<N, R, A>& folded) const {
     const std::int64_t block = block_for(loop);
     Inputs inputs = blocks_of(loop, block);
     const Scratch<A> values(computes ? block : 0);

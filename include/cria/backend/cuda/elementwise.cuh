@@ -158,7 +158,8 @@ struct kernel<ops::Map, Cuda> {
   }
 
  private:
-  /// Whether an input may have other elements than the result: an only one has the same unless it is expanded.
+  /// Whether an input may have other elements than the result: an only one has the same unless it is
+  /// expanded.
   template <class F, int N>
   static constexpr bool may_repeat = N > 1 || std::is_same_v<F, ops::Identity>;
 

@@ -79,7 +79,8 @@ inline constexpr int block_size = 256;
 /// as it likes.
 template <class T>
 inline constexpr int shared_by_blocks = sizeof(T) == sizeof(double) ? 4 : 0;
-/// The same for every type, in kernels of whole formulas with derivatives and in those with many divisions of indices.
+/// The same for every type, in kernels of whole formulas with derivatives and in those with many divisions of
+/// indices.
 inline constexpr int sharing_blocks = 4;
 
 /// Blocks for a loop over `count` items in strides of the grid: enough to fill the device, no more than

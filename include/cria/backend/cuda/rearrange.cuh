@@ -48,9 +48,9 @@ __global__ void __launch_bounds__(block_size) rearrange_kernel(StridedCopy copy,
   }
 }
 
-/// Neighbours are those of dimension `across` on the side that is read and of the last one on the other: a block
-/// moves squares of 32 x 32 elements through shared memory, so that both sides are read and written along their
-/// neighbours. `outer` is the copy without the two.
+/// Neighbours are those of dimension `across` on the side that is read and of the last one on the other: a
+/// block moves squares of 32 x 32 elements through shared memory, so that both sides are read and written
+/// along their neighbours. `outer` is the copy without the two.
 template <bool Adds, class T>
 __global__ void __launch_bounds__(block_size)
     rearrange_squares_kernel(StridedCopy outer, std::int64_t across, std::int64_t across_to,

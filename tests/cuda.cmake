@@ -21,45 +21,37 @@ function(add_cuda_tests executable label left_out)
   endforeach()
 endfunction()
 
-# add_emulated_cuda_tests(<flavour> <label> <left out> <source>...): the flavour is that of the kernels, and of tests that
-# have kernels of their own; all others are compiled once.
+# Those of CUDA's own that have kernels of their own.
+set(tests_with_kernels ${own_cuda_test_sources})
+list(FILTER tests_with_kernels INCLUDE REGEX "/cuda/(device|formulas|mma|optimizer|unaligned)_test")
+set(tests_without_kernels ${cuda_test_sources} ${own_cuda_test_sources})
+list(REMOVE_ITEM tests_without_kernels ${tests_with_kernels})
+
+# add_emulated_cuda_tests(<flavour> <label> <left out>): the flavour is that of the kernels, and of tests that have kernels of
+# their own; all others are compiled once.
 function(add_emulated_cuda_tests flavour label left_out)
-  set(optimisation -O1)
-  if(flavour STREQUAL asan)
-    set(optimisation -O0)  # sanitizers take twice as long to compile with
-  endif()
   set(kernels cuda_kernels_${flavour} cuda_operators_${flavour})
   cria_add_kernels(cuda_kernels_${flavour} OBJECT Cuda)
   cria_add_kernels(cuda_operators_${flavour} OBJECT Cuda OPERATORS)
   foreach(library IN LISTS kernels)
     target_link_libraries(${library} PUBLIC cuda_emulation_${flavour} cria_warnings cria::cpu)
     target_compile_definitions(${library} PUBLIC CRIA_CUDA)
-    target_compile_options(${library} PRIVATE ${optimisation})
+    target_compile_options(${library} PRIVATE -O1)
     set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)  # types have the headers in common
   endforeach()
 
   set(executable cria_cuda_tests_${flavour})
-  set(own_tests ${ARGN})
-  list(FILTER own_tests INCLUDE REGEX "/tests/cuda/")
-  add_executable(${executable} cuda/main.cpp ${own_tests})
+  add_executable(${executable} cuda/main.cpp ${tests_with_kernels})
   target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${executable} PRIVATE ${kernels} cuda_test_objects)  # which are linked in this order
-  target_compile_options(${executable} PRIVATE ${optimisation})
+  target_compile_options(${executable} PRIVATE -O1)
   compile_together(${executable})
-  add_cuda_tests(${executable} ${label} "${left_out}" ${ARGN})
-endfunction()
-
-# A kernel of the library that reads past the end of its tensor is caught, so it is the watched one that is linked.
-function(add_test_of_watched_kernels flavour sentence)
-  set(test cuda_${flavour}.kernels_are_watched)
-  add_test(NAME ${test} COMMAND cria_cuda_tests_${flavour} --run_test=kernels/read_past_the_end)
-  set_tests_properties(${test} PROPERTIES LABELS cuda_${flavour} ENVIRONMENT CRIA_CUDA_PASS_THROUGH=1
-                                          PASS_REGULAR_EXPRESSION ${sentence})
+  add_cuda_tests(${executable} ${label} "${left_out}" ${tests_without_kernels} ${tests_with_kernels})
 endfunction()
 
 if(CRIA_CUDA STREQUAL EMULATION)
   add_subdirectory(cuda_emulation)
-  add_library(cuda_test_objects OBJECT ${cuda_test_sources} cuda/read_past_the_end.cpp)
+  add_library(cuda_test_objects OBJECT ${tests_without_kernels} cuda/read_past_the_end.cpp)
   target_include_directories(cuda_test_objects PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(cuda_test_objects
     PUBLIC cuda_emulation_headers cria_operators cria_kernels cria::io Boost::unit_test_framework
@@ -68,8 +60,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
   target_compile_definitions(cuda_test_objects PUBLIC
     CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
-  set(all_cuda_test_sources ${cuda_test_sources} ${own_cuda_test_sources})
-  add_emulated_cuda_tests(plain cuda "" ${all_cuda_test_sources})
+  add_emulated_cuda_tests(plain cuda "")
   # Where kernels are watched, which takes its time, it does not matter what they compute. Left out is what runs kernels
   # again as others do: of the tests of an operation accumulates_into_existing_gradients runs all shapes in all types, the
   # rest is about orders, memory and longer training.
@@ -79,19 +70,16 @@ if(CRIA_CUDA STREQUAL EMULATION)
     "ops/cross_entropy/linear_cross_entropy_never_holds_all_logits" "cuda/attention/schedules_do_not_matter"
     "nn/mixed_precision/*_training_follows_float32")
   if(TARGET cuda_emulation_chk)
-    add_emulated_cuda_tests(chk cuda_chk "${seen_before}" ${all_cuda_test_sources})
-    add_test_of_watched_kernels(chk "out-of-bounds device read")
+    add_emulated_cuda_tests(chk cuda_chk "${seen_before}")
+    # A kernel of the library that reads past the end of its tensor is caught, so it is the watched one that is linked.
+    add_test(NAME cuda_chk.kernels_are_watched COMMAND cria_cuda_tests_chk --run_test=kernels/read_past_the_end)
+    set_tests_properties(cuda_chk.kernels_are_watched PROPERTIES LABELS cuda_chk ENVIRONMENT CRIA_CUDA_PASS_THROUGH=1
+                                                                 PASS_REGULAR_EXPRESSION "out-of-bounds device read")
   endif()
-  # Those whose kernels index most.
-  set(asan_test_sources ${all_cuda_test_sources})
-  list(FILTER asan_test_sources INCLUDE REGEX
-    "/(ops/(attention|convolution|cross_entropy|embedding|gather|rearrange|reduce|rms_norm|rope|order)|optim/adamw|cuda/(attention|formulas|mma|optimizer|rope))_test")
-  add_emulated_cuda_tests(asan cuda_asan "${seen_before}" ${asan_test_sources})
-  add_test_of_watched_kernels(asan "ERROR: AddressSanitizer")
 
   # No other file has kernels.
   add_test(NAME cuda.kernels_are_compiled_once COMMAND sh -c
-    "nm -C --defined-only $<JOIN:$<TARGET_OBJECTS:cuda_test_objects>, > >symbols.txt && ! grep -E ' [A-Za-z] .*_kernel<' symbols.txt")
+    "nm -C --defined-only $<JOIN:$<TARGET_OBJECTS:cuda_test_objects>, > >symbols.txt && ! grep -E ' [A-Za-z] void cria::cuda::[^(]*_kernel<' symbols.txt")
   set_tests_properties(cuda.kernels_are_compiled_once PROPERTIES LABELS cuda)
 endif()
 

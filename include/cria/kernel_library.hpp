@@ -56,6 +56,18 @@
 #define CRIA_REDUCE_KERNEL(EXTERN, T, B, Y, name) \
   EXTERN template Tensor<Y, B> name(const Tensor<T, B>&, const Axes&, ReduceOptions);
 
+#define CRIA_HEADS_KERNELS(EXTERN, T, B) \
+  EXTERN template void kernel<ops::Attention, B>::forward(Heads<const T>, Heads<const T>, Heads<const T>, \
+                                                          Heads<T>, Vec<acc_t<T>>); \
+  EXTERN template void kernel<ops::Attention, B>::backward( \
+      Heads<const T>, Heads<const T>, Heads<const T>, Heads<const T>, Heads<const T>, Vec<const acc_t<T>>, \
+      Gradient<Heads<T>>, Gradient<Heads<T>>, Gradient<Heads<T>>); \
+  EXTERN template void kernel<ops::Rope, B>::forward(Heads<const T>, Heads<const T>, std::int64_t, \
+                                                     const RotaryFrequencies&, Heads<T>, Heads<T>); \
+  EXTERN template void kernel<ops::Rope, B>::backward(Heads<const T>, Heads<const T>, std::int64_t, \
+                                                      const RotaryFrequencies&, Gradient<Heads<T>>, \
+                                                      Gradient<Heads<T>>);
+
 #define CRIA_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
   EXTERN template class Parameter<T, B>; \
@@ -78,6 +90,7 @@
   EXTERN template class Sink<T, B>; \
   EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&); \
   EXTERN template class HeadsPart<T, B>; \
+  CRIA_HEADS_KERNELS(EXTERN, T, B) \
   EXTERN template Tensor<T, B> attention(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
                                          const HeadsPart<T, B>&); \
   EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&, \

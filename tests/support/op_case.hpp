@@ -91,9 +91,9 @@ struct Operation {
   std::string name, dtype;
   std::vector<Shapes> shapes;
   std::vector<bool> is_parameter;  // of every input
-  Result (*run)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
-  Result (*run_on_one_tensor)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
-  Result (*run_in_double)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted);
+  using Run = Result (*)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted,
+                         bool on_one_tensor);
+  Run run_as_dtype, run_as_double;
   /// The gradients where input `changed` is overwritten by NaN between forward and backward; none if that is
   /// refused.
   std::optional<std::vector<Values>> (*run_and_change)(const Shapes&, const std::vector<Values>&,
@@ -121,6 +121,19 @@ struct Operation {
     return result;
   }
   std::vector<bool> all_wanted() const { return std::vector<bool>(is_parameter.size(), true); }
+
+  Result run(const Shapes& of, const std::vector<Values>& x, const std::vector<bool>& wanted) const {
+    return run_as_dtype(of, x, wanted, false);
+  }
+  /// With the first tensor also in the place of every other input of its type and shape.
+  Result run_on_one_tensor(const Shapes& of, const std::vector<Values>& x,
+                           const std::vector<bool>& wanted) const {
+    return run_as_dtype(of, x, wanted, true);
+  }
+  Result run_in_double(const Shapes& of, const std::vector<Values>& x,
+                       const std::vector<bool>& wanted) const {
+    return run_as_double(of, x, wanted, false);
+  }
 };
 
 namespace detail {
@@ -154,6 +167,8 @@ Tensor<T> loss_weights(const Shape& shape) {
   return Tensor<T>::from(shape, rounded<T>(values));
 }
 
+// What needs to know the inputs' types alone is compiled once for all operations that have the same.
+
 template <class Inputs>
 Inputs make_inputs(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -162,37 +177,14 @@ Inputs make_inputs(const Shapes& shapes, const std::vector<Values>& values, cons
   (std::make_index_sequence<std::tuple_size_v<Inputs>>());
 }
 
-template <class Case, class Inputs>
-Result run_on(const Inputs& inputs) {
-  const auto gradients = [&] {
-    std::vector<Values> result;
-    std::apply([&](const auto&... x) { (result.push_back(to_values(x.grad())), ...); }, inputs);
-    return result;
-  };
-  Result result;
-  for (auto* after : {&result.gradients, &result.gradients_of_two_losses}) {
-    const auto y = std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
-    const auto loss = sum(y * loss_weights<typename decltype(y)::value_type>(y.shape()));
-    result.output = to_values(y);
-    result.loss = to_double(loss.item());
-    result.recorded = y.requires_grad();
-    if (!result.recorded) break;
-    backward(loss);
-    *after = gradients();
-  }
-  return result;
+template <class Inputs>
+std::vector<Values> gradients(const Inputs& inputs) {
+  return std::apply([](const auto&... x) { return std::vector<Values>{to_values(x.grad())...}; }, inputs);
 }
 
-template <class Case, class T>
-Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted) {
-  return run_on<Case>(make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted));
-}
-
-/// The same with the first tensor also in the place of every other input of its type and shape.
-template <class Case, class T>
-Result run_on_one_tensor(const Shapes& shapes, const std::vector<Values>& values,
-                         const std::vector<bool>& wanted) {
-  auto inputs = make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted);
+/// Puts the first tensor also in the place of every other input of its type and shape.
+template <class Inputs>
+void share_first(Inputs& inputs) {
   std::apply(
       []<class... Rest>(const auto& first, Rest&... rest) {
         [[maybe_unused]] const auto share = [&]<class X>(X& x) {
@@ -203,7 +195,6 @@ Result run_on_one_tensor(const Shapes& shapes, const std::vector<Values>& values
         (share(rest), ...);
       },
       inputs);
-  return run_on<Case>(inputs);
 }
 
 template <class T>
@@ -214,26 +205,53 @@ template <class T>
 void overwrite_by_nan(Parameter<T> x) {
   overwrite_by_nan(x.value());
 }
+template <class Inputs>
+void overwrite_by_nan(const Inputs& inputs, std::size_t index) {
+  std::apply([&](const auto&... x) { ((index-- == 0 ? overwrite_by_nan(x) : void()), ...); }, inputs);
+}
+
+template <class Y>
+Tensor<acc_t<Y>> loss_of(const Tensor<Y>& y) {
+  return sum(y * loss_weights<Y>(y.shape()));
+}
+
+template <class Case, class Inputs>
+auto output(const Inputs& inputs) {
+  return std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
+}
+
+template <class Case, class T>
+Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted,
+           bool on_one_tensor) {
+  auto inputs = make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted);
+  if (on_one_tensor) share_first(inputs);
+  Result result;
+  for (auto* after : {&result.gradients, &result.gradients_of_two_losses}) {
+    const auto y = output<Case>(inputs);
+    const auto loss = loss_of(y);
+    result.output = to_values(y);
+    result.loss = to_double(loss.item());
+    result.recorded = y.requires_grad();
+    if (!result.recorded) break;
+    backward(loss);
+    *after = gradients(inputs);
+  }
+  return result;
+}
 
 template <class Case, class T>
 std::optional<std::vector<Values>> run_and_change(const Shapes& shapes, const std::vector<Values>& values,
                                                   std::size_t changed) {
   const auto inputs =
       make_inputs<typename Case::template Inputs<T>>(shapes, values, std::vector<bool>(shapes.size(), true));
-  const auto y = std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
-  std::size_t index = 0;
-  const auto change = [&](const auto& x) {
-    if (index++ == changed) overwrite_by_nan(x);
-  };
-  std::apply([&](const auto&... x) { (change(x), ...); }, inputs);
+  const auto y = output<Case>(inputs);
+  overwrite_by_nan(inputs, changed);
   try {
-    backward(sum(y * loss_weights<typename decltype(y)::value_type>(y.shape())));
+    backward(loss_of(y));
   } catch (const AutogradError&) {
     return std::nullopt;
   }
-  std::vector<Values> gradients;
-  std::apply([&](const auto&... x) { (gradients.push_back(to_values(x.grad())), ...); }, inputs);
-  return gradients;
+  return gradients(inputs);
 }
 
 template <class Case, class T>
@@ -257,7 +275,6 @@ Operation operation(const std::string& name) {
           Case::shapes(),
           detail::parameters_among(static_cast<const Inputs*>(nullptr)),
           detail::run<Case, T>,
-          detail::run_on_one_tensor<Case, T>,
           detail::run<Case, double>,
           detail::run_and_change<Case, T>,
           Case::reference,
@@ -304,7 +321,7 @@ inline void gradients_match_finite_differences(const Operation& op) {
 /// Gradients are those that the same inputs have in double; those of double itself are compared with finite
 /// differences.
 inline void gradients_match_double(const Operation& op) {
-  if (op.run == op.run_in_double) return;
+  if (op.run_as_dtype == op.run_as_double) return;
   for (const Shapes& shapes : op.shapes) {
     const auto values = op.values(shapes);
     const auto got = op.run(shapes, values, op.all_wanted()).gradients;

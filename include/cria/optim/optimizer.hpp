@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -49,12 +51,15 @@ class Optimizer {
     check::not_negative(name, "learning_rate", options.learning_rate);
     check::not_negative(name, "weight_decay", options.weight_decay);
     set_steps(0);
-    groups_.for_each_slot([&](auto& slot) {
-      slot.decays = options.decay(slot.name, slot.parameter.shape());
-      slot.learning_rate_factor = options.learning_rate_factor(slot.name, slot.parameter.shape());
-      check::not_negative(name, "learning_rate_factor", slot.learning_rate_factor);
-    });
+    for (const auto& slot : groups_.slots()) {
+      slot->decays = options.decay(slot->name, slot->shape());
+      slot->learning_rate_factor = options.learning_rate_factor(slot->name, slot->shape());
+      check::not_negative(name, "learning_rate_factor", slot->learning_rate_factor);
+    }
     groups_.create_state();
+    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
+      updates_[dtype_name<T>] = &Optimizer::update<T>;
+    });
   }
 
   /// How many tensors and values decay, or do not, of those that are not frozen.
@@ -85,13 +90,7 @@ class Optimizer {
     const Tensor<double, B> sums = groups_.sums_of_squares();
     K::begin(rule_, scaling, sums.vec(), state_->data());
     detail::end_of_operation("gradient_norm");
-    groups_.for_each_group([&]<class T>(std::vector<ParameterSlot<T, B>>& slots) {
-      std::vector<ops::UpdateTensor<Rule, T>> tensors;
-      for (auto& slot : slots) {
-        if (slot.is_updated()) tensors.push_back(slot.template operands<Rule>(learning_rate_, weight_decay_));
-      }
-      K::step(std::span<const ops::UpdateTensor<Rule, T>>(tensors), state_->data());
-    });
+    for (const auto& update : updates_) (this->*update.second)();
     groups_.clear_gradients();
     detail::end_of_operation(Rule::name);
   }
@@ -115,12 +114,23 @@ class Optimizer {
  private:
   Counts count(bool decays) const {
     Counts counts;
-    groups_.for_each_slot([&](const auto& slot) {
-      if (slot.decays != decays || !slot.parameter.requires_grad()) return;
+    for (const auto& slot : groups_.slots()) {
+      if (slot->decays != decays || !slot->requires_grad()) continue;
       ++counts.tensors;
-      counts.values += slot.parameter.size();
-    });
+      counts.values += slot->shape().size();
+    }
     return counts;
+  }
+
+  /// Updates the parameters of dtype T.
+  template <class T>
+  void update() {
+    std::vector<ops::UpdateTensor<Rule, T>> tensors;
+    for (auto* slot : groups_.template updated<T>()) {
+      tensors.push_back(slot->template operands<Rule>(learning_rate_, weight_decay_));
+    }
+    kernel_for<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>(tensors),
+                                           state_->data());
   }
 
   ops::UpdateState<Rule> state() const {
@@ -134,6 +144,7 @@ class Optimizer {
   double learning_rate_, weight_decay_;
   MissingGradient missing_gradient_;
   ParameterGroups<B> groups_;
+  std::map<std::string_view, void (Optimizer::*)()> updates_;  // by dtype, those of the model
   std::unique_ptr<ScratchMemory<ops::UpdateState<Rule>, B>> state_;
 };
 

@@ -4,11 +4,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -30,37 +29,82 @@ enum class MissingGradient {
   zero    // it goes on as if the gradient were zero: momentum moves the parameter, and it decays
 };
 
-/// A parameter, and what an optimiser keeps for it. State is kept in acc_t<T>. 16-bit parameters get a float
-/// master copy, without which updates below a parameter's rounding step would be lost; where a value is
-/// changed between steps (assigned, loaded), the copy follows.
-template <class T, class B>
-struct ParameterSlot {
-  using A = acc_t<T>;
+/// The gradients of several parameters, by the type that they are kept in.
+struct Gradients {
+  std::vector<Vec<const float>> floats;
+  std::vector<Vec<const double>> doubles;
 
-  std::string name;
-  Parameter<T, B> parameter;  // a handle
-  bool decays = false;
-  double learning_rate_factor = 1.0;
-  std::vector<Tensor<A, B>> state = {};  // empty until the parameter is trained
-  Tensor<A, B> master = {};              // undefined if T is A
-  std::uint64_t version = 0;             // of the parameter's values when the master copy was the same
+  void add(Vec<const float> gradient) { floats.push_back(gradient); }
+  void add(Vec<const double> gradient) { doubles.push_back(gradient); }
+};
 
+/// A parameter of whatever dtype, and what an optimiser keeps for it. What it does is virtual, so that a
+/// program compiles it for those dtypes alone that its parameters have.
+class AnySlot {
+ public:
+  AnySlot(std::string slot_name, std::string_view slot_dtype)
+      : name(std::move(slot_name)), dtype(slot_dtype) {}
+  virtual ~AnySlot() = default;
+  AnySlot(const AnySlot&) = delete;
+  AnySlot& operator=(const AnySlot&) = delete;
+
+  virtual const Shape& shape() const = 0;
+  virtual bool requires_grad() const = 0;
+  virtual bool has_grad() const = 0;
   /// Whether a step updates it: it is not frozen and has a gradient.
-  bool is_updated() const { return parameter.requires_grad() && parameter.has_grad(); }
+  bool is_updated() const { return requires_grad() && has_grad(); }
 
-  Vec<const A> gradient() const {
-    const Tensor<A, B> all = parameter.grad();
-    return all.vec();
-  }
+  virtual void add_gradient(Gradients& all) const = 0;
+  virtual void scale_gradient(double factor) = 0;
+  virtual void zero_gradient() = 0;
+  virtual void clear_gradient() = 0;
 
   /// State of `count` zeros for each element, and the master copy, if the parameter is trained and has none.
-  void create_state(std::size_t count) {
-    if (!parameter.requires_grad() || !state.empty()) return;
-    for (std::size_t k = 0; k < count; ++k) state.push_back(Tensor<A, B>::zeros(parameter.shape()));
+  virtual void create_state(std::size_t count) = 0;
+  /// Adds `<parameter>.master` and `<parameter>.<state>`, sharing their memory.
+  virtual void add_state(std::span<const std::string_view> names, std::vector<NamedTensor>& all) const = 0;
+
+  const std::string name;
+  const std::string_view dtype;  // dtype_name<T>
+  bool decays = false;
+  double learning_rate_factor = 1.0;
+};
+
+/// State is kept in acc_t<T>. 16-bit parameters get a float master copy, without which updates below a
+/// parameter's rounding step would be lost; where a value is changed between steps (assigned, loaded), the
+/// copy follows.
+template <class T, class B>
+class ParameterSlot final : public AnySlot {
+  using A = acc_t<T>;
+
+ public:
+  ParameterSlot(std::string slot_name, const Parameter<T, B>& parameter)
+      : AnySlot(std::move(slot_name), dtype_name<T>), parameter_(parameter) {}
+
+  const Shape& shape() const override { return parameter_.shape(); }
+  bool requires_grad() const override { return parameter_.requires_grad(); }
+  bool has_grad() const override { return parameter_.has_grad(); }
+
+  void add_gradient(Gradients& all) const override { all.add(gradient()); }
+  void scale_gradient(double factor) override {
+    kernel_for<ops::ScaleInPlace, B>::apply(static_cast<A>(factor), sink(parameter_).vec());
+  }
+  void zero_gradient() override { parameter_.set_grad(Tensor<A, B>::zeros(shape())); }
+  void clear_gradient() override { parameter_.clear_grad(); }
+
+  void create_state(std::size_t count) override {
+    if (!requires_grad() || !state_.empty()) return;
+    for (std::size_t k = 0; k < count; ++k) state_.push_back(Tensor<A, B>::zeros(shape()));
     if constexpr (!std::is_same_v<T, A>) {
       const NoGrad guard;
-      master = cast<A>(parameter.value());
-      version = parameter.value().version();
+      master_ = cast<A>(parameter_.value());
+      version_ = parameter_.value().version();
+    }
+  }
+  void add_state(std::span<const std::string_view> names, std::vector<NamedTensor>& all) const override {
+    if (master_.defined()) all.push_back(named_tensor(name + ".master", master_));
+    for (std::size_t k = 0; k < state_.size(); ++k) {
+      all.push_back(named_tensor(name + "." + std::string(names[k]), state_[k]));
     }
   }
 
@@ -68,32 +112,44 @@ struct ParameterSlot {
   template <class Rule>
   ops::UpdateTensor<Rule, T> operands(double learning_rate, double weight_decay) {
     follow_value();
-    ops::UpdateTensor<Rule, T> all{
-        gradient(), parameter.value().mutable_vec(),      master.defined() ? master.mutable_vec() : Vec<A>{},
-        {},         learning_rate * learning_rate_factor, decays ? weight_decay : 0.0};
-    for (std::size_t k = 0; k < state.size(); ++k) all.state[k] = state[k].mutable_vec();
-    version = parameter.value().version();
+    ops::UpdateTensor<Rule, T> all{gradient(),
+                                   parameter_.value().mutable_vec(),
+                                   master_.defined() ? master_.mutable_vec() : Vec<A>{},
+                                   {},
+                                   learning_rate * learning_rate_factor,
+                                   decays ? weight_decay : 0.0};
+    for (std::size_t k = 0; k < state_.size(); ++k) all.state[k] = state_[k].mutable_vec();
+    version_ = parameter_.value().version();
     return all;
   }
 
  private:
+  Vec<const A> gradient() const {
+    const Tensor<A, B> all = parameter_.grad();
+    return all.vec();
+  }
   /// Where the parameter was changed since the last step, its value becomes the master copy. Where it is what
   /// the copy rounds to, the copy stays: it may have been loaded together with the value.
   void follow_value() {
     if constexpr (!std::is_same_v<T, A>) {
-      if (parameter.value().version() == version) return;
-      const std::vector<T> values = parameter.value().to_vector();
-      std::vector<A> exact = master.to_vector();
+      if (parameter_.value().version() == version_) return;
+      const std::vector<T> values = parameter_.value().to_vector();
+      std::vector<A> exact = master_.to_vector();
       for (std::size_t i = 0; i < values.size(); ++i) {
         if (static_cast<T>(exact[i]).bits != values[i].bits) exact[i] = static_cast<A>(values[i]);
       }
-      master.assign(exact);
+      master_.assign(exact);
     }
   }
+
+  Parameter<T, B> parameter_;             // a handle
+  std::vector<Tensor<A, B>> state_ = {};  // empty until the parameter is trained
+  Tensor<A, B> master_ = {};              // undefined if T is A
+  std::uint64_t version_ = 0;             // of the parameter's values when the master copy was the same
 };
 
-/// Handles of all parameters of a model, by dtype. What it does with gradients it does with those of
-/// parameters that are not frozen. B: the backend of all of them.
+/// Handles of all parameters of a model. What it does with gradients it does with those of parameters that
+/// are not frozen. B: the backend of all of them.
 template <class B>
 class ParameterGroups {
  public:
@@ -107,62 +163,55 @@ class ParameterGroups {
                                                         const Parameter<T, P>& parameter) {
       static_assert(std::is_same_v<P, B>,
                     "these parameters are of another backend; write AdamW<Backend>, gradient_norm<Backend>");
-      std::get<Group<T>>(groups_).push_back({name, parameter});
+      slots_.push_back(std::make_unique<ParameterSlot<T, B>>(name, parameter));
     });
   }
 
-  /// Calls f(slots) for the parameters of each dtype that has some.
-  template <class F>
-  void for_each_group(F f) {
-    visit_groups(groups_, f);
-  }
-  template <class F>
-  void for_each_group(F f) const {
-    visit_groups(groups_, f);
-  }
-  /// Calls f(slot) for each parameter.
-  template <class F>
-  void for_each_slot(F f) {
-    for_each_group([&](auto& slots) {
-      for (auto& slot : slots) f(slot);
-    });
-  }
-  template <class F>
-  void for_each_slot(F f) const {
-    for_each_group([&](const auto& slots) {
-      for (const auto& slot : slots) f(slot);
-    });
+  /// In the order of the model.
+  const std::vector<std::unique_ptr<AnySlot>>& slots() const { return slots_; }
+  /// Those of dtype T that a step updates.
+  template <class T>
+  std::vector<ParameterSlot<T, B>*> updated() const {
+    std::vector<ParameterSlot<T, B>*> all;
+    for (const auto& slot : slots_) {
+      if (slot->dtype == dtype_name<T> && slot->is_updated()) {
+        all.push_back(static_cast<ParameterSlot<T, B>*>(slot.get()));
+      }
+    }
+    return all;
   }
 
   /// Makes the state of those parameters that are trained and have none yet.
   void create_state() {
-    for_each_slot([&](auto& slot) { slot.create_state(state_names_.size()); });
+    for (const auto& slot : slots_) slot->create_state(state_names_.size());
   }
 
   /// Does about missing gradients of parameters that are not frozen what `missing` says. `optimizer` is
   /// its class, for the message of the AutogradError.
   void complete_gradients(MissingGradient missing, std::string_view optimizer) {
     if (missing == MissingGradient::skip) return;
-    for_each_slot([&]<class T>(ParameterSlot<T, B>& slot) {
-      if (!slot.parameter.requires_grad() || slot.parameter.has_grad()) return;
+    for (const auto& slot : slots_) {
+      if (!slot->requires_grad() || slot->has_grad()) continue;
       if (missing == MissingGradient::error) {
-        throw AutogradError(std::string(optimizer) + ": the parameter '" + slot.name +
+        throw AutogradError(std::string(optimizer) + ": the parameter '" + slot->name +
                             "' got no gradient; every parameter must take part in the loss, unless " +
                             std::string(optimizer) + "Options::missing_gradient is MissingGradient::skip");
       }
-      slot.parameter.set_grad(Tensor<acc_t<T>, B>::zeros(slot.parameter.shape()));
-    });
+      slot->zero_gradient();
+    }
   }
 
   /// The sum of the squares of all gradients, in one part for each type that they are kept in.
   Tensor<double, B> sums_of_squares() const {
     using K = kernel_for<ops::SumOfSquares, B>;
-    const auto floats = gradients<float>();
-    const auto doubles = gradients<double>();
-    auto sums = Tensor<double, B>::empty({(floats.empty() ? 0 : 1) + (doubles.empty() ? 0 : 1)});
+    Gradients all;
+    for (const auto& slot : slots_) {
+      if (slot->is_updated()) slot->add_gradient(all);
+    }
+    auto sums = Tensor<double, B>::empty({(all.floats.empty() ? 0 : 1) + (all.doubles.empty() ? 0 : 1)});
     double* next = sums.mutable_vec().data;
-    if (!floats.empty()) K::sum(std::span<const Vec<const float>>(floats), next++);
-    if (!doubles.empty()) K::sum(std::span<const Vec<const double>>(doubles), next);
+    if (!all.floats.empty()) K::sum(std::span<const Vec<const float>>(all.floats), next++);
+    if (!all.doubles.empty()) K::sum(std::span<const Vec<const double>>(all.doubles), next);
     return sums;
   }
 
@@ -175,52 +224,24 @@ class ParameterGroups {
 
   /// Multiplies all gradients by `factor`.
   void scale_gradients(double factor) {
-    for_each_slot([&]<class T>(ParameterSlot<T, B>& slot) {
-      if (!slot.is_updated()) return;
-      kernel_for<ops::ScaleInPlace, B>::apply(static_cast<acc_t<T>>(factor), sink(slot.parameter).vec());
-    });
+    for (const auto& slot : slots_) {
+      if (slot->is_updated()) slot->scale_gradient(factor);
+    }
   }
 
   void clear_gradients() {
-    for_each_slot([](auto& slot) { slot.parameter.clear_grad(); });
+    for (const auto& slot : slots_) slot->clear_gradient();
   }
 
   /// `<parameter>.master` and `<parameter>.<state>` of all parameters that have state, sharing its memory.
   std::vector<NamedTensor> state_dict() const {
     std::vector<NamedTensor> all;
-    for_each_slot([&](const auto& slot) {
-      if (slot.master.defined()) all.push_back(named_tensor(slot.name + ".master", slot.master));
-      for (std::size_t k = 0; k < slot.state.size(); ++k) {
-        all.push_back(named_tensor(slot.name + "." + std::string(state_names_[k]), slot.state[k]));
-      }
-    });
+    for (const auto& slot : slots_) slot->add_state(state_names_, all);
     return all;
   }
 
  private:
-  template <class T>
-  using Group = std::vector<ParameterSlot<T, B>>;
-
-  static void visit_groups(auto& groups, auto& f) {
-    const auto visit = [&](auto& slots) {
-      if (!slots.empty()) f(slots);
-    };
-    std::apply([&](auto&... slots) { (visit(slots), ...); }, groups);
-  }
-
-  /// Those that are kept in A.
-  template <class A>
-  std::vector<Vec<const A>> gradients() const {
-    std::vector<Vec<const A>> all;
-    for_each_slot([&]<class T>(const ParameterSlot<T, B>& slot) {
-      if constexpr (std::is_same_v<acc_t<T>, A>) {
-        if (slot.is_updated()) all.push_back(slot.gradient());
-      }
-    });
-    return all;
-  }
-
-  std::tuple<Group<float>, Group<double>, Group<bfloat16>, Group<float16>> groups_;
+  std::vector<std::unique_ptr<AnySlot>> slots_;
   std::span<const std::string_view> state_names_;
 };
 

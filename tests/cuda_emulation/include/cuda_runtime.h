@@ -13,13 +13,8 @@
 #define __grid_constant__
 #define __constant__ static
 #define __align__(n) __attribute__((aligned(n)))
-// One block runs at a time on a thread of the host. AddressSanitizer surrounds plain statics with red zones;
-// the checker finds thread-local ones by their segment.
-#if defined(CUDA_EMULATION_ASAN)
-#define __shared__ static
-#else
+// One block runs at a time on a thread of the host, whose segment is where the checker looks for it.
 #define __shared__ static thread_local
-#endif
 
 #include "cuda_emulation/atomics.hpp"
 #include "cuda_emulation/builtins.hpp"

@@ -288,6 +288,18 @@ void local_array_overrun() {
   expect(y.values()[0], 28);
 }
 
+__global__ void last_index(float* y, int rows, int columns) {
+  const int last = rows * columns - 1;
+  y[threadIdx.x] = last > 0 ? 1.0f : 2.0f;
+}
+
+template <bool bug>
+void index_overflow() {
+  const DeviceArray<float> y(32);
+  run(last_index, 1, 32, 0, y.data(), bug ? 65536 : 4, 65536);
+  expect(y.values()[0], 1);
+}
+
 // ---- between blocks ---------------------------------------------------------------------------------
 
 template <bool bug>
@@ -463,6 +475,7 @@ const Case kCases[] = {
     {"fixed_shared_overrun", fixed_shared_overrun<true>, fixed_shared_overrun<false>},
     {"dynamic_shared_overrun", dynamic_shared_overrun<true>, dynamic_shared_overrun<false>},
     {"local_array_overrun", local_array_overrun<true>, local_array_overrun<false>},
+    {"index_overflow", index_overflow<true>, index_overflow<false>},
     {"unordered_sum", unordered_sum<true>, unordered_sum<false>},
     {"missing_fence", missing_fence<true>, missing_fence<false>},
     {"host_dereference", host_dereference<true>, host_dereference<false>},

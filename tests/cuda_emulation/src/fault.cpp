@@ -11,9 +11,6 @@
 #include "scheduler.hpp"
 
 namespace cuda_emulation {
-#if defined(CUDA_EMULATION_ASAN)
-void install_fault_handler() {}
-#else
 namespace {
 
 void handle_fault(int, siginfo_t* info, void*) {
@@ -60,5 +57,5 @@ void install_fault_handler() {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigaction(SIGSEGV, &action, nullptr);
 }
-#endif
+
 }  // namespace cuda_emulation

@@ -3,7 +3,6 @@
 namespace cuda_emulation {
 
 /// Makes a segmentation fault say which device memory the host touched, or which kernel touched what.
-/// AddressSanitizer has its own.
 void install_fault_handler();
 
 }  // namespace cuda_emulation

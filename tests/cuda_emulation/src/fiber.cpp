@@ -7,12 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "address_sanitizer.hpp"
-
-#if defined(CUDA_EMULATION_ASAN)
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 #if defined(__x86_64__)
 // Saves what the System V ABI lets a callee keep, and continues where `to` was saved: 5 ns, where ucontext's
 // system call takes 180.
@@ -83,7 +77,6 @@ Fiber* new_fiber(std::size_t stack_size, std::size_t colour) {
 }
 
 void delete_fiber(Fiber* fiber) {
-  ASAN_UNPOISON_MEMORY_REGION(fiber->stack, fiber->mapped_size - kPage);
   munmap(fiber->stack - kPage, fiber->mapped_size);
 #if !defined(__x86_64__)
   delete static_cast<ucontext_t*>(fiber->context);
@@ -92,7 +85,6 @@ void delete_fiber(Fiber* fiber) {
 }
 
 void reset_fiber(Fiber& fiber, void (*entry)()) {
-  ASAN_UNPOISON_MEMORY_REGION(fiber.stack, fiber.stack_size);
 #if defined(__x86_64__)
   auto** top = reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(fiber.stack + fiber.stack_size) &
                                         ~std::uintptr_t{15});
@@ -111,22 +103,10 @@ void reset_fiber(Fiber& fiber, void (*entry)()) {
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-#if defined(CUDA_EMULATION_ASAN)
-  __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.stack_size);
-#endif
 #if defined(__x86_64__)
   cuda_emulation_switch(&from.context, to.context);
 #else
   swapcontext(static_cast<ucontext_t*>(from.context), static_cast<ucontext_t*>(to.context));
-#endif
-#if defined(CUDA_EMULATION_ASAN)
-  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
-#endif
-}
-
-void fiber_entered() {
-#if defined(CUDA_EMULATION_ASAN)
-  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
 }
 

@@ -13,7 +13,6 @@ struct Fiber {
   std::size_t stack_size = 0;
   std::size_t mapped_size = 0;  // of the stack and its guard page; 0: not the fiber's own
   void* context = nullptr;      // the saved stack pointer, or a ucontext_t where there is no assembly
-  void* fake_stack = nullptr;   // AddressSanitizer's
   unsigned thread = 0;          // the CUDA thread that runs on it, counted within its block
   uint3 thread_index{};
 };
@@ -32,8 +31,5 @@ void delete_fiber(Fiber* fiber);
 void reset_fiber(Fiber& fiber, void (*entry)());
 
 void switch_fiber(Fiber& from, Fiber& to);
-
-/// To be called first by an entry function.
-void fiber_entered();
 
 }  // namespace cuda_emulation

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "address_sanitizer.hpp"
 #include "fault.hpp"
 #include "observer.hpp"
 #include "report.hpp"
@@ -29,7 +28,7 @@ std::size_t with_red_zones(std::size_t size) {
 }
 
 // The first byte of the zone that is not as it was; null if all are.
-[[maybe_unused]] const unsigned char* damage(const unsigned char* zone) {
+const unsigned char* damage(const unsigned char* zone) {
   for (std::size_t i = 0; i < kCheckedRedZone; ++i)
     if (zone[i] != kRed) return zone + i;
   return nullptr;
@@ -124,12 +123,9 @@ void* DeviceMemory::allocate(std::size_t size) {
   const Access access;
   const std::uintptr_t address = start + kRedZone;
   auto* const bytes = reinterpret_cast<char*>(address);
-  ASAN_UNPOISON_MEMORY_REGION(bytes - kRedZone, total);
   std::memset(bytes - kRedZone, kRed, kRedZone);
   std::memset(bytes, kFresh, size);
   std::memset(bytes + size, kRed, total - kRedZone - size);
-  ASAN_POISON_MEMORY_REGION(bytes - kRedZone, kRedZone);
-  ASAN_POISON_MEMORY_REGION(bytes + size, total - kRedZone - size);
   live_[address] = {address, size, next_number_++};
   used_ += size;
   if (observer) observer->allocated(bytes, size);
@@ -146,7 +142,6 @@ bool DeviceMemory::free(void* pointer) {
     const Access access;
     std::memset(pointer, kFreed, allocation.size);
   }
-  ASAN_POISON_MEMORY_REGION(pointer, allocation.size);
   if (observer) observer->freed(pointer, allocation.size);
   const std::size_t total = with_red_zones(allocation.size);
   quarantine_.push_back({allocation.address - kRedZone, total});
@@ -177,8 +172,7 @@ bool DeviceMemory::valid(const void* pointer, std::size_t size) const {
   return address + size <= allocation.address + allocation.size;
 }
 
-void DeviceMemory::check_red_zones([[maybe_unused]] const char* writer) {
-#if !defined(CUDA_EMULATION_ASAN)
+void DeviceMemory::check_red_zones(const char* writer) {
   for (const auto& [address, allocation] : live_) {
     auto* const bytes = reinterpret_cast<unsigned char*>(address);
     for (unsigned char* zone : {bytes - kCheckedRedZone, bytes + allocation.size})
@@ -188,7 +182,6 @@ void DeviceMemory::check_red_zones([[maybe_unused]] const char* writer) {
         std::memset(zone, kRed, kCheckedRedZone);
       }
   }
-#endif
 }
 
 }  // namespace cuda_emulation

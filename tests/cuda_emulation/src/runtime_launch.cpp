@@ -1,6 +1,9 @@
 // Launches, and attributes of kernels.
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
 #include <unordered_map>
 
 #include "counters.hpp"
@@ -45,11 +48,12 @@ void run_grid(const Grid& grid) {
 
 }  // namespace
 
-cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
+                   void (*run_thread)(const void* arguments), const void* arguments, std::size_t size) {
   const RuntimeLock lock;
   if (const cudaError_t error = standing_error()) return remember(error);
   const dim3 blocks = config.gridDim, threads = config.blockDim;
-  const std::string name = function_name(kernel.function);
+  const std::string name = function_name(function);
   const std::uint64_t block_size = std::uint64_t{threads.x} * threads.y * threads.z;
   if (block_size == 0 || block_size > 1024 || threads.z > 64 || blocks.x == 0 || blocks.y == 0 ||
       blocks.z == 0 || blocks.x > 0x7FFFFFFFu || blocks.y > 65535 || blocks.z > 65535) {
@@ -57,18 +61,20 @@ cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel) {
            blocks.y, blocks.z, threads.x, threads.y, threads.z);
     return remember(cudaErrorInvalidConfiguration);
   }
-  if (config.dynamicSmemBytes > allowed_shared_memory(kernel.function)) {
+  if (config.dynamicSmemBytes > allowed_shared_memory(function)) {
     report(
         "%s: %zu bytes of dynamic shared memory, but beside its static arrays the kernel is allowed %zu; "
         "cudaFuncSetAttribute raises it",
-        name.c_str(), config.dynamicSmemBytes, allowed_shared_memory(kernel.function));
+        name.c_str(), config.dynamicSmemBytes, allowed_shared_memory(function));
     return remember(cudaErrorInvalidValue);
   }
   if (config.numAttrs != 0) {
     report("%s: launch attributes are not emulated", name.c_str());
     return remember(cudaErrorNotSupported);
   }
-  Grid grid{std::move(kernel), name, blocks, threads, config.dynamicSmemBytes};
+  const std::shared_ptr<std::byte[]> copy(new std::byte[size]);
+  std::memcpy(copy.get(), arguments, size);
+  Grid grid{{function, run_thread, copy, size}, name, blocks, threads, config.dynamicSmemBytes};
   return remember(submit(config.stream, [grid = std::move(grid)] { run_grid(grid); }));
 }
 

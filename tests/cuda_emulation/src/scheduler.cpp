@@ -8,7 +8,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "address_sanitizer.hpp"
 #include "cuda_emulation/builtins.hpp"
 #include "observer.hpp"
 #include "report.hpp"
@@ -58,7 +57,6 @@ Scheduler::Scheduler() : host_(host_fiber()) {
 
 Scheduler::~Scheduler() {
   for (Fiber* fiber : fibers_) delete_fiber(fiber);
-  ASAN_UNPOISON_MEMORY_REGION(shared_memory_, kSharedMemory);
   munmap(shared_memory_, kSharedMemory);
 }
 
@@ -110,9 +108,7 @@ void Scheduler::run_block(std::uint64_t block) {
     warps_[i].groups = 0;
   }
   if (random_) shuffle(order_, [this] { return random(); });
-  ASAN_UNPOISON_MEMORY_REGION(shared_memory_, grid_->shared_memory);
   std::memset(shared_memory_, 0xFF, grid_->shared_memory);
-  ASAN_POISON_MEMORY_REGION(shared_memory_ + grid_->shared_memory, kSharedMemory - grid_->shared_memory);
   if (observer) observer->block_begins();
   current_ = &host_;
   switch_to(idle_fiber());
@@ -153,7 +149,6 @@ void Scheduler::switch_to(Fiber& fiber) {
 }
 
 void Scheduler::fiber_main() {
-  fiber_entered();
   for (;;) running->run_threads();
 }
 

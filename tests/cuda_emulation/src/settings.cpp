@@ -65,13 +65,7 @@ struct Settings {
   Schedule schedule = environment_schedule();
   bool lazy_streams = environment_streams();
   Device device = environment_device();
-  std::size_t stack = number("CUDA_EMULATION_STACK_KIB", kStackKib) << 10;
-
-#if defined(CUDA_EMULATION_ASAN)
-  static constexpr std::uint64_t kStackKib = 256;
-#else
-  static constexpr std::uint64_t kStackKib = 64;
-#endif
+  std::size_t stack = number("CUDA_EMULATION_STACK_KIB", 64) << 10;
 };
 
 Settings& settings() {

@@ -47,11 +47,22 @@ class FixedThreads {
 #endif
 };
 
-/// Calls body(thread) for each thread in [0, threads), at once as far as OpenMP gives so many: under a limit
-/// or inside a parallel region a thread calls it for several of them, one after the other. Throws again what
-/// the first of the bodies threw, once all have ended.
-template <class F>
-void run_on_threads(int threads, F body) {
+/// A loop's body, wherever it lies, so that what calls it is compiled once and not for every loop.
+template <class... X>
+class Body {
+ public:
+  template <class F>
+  explicit Body(F& body) : body_(&body), call_([](void* f, X... x) { (*static_cast<F*>(f))(x...); }) {}
+  void operator()(X... x) const { call_(body_, x...); }
+
+ private:
+  void* body_;
+  void (*call_)(void*, X...);
+};
+
+namespace detail {
+
+inline void run_on_threads(int threads, Body<int> body) {
 #ifdef _OPENMP
   std::exception_ptr error;
   int failed = threads;  // the first whose body threw
@@ -72,6 +83,34 @@ void run_on_threads(int threads, F body) {
 #else
   for (int thread = 0; thread < threads; ++thread) body(thread);
 #endif
+}
+
+inline void parallel_for(std::int64_t size, std::int64_t grain, Body<std::int64_t, std::int64_t> body) {
+  const auto threads = static_cast<int>(
+      std::clamp<std::int64_t>(size / std::max<std::int64_t>(grain, 1), 1, available_threads()));
+  if (threads == 1) {
+    if (size > 0) body(0, size);
+    return;
+  }
+  auto range = [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); };
+  run_on_threads(threads, Body<int>(range));
+}
+
+inline void parallel_for_elements(std::int64_t size, std::int64_t grain,
+                                  Body<std::int64_t, std::int64_t> body) {
+  constexpr std::int64_t unit = 64;
+  auto units = [&](std::int64_t begin, std::int64_t end) { body(unit * begin, std::min(unit * end, size)); };
+  parallel_for((size + unit - 1) / unit, grain / unit, Body<std::int64_t, std::int64_t>(units));
+}
+
+}  // namespace detail
+
+/// Calls body(thread) for each thread in [0, threads), at once as far as OpenMP gives so many: under a limit
+/// or inside a parallel region a thread calls it for several of them, one after the other. Throws again what
+/// the first of the bodies threw, once all have ended.
+template <class F>
+void run_on_threads(int threads, F body) {
+  detail::run_on_threads(threads, Body<int>(body));
 }
 
 /// Calls body(group) for each group in [0, groups), at once, and what it calls has parallel regions of
@@ -111,13 +150,7 @@ void run_on_groups(int groups, [[maybe_unused]] int threads, F body) {
 /// pays. Ranges must not depend on each other.
 template <class F>
 void parallel_for(std::int64_t size, std::int64_t grain, F body) {
-  const auto threads = static_cast<int>(
-      std::clamp<std::int64_t>(size / std::max<std::int64_t>(grain, 1), 1, available_threads()));
-  if (threads == 1) {
-    if (size > 0) body(std::int64_t{0}, size);
-    return;
-  }
-  run_on_threads(threads, [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); });
+  detail::parallel_for(size, grain, Body<std::int64_t, std::int64_t>(body));
 }
 
 /// The same over single elements, in ranges that begin at multiples of 64. What fills no register at the end
@@ -125,9 +158,7 @@ void parallel_for(std::int64_t size, std::int64_t grain, F body) {
 /// the number of threads.
 template <class F>
 void parallel_for_elements(std::int64_t size, std::int64_t grain, F body) {
-  constexpr std::int64_t unit = 64;
-  parallel_for((size + unit - 1) / unit, grain / unit,
-               [&](std::int64_t begin, std::int64_t end) { body(unit * begin, std::min(unit * end, size)); });
+  detail::parallel_for_elements(size, grain, Body<std::int64_t, std::int64_t>(body));
 }
 
 }  // namespace cria::cpu

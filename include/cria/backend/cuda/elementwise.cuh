@@ -32,10 +32,10 @@ __device__ __forceinline__ Y value_at(std::integer_sequence<int, K...>, const F&
   return static_cast<Y>(formula::value<Y>(f(formula::number(x[loop.offset(K, i)])...)));
 }
 
-/// y[i] = f(x...), where inputs are repeated.
+/// y[i] = f(x...), element by element: where inputs are repeated, or lie where packs do not fit.
 template <class F, class Y, class... X>
 __global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<Y>>)
-    map_broadcast_kernel(F f, Broadcast<sizeof...(X)> loop, Y* y, const X*... x) {
+    map_each_kernel(F f, Broadcast<sizeof...(X)> loop, Y* y, const X*... x) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
   for (std::int64_t i = first_item(); i < loop.size; i += item_stride())
     y[i] = value_at<Y>(all, f, loop, i, x...);
@@ -74,7 +74,7 @@ __device__ __forceinline__ void add_pack(void* dx, bool fresh, std::int64_t i, c
   }
 }
 
-/// The loop over elements where no input is repeated; elsewhere it is a Broadcast.
+/// A loop over packs of elements, no input being repeated.
 struct WholeLoop {
   std::int64_t size;
   __device__ std::int64_t offset(int, std::int64_t i) const { return i; }
@@ -91,8 +91,8 @@ __device__ __forceinline__ void map_backward_pack(std::integer_sequence<int, K..
   (add_pack<X>(inputs.dx[K], inputs.fresh[K], i, of_input[K]), ...);
 }
 
-/// The gradients of inputs that are not repeated, in one pass. Packs of more than one element need a
-/// WholeLoop.
+/// The gradients of inputs that are not repeated, in one pass: by packs in a WholeLoop, element by element in
+/// a Broadcast.
 template <int Size, class Loop, class F, class T, class... X>
 __global__ void __launch_bounds__(block_size, sharing_blocks)
     map_backward_kernel(F f, Loop loop, MapArguments<sizeof...(X)> inputs, const T* dy) {
@@ -143,11 +143,14 @@ template <>
 struct kernel<ops::Map, Cuda> {
   template <class F, int N, class Y, class... X>
   static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
-    if (loop.all_whole()) {
-      cuda::map(y, cuda::Value<Y, F>{f}, x...);
-    } else if constexpr (may_repeat<F, N>) {
-      cuda::launch(cuda::map_broadcast_kernel<F, Y, X...>, cuda::grid_for(loop.size), cuda::block_size, 0, f,
-                   loop, y.data, x.data...);
+    constexpr int width = cuda::widest<Y, X...>;
+    if (loop.all_whole() && cuda::packs_fit<width>(y.data, x.data...)) {
+      cuda::launch(cuda::detail::map_kernel<width, Y, cuda::Value<Y, F>, X...>,
+                   cuda::grid_for((loop.size + width - 1) / width), cuda::block_size, 0, loop.size, false,
+                   y.data, cuda::Value<Y, F>{f}, x.data...);
+    } else {
+      cuda::launch(cuda::map_each_kernel<F, Y, X...>, cuda::grid_for(loop.size), cuda::block_size, 0, f, loop,
+                   y.data, x.data...);
     }
   }
 
@@ -158,38 +161,34 @@ struct kernel<ops::Map, Cuda> {
   }
 
  private:
-  /// Whether an input may have other elements than the result: an only one has the same unless it is
-  /// expanded.
-  template <class F, int N>
-  static constexpr bool may_repeat = N > 1 || std::is_same_v<F, ops::Identity>;
-
   template <int... K, class F, int N, class T, class... X>
   static void backward(std::integer_sequence<int, K...>, F f, const Broadcast<N>& loop, Vec<const T> dy,
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
     const cuda::MapArguments<N> inputs{{std::get<K>(x).data...},
                                        {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
                                        {std::get<K>(dx).fresh...}};
-    if (loop.all_whole()) {
-      constexpr int width = cuda::widest<T, X...>;
-      const bool packs = cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...);
-      cuda::launch(packs ? cuda::map_backward_kernel<width, cuda::WholeLoop, F, T, X...>
-                         : cuda::map_backward_kernel<1, cuda::WholeLoop, F, T, X...>,
-                   cuda::grid_for(packs ? (loop.size + width - 1) / width : loop.size), cuda::block_size, 0,
-                   f, cuda::WholeLoop{loop.size}, inputs, dy.data);
-    } else if constexpr (may_repeat<F, N>) {
-      if (((inputs.dx[K] != nullptr) || ...)) {
-        cuda::launch(cuda::map_backward_kernel<1, Broadcast<N>, F, T, X...>, cuda::grid_for(loop.size),
-                     cuda::block_size, 0, f, loop, inputs, dy.data);
-      }
-      (add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx)), ...);
+    constexpr int width = cuda::widest<T, X...>;
+    if (loop.all_whole() &&
+        cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...)) {
+      cuda::launch(cuda::map_backward_kernel<width, cuda::WholeLoop, F, T, X...>,
+                   cuda::grid_for((loop.size + width - 1) / width), cuda::block_size, 0, f,
+                   cuda::WholeLoop{loop.size}, inputs, dy.data);
+      return;
     }
+    if (((inputs.dx[K] != nullptr) || ...)) {
+      cuda::launch(cuda::map_backward_kernel<1, Broadcast<N>, F, T, X...>, cuda::grid_for(loop.size),
+                   cuda::block_size, 0, f, loop, inputs, dy.data);
+    }
+    (add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx)), ...);
   }
 
   template <int K, class F, class T, class X, class... All>
   static void add_sums(F f, const Broadcast<sizeof...(All)>& loop,
                        const cuda::MapArguments<sizeof...(All)>& inputs, const T* dy,
                        const Gradient<Vec<X>>& dx) {
-    if constexpr (FloatingPoint<X>) {
+    // An only input is repeated where it is expanded.
+    constexpr bool may_repeat = sizeof...(All) > 1 || std::is_same_v<F, ops::Identity>;
+    if constexpr (FloatingPoint<X> && may_repeat) {
       if (dx && !loop.is_whole[K]) cuda::add_sums<K, F, T, X, All...>(f, loop, inputs, dy, dx);
     }
   }

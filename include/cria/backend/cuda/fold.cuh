@@ -57,19 +57,21 @@ struct Folding<R, A, true> {
 
 /// folded[part, j] = what a part of the elements of number j along `kept` make together. A thread has a j of
 /// its own if neighbours of the loop are neighbours of the result, otherwise a block has.
-template <bool Neighbours, class R, class A, class Element>
+template <class R, class A, class Element>
 __global__ void __launch_bounds__(block_size, sharing_blocks)
-    fold_kernel(Element element, LoopAxes kept, LoopAxes repeated, std::int64_t part, A* folded) {
+    fold_kernel(Element element, LoopAxes kept, LoopAxes repeated, bool neighbours, std::int64_t part,
+                A* folded) {
   const std::int64_t first = blockIdx.y * part, end = std::min(repeated.size, first + part);
-  const std::int64_t j = Neighbours ? first_item() : blockIdx.x;
+  const std::int64_t j = neighbours ? first_item() : blockIdx.x;
   Folding<R, A> folding;
   if (j < kept.size) {
     const std::int64_t begin = kept.at(j);
-    for (std::int64_t r = first + (Neighbours ? 0 : threadIdx.x); r < end; r += Neighbours ? 1 : blockDim.x) {
+    const unsigned step = neighbours ? 1 : blockDim.x;
+    for (std::int64_t r = first + (neighbours ? 0 : threadIdx.x); r < end; r += step) {
       folding.add(element(begin + repeated.at(r)));
     }
   }
-  if constexpr (Neighbours) {
+  if (neighbours) {
     if (j < kept.size) folded[blockIdx.y * kept.size + j] = folding.result();
   } else {
     const A all = block_reduce(folding.result(), R());
@@ -90,9 +92,8 @@ void fold(Element element, const LoopAxes& kept, const LoopAxes& repeated, bool 
   const std::int64_t part = (repeated.size + parts - 1) / parts;
   const Scratch<A> of_parts(parts == 1 ? 0 : parts * kept.size);
   const auto blocks = neighbours ? (kept.size + block_size - 1) / block_size : kept.size;
-  launch(neighbours ? fold_kernel<true, R, A, Element> : fold_kernel<false, R, A, Element>,
-         dim3(Grid(blocks).blocks.x, static_cast<unsigned>(parts)), block_size, 0, element, kept, repeated,
-         part, parts == 1 ? folded : of_parts.data());
+  launch(fold_kernel<R, A, Element>, dim3(Grid(blocks).blocks.x, static_cast<unsigned>(parts)), block_size, 0,
+         element, kept, repeated, neighbours, part, parts == 1 ? folded : of_parts.data());
   if (parts > 1) fold_columns<R>(Rows<const A>{of_parts.data(), parts, kept.size}, folded);
 }
 

@@ -31,11 +31,10 @@ namespace detail {
 /// Lets `kernel` have all the dynamic shared memory that the device has beside the kernel's static arrays:
 /// without asking it may have 48 KiB of both together. All, since CUDA keeps one limit for a kernel, and a
 /// thread that needs less must not lower it for the others. Throws BackendError if `bytes` are more.
-template <class... Parameters>
-void allow_shared_memory(void (*kernel)(Parameters...), std::size_t bytes, Place place) {
+inline void allow_shared_memory(const void* kernel, std::size_t bytes, Place place) {
   static thread_local std::unordered_map<const void*, std::size_t> allowed;
   const auto limit = static_cast<std::size_t>(device().shared_memory);
-  std::size_t& most = allowed[reinterpret_cast<const void*>(kernel)];  // 0: not asked yet
+  std::size_t& most = allowed[kernel];  // 0: not asked yet
   if (most == 0) {
     cudaFuncAttributes attributes{};
     check("cudaFuncGetAttributes", cudaFuncGetAttributes(&attributes, kernel), place);
@@ -66,7 +65,9 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
   config.dynamicSmemBytes = shared_memory;
   config.stream = stream();
   // Asked for early enough that 16 KiB of static arrays fit, too.
-  if (shared_memory > 32 * 1024) detail::allow_shared_memory(kernel, shared_memory, grid.place);
+  if (shared_memory > 32 * 1024) {
+    detail::allow_shared_memory(reinterpret_cast<const void*>(kernel), shared_memory, grid.place);
+  }
   check("cudaLaunchKernelEx", cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...),
         grid.place);
 }

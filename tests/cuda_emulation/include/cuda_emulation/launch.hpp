@@ -3,8 +3,7 @@
 
 #include <cstddef>
 #include <memory>
-#include <tuple>
-#include <utility>
+#include <type_traits>
 
 #include "cuda_runtime_api.h"
 
@@ -18,8 +17,10 @@ struct Kernel {
   std::size_t arguments_size;
 };
 
-/// Checks the configuration and submits the kernel to the configuration's stream.
-cudaError_t launch(const cudaLaunchConfig_t& config, Kernel kernel);
+/// Checks the configuration and submits the kernel, with a copy of its arguments, to the configuration's
+/// stream.
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
+                   void (*run_thread)(const void* arguments), const void* arguments, std::size_t size);
 
 }  // namespace cuda_emulation
 
@@ -27,17 +28,12 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
   static_assert((sizeof(Parameters) + ... + 0) <= 32764, "the arguments of a kernel are at most 32764 bytes");
-  struct Call {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> parameters;
-  };
-  auto call = std::make_shared<const Call>(Call{kernel, {static_cast<Parameters>(arguments)...}});
-  const auto run_thread = [](const void* argument) {
-    const auto& self = *static_cast<const Call*>(argument);
-    std::apply(self.kernel, self.parameters);
-  };
+  const auto call = [kernel, ... parameters = static_cast<Parameters>(arguments)] { kernel(parameters...); };
+  using Call = decltype(call);
+  static_assert(std::is_trivially_copyable_v<Call>, "the arguments of a kernel are copied as bytes");
   return cuda_emulation::launch(
-      *config, {reinterpret_cast<const void*>(kernel), run_thread, std::move(call), sizeof(Call)});
+      *config, reinterpret_cast<const void*>(kernel),
+      [](const void* self) { (*static_cast<const Call*>(self))(); }, &call, sizeof(call));
 }
 
 template <class T>

@@ -28,6 +28,9 @@ namespace cria {
 struct RotaryFrequencies {
   enum class Scaling { none, linear, llama3 };
 
+  /// The most positions there may be; in double, the angle of each is right to a millionth.
+  static constexpr std::int64_t max_positions = std::int64_t{1} << 32;
+
   float theta = 10000.0f;
   Scaling scaling = Scaling::none;
   float factor = 1.0f;  // of linear and llama3; the other three are llama3's

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "cria/io/file.hpp"
@@ -95,11 +96,17 @@ inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) fail("is not a JSON object");
   const auto convert = [&](const std::string& name, const nlohmann::json& field, auto& value) {
-    try {
-      field.get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail("its field '" + name + "' has the unusable value " + field.dump());
+    using Value = std::remove_cvref_t<decltype(value)>;
+    bool usable = true;
+    if constexpr (std::is_same_v<Value, std::int64_t>) {  // or it would become another number
+      usable = field.is_number_integer() && !(field.is_number_unsigned() && field.get<std::int64_t>() < 0);
     }
+    try {
+      if (usable) field.get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      usable = false;
+    }
+    if (!usable) fail("its field '" + name + "' has the unusable value " + field.dump());
   };
   const auto has = [&](const char* name) { return json.contains(name) && !json.at(name).is_null(); };
   const auto read = [&](const char* name, auto& value) {

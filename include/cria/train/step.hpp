@@ -64,8 +64,9 @@ struct StepProfile {
 /// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
 /// of sums alone, and on nothing else that is not given.
 ///
-/// After an exception a step is forgotten: the gradients are gone, the model and the loss scale are what they
-/// were, and it may be begun again. (A device reports late what went wrong: its update may be done by then.)
+/// After an exception a step is forgotten: the gradients are gone, the parameters and the loss scale are what
+/// they were, and it may be begun again; buffers keep what forward wrote to them. (A device reports late what
+/// went wrong: its update may be done by then.)
 template <class M, class B = DefaultBackend, class X = std::int32_t, class Y = X>
 class TrainStep {
   using Inputs = Tensor<X, B>;

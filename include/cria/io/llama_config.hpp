@@ -43,10 +43,10 @@ inline nlohmann::ordered_json rope_scaling_json(const RotaryFrequencies& rope) {
 
 }  // namespace detail
 
-/// Writes config.json for LlamaForCausalLM, or for Qwen2's or Qwen3's where only they have the model's layers,
-/// with every field that the model depends on, in the spellings of transformers 4 (rope_theta, rope_scaling,
-/// torch_dtype) and of transformers 5 (rope_parameters, dtype). Throws FileError, ConfigError for a model that
-/// none of them is.
+/// Writes config.json for LlamaForCausalLM, or for Qwen2's or Qwen3's where only they have the model's
+/// layers, with every field that the model depends on, in the spellings of transformers 4 (rope_theta,
+/// rope_scaling, torch_dtype) and of transformers 5 (rope_parameters, dtype). Throws FileError, ConfigError
+/// for a model that none of them is.
 inline void write_llama_config(const std::filesystem::path& path, const LlamaDescription& description) {
   using nn::AttentionBias;
   const nn::LlamaConfig& c = description.config;
@@ -89,8 +89,8 @@ inline void write_llama_config(const std::filesystem::path& path, const LlamaDes
   write_file(path, json.dump(2) + "\n");
 }
 
-/// Reads config.json of a Llama, Qwen2 or Qwen3 in either spelling. Throws FileError for a missing or unusable
-/// field, for two spellings that disagree, and for features that cria's Llama has not.
+/// Reads config.json of a Llama, Qwen2 or Qwen3 in either spelling. Throws FileError for a missing or
+/// unusable field, for two spellings that disagree, and for features that cria's Llama has not.
 inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   const auto fail = [&](const std::string& problem) { throw FileError(path.string(), problem); };
   const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
@@ -158,8 +158,8 @@ inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   c.query_key_norm = type == "qwen3";
   type == "qwen3" ? read("head_dim", c.head_dim) : read_if_given("head_dim", c.head_dim);
 
-  // Rotary embeddings: fields rope_theta and rope_scaling, or in transformers 5 one object with both. The type
-  // was called so before it was rope_type.
+  // Rotary embeddings: fields rope_theta and rope_scaling, or in transformers 5 one object with both. The
+  // type was called so before it was rope_type.
   nlohmann::json theta;
   const auto read_scaling = [&](const std::string& name, const nlohmann::json& rope) {
     using Scaling = RotaryFrequencies::Scaling;

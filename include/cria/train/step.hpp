@@ -39,8 +39,8 @@ struct TrainStepOptions {
   std::int64_t micro_batches = 1;  // batches whose gradients are summed up before an update
   double max_norm = 0;             // the gradient is scaled down to this L2 norm; 0: it is not
   int threads = 1;                 // that chunks of a batch are computed on; a device is driven by one
-  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads and
-  /// a large model several may share one, see DataParallel.
+  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads
+  /// and a large model several may share one, see DataParallel.
   int threads_per_replica = 1;
   bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
 };

@@ -26,14 +26,14 @@ Matrices<T> matrices(int threads, std::int64_t size) {
 template <class T, class C, class Gemm>
 void add(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k, bool a_transposed,
          bool b_transposed, bool accumulate, Gemm gemm) {
-  const int threads = cpu::available_threads();
+  const int threads = available_threads();
   benchmark::RegisterBenchmark(
       (name + "/threads:" + std::to_string(threads)).c_str(),
       [=](benchmark::State& state) {
         const auto a = matrices<T>(threads, m * k), b = matrices<T>(threads, n * k);
         auto c = matrices<C>(threads, m * n);
         for (auto _ : state) {
-          cpu::run_on_threads(threads, [&](int thread) {
+          run_on_threads(threads, [&](int thread) {
             const auto i = static_cast<std::size_t>(thread);
             const Rows<const T> left =
                 a_transposed ? Rows<const T>{a[i].data(), k, m} : Rows<const T>{a[i].data(), m, k};
@@ -72,7 +72,7 @@ void add_squares(const std::string& library, Gemm gemm) {
   for (const std::int64_t size : {4, 16, 24, 28, 32, 64, 128}) {
     benchmark::RegisterBenchmark(
         ("gemm/" + library + "/float32/square/" + std::to_string(size) +
-         "/threads:" + std::to_string(cpu::available_threads()))
+         "/threads:" + std::to_string(available_threads()))
             .c_str(),
         [=](benchmark::State& state) {
           std::vector<float> a(static_cast<std::size_t>(size * size)), b = a, c = a;

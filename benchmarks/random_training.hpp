@@ -8,7 +8,7 @@ namespace cria::benchmarks {
 
 /// Threads that a step is best computed on; a device has all its cores work on one chunk.
 inline int threads_of_a_step() {
-  return std::is_same_v<DefaultBackend, Cpu> ? cpu::available_threads() : 1;
+  return std::is_same_v<DefaultBackend, Cpu> ? available_threads() : 1;
 }
 
 /// Trains a Llama as the training program does, on random tokens. On a GPU forward and backward can be one

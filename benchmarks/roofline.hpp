@@ -27,7 +27,7 @@ const Roofline& roofline() {
   static const Roofline measured = [] {
     constexpr bool on_cpu = std::is_same_v<B, Cpu>;
     constexpr std::int64_t size = on_cpu ? 768 : 4096, values = on_cpu ? 2'500'000 : 50'000'000;
-    const int threads = on_cpu ? cpu::available_threads() : 1;
+    const int threads = on_cpu ? available_threads() : 1;
     std::vector<Tensor<T, B>> operands, products;
     std::vector<Tensor<float, B>> from, to;
     for (int thread = 0; thread < threads; ++thread) {

@@ -43,8 +43,8 @@ void generate_with(const GenerateOptions& options, const ModelFolder& folder) {
   for (std::int64_t s = 0; s < options.num_samples; ++s) {
     cria::Rng rng = cria::Rng(options.seed).split(static_cast<std::uint64_t>(s));
     std::vector<std::int32_t> text = prompt;
-    std::size_t begin = prompt.size() > limit ? prompt.size() - limit / 2 : 0;
-    std::size_t seen = 0;  // tokens of `text` that the caches hold, from `begin` on
+    std::size_t begin = 0;  // of what the model sees
+    std::size_t seen = 0;   // tokens of `text` that the caches hold, from `begin` on
     for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
       if (text.size() - begin > limit) {  // the context is full: go on with its second half
         begin = text.size() - std::max<std::size_t>(1, limit / 2);

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/core/threads.hpp"
 #include "cria/nn/costs.hpp"
 #include "cria/ops/linear.hpp"
 
@@ -30,13 +30,12 @@ double best_seconds(const ThreadGroups& workers, int runs, F work) {
   double best = std::numeric_limits<double>::infinity();
   for (int run = 0; run < runs; ++run) {
     std::vector<double> seconds(static_cast<std::size_t>(workers.groups));
-    cria::cpu::run_on_groups(
-        static_cast<int>(workers.groups), static_cast<int>(workers.threads), [&](int group) {
-          const auto start = std::chrono::steady_clock::now();
-          work(static_cast<std::size_t>(group));
-          seconds[static_cast<std::size_t>(group)] =
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        });
+    cria::run_on_groups(static_cast<int>(workers.groups), static_cast<int>(workers.threads), [&](int group) {
+      const auto start = std::chrono::steady_clock::now();
+      work(static_cast<std::size_t>(group));
+      seconds[static_cast<std::size_t>(group)] =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    });
     best = std::min(best, *std::max_element(seconds.begin(), seconds.end()));
   }
   return best;

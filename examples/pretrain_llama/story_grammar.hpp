@@ -4,15 +4,14 @@
 /// The notation. A rule is a line `name:` with its alternatives below, each begun by `- ` and running to the
 /// next one; the first rule is the start. `#` begins a line of comment. Within an alternative:
 ///
-// clang-format off
 ///     (big|small|)        one of these, here or nothing; `|` also separates alternatives of a rule
 ///     *3 text             at the start of an alternative: its weight (else 1; weights are normalised)
 ///     <rule>              what the rule derives
-///     {hero=child}        an entry of the rule `child`, remembered as `hero`; never one that is remembered already
+///     {hero=child}        an entry of the rule `child`, remembered as `hero`; never one that is remembered
+///                         already
 ///     {hero}, {hero.his}  the first field of that entry, or the one named; {Hero} starts with a capital
 ///     {a}, {A}            the article a or an, as the next letter demands
 ///     <p>                 a paragraph break
-// clang-format on
 ///
 /// A rule whose header names fields, `child [name his]:`, separates them by `/` in its alternatives; fields
 /// left out at the end are those of the alternative before. White space counts only as present or absent, and

@@ -27,6 +27,7 @@
 #include "cria/core/rotation_table.hpp"
 #include "cria/core/shape.hpp"
 #include "cria/core/tensor.hpp"
+#include "cria/core/threads.hpp"
 #include "cria/core/update_rules.hpp"
 #include "cria/nn/cache.hpp"
 #include "cria/nn/costs.hpp"

@@ -1,4 +1,5 @@
-// A kernel of the library that reads past the end of its tensor. It runs alone: flavours that watch kernels end there.
+// A kernel of the library that reads past the end of its tensor. It runs alone: flavours that watch kernels
+// end there.
 
 #include <boost/test/unit_test.hpp>
 #include <memory>

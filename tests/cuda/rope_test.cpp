@@ -19,8 +19,8 @@ using cria::test::SpacedHeads;
 using cria::test::Spacing;
 using cria::test::Values;
 
-/// What becomes of two tensors of ones if the gradients of their rotations are added to them. One of the four,
-/// `spaced`, has the spacing.
+/// What becomes of two tensors of ones if the gradients of their rotations are added to them. One of the
+/// four, `spaced`, has the spacing.
 template <class T>
 std::vector<Values> add_rotated(std::size_t spaced = 0, const Spacing& spacing = {}) {
   const auto own = [&](std::size_t i) { return i == spaced ? spacing : Spacing{}; };

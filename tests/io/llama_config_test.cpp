@@ -161,6 +161,12 @@ BOOST_AUTO_TEST_CASE(what_cria_has_not_is_refused_with_a_sentence) {
              "its field 'attention_bias' has the unusable value \"some\"");
   BOOST_TEST(refusal(with(four, "head_dim", 7)) ==
              "head_dim = 7 must be even, because rotary embeddings turn pairs");
+  for (const json& value : {json(8.5), json(1e300), json(std::uint64_t{1} << 63), json(true)}) {
+    BOOST_TEST(refusal(with(four, "head_dim", value)) ==
+               "its field 'head_dim' has the unusable value " + value.dump());
+  }
+  BOOST_TEST(refusal(with(four, "head_dim", std::int64_t{1} << 60)) ==
+             "head_dim is 1152921504606846976; it must be at most 536870912");
   BOOST_TEST(refusal(with(four, "model_type", "gemma")) ==
              "its field 'model_type' is \"gemma\"; cria's Llama needs \"llama\" or \"qwen2\" or \"qwen3\"");
   BOOST_TEST(refusal(with(with(four, "model_type", "qwen2"), "use_sliding_window", true)) ==

@@ -54,6 +54,17 @@ BOOST_AUTO_TEST_CASE(positions_are_appended_to_each_text) {
   BOOST_TEST(cache.capacity() == 4);
 }
 
+BOOST_AUTO_TEST_CASE(all_heads_of_a_position_are_kept) {
+  Cache cache(2, 3, 2, 2);
+  cache.append(numbers({2, 1, 2, 2}, 0), numbers({2, 1, 2, 2}, 100));
+  cache.append(numbers({2, 2, 2, 2}, 10), numbers({2, 2, 2, 2}, 110));
+  BOOST_TEST((elements(cache.keys()) == std::vector<float>{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 17,  //
+                                                           4, 5, 6, 7, 18, 19, 20, 21, 22, 23, 24, 25}));
+  BOOST_TEST((elements(cache.values()) ==
+              std::vector<float>{100, 101, 102, 103, 110, 111, 112, 113, 114, 115, 116, 117,  //
+                                 104, 105, 106, 107, 118, 119, 120, 121, 122, 123, 124, 125}));
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_and_changes_nothing) {
   Cache cache(2, 4, 1, 2);
   cache.append(numbers({2, 3, 1, 2}, 0), numbers({2, 3, 1, 2}, 100));

@@ -260,6 +260,41 @@ BOOST_AUTO_TEST_CASE(caches_that_do_not_fit_are_refused) {
              "positions are allowed");
 }
 
+BOOST_AUTO_TEST_CASE(sizes_that_no_model_has_are_refused_before_they_are_multiplied) {
+  using cria::nn::LlamaConfig;
+  constexpr std::int64_t huge = std::int64_t{1} << 60;
+  const auto message = [](auto change) {
+    LlamaConfig config;
+    change(config);
+    return test::error_message<ConfigError>([&] { config.check(); });
+  };
+  const std::string rule = " is 1152921504606846976; it must be at most 536870912";
+  BOOST_TEST(message([](auto& c) { c.vocab_size = huge; }) == "vocab_size" + rule);
+  BOOST_TEST(message([](auto& c) { c.hidden_size = huge; }) == "hidden_size" + rule);
+  BOOST_TEST(message([](auto& c) { c.intermediate_size = huge; }) == "intermediate_size" + rule);
+  BOOST_TEST(message([](auto& c) { c.num_hidden_layers = huge; }) == "num_hidden_layers" + rule);
+  BOOST_TEST(message([](auto& c) { c.num_attention_heads = huge; }) == "num_attention_heads" + rule);
+  BOOST_TEST(message([](auto& c) { c.num_key_value_heads = huge; }) == "num_key_value_heads" + rule);
+  BOOST_TEST(message([](auto& c) { c.head_dim = huge; }) == "head_dim" + rule);
+  BOOST_TEST(message([](auto& c) { c.max_position_embeddings = huge; }) ==
+             "max_position_embeddings is 1152921504606846976; it must be at most 4294967296");
+  BOOST_TEST(message([](auto& c) { c.head_dim = 1 << 27; }) ==
+             "num_attention_heads * head_dim is 1073741824; it must be at most 536870912");
+  BOOST_TEST(test::error_message<ConfigError>([] {
+               LlamaConfig config;
+               config.head_dim = huge;
+               cria::nn::LlamaForCausalLM<float> model(config);
+             }) == "head_dim" + rule);
+  // What is largest in each of these products can be told.
+  LlamaConfig largest;
+  largest.vocab_size = largest.hidden_size = largest.intermediate_size = largest.num_hidden_layers = 1 << 29;
+  largest.num_attention_heads = largest.num_key_value_heads = 1 << 20;
+  largest.head_dim = 1 << 9;
+  largest.max_position_embeddings = std::int64_t{1} << 32;
+  BOOST_TEST(test::error_message<ConfigError>([&] { largest.check(); }) == "(nothing thrown)");
+  BOOST_TEST((Shape{largest.hidden_size, largest.query_size()}.size() == std::int64_t{1} << 58));
+}
+
 BOOST_AUTO_TEST_CASE(sizes_that_do_not_fit_are_refused_by_name) {
   const auto message = [](auto change) {
     cria::nn::LlamaConfig config;

@@ -18,7 +18,8 @@ using namespace cria;
 using cria::test::Values;
 
 #ifdef CRIA_CUDA_EMULATION
-// Threads take their time where they are emulated. Columns are summed up in parts of 1,024, rows in parts of 8,192.
+// Threads take their time where they are emulated. Columns are summed up in parts of 1,024, rows in parts of
+// 8,192.
 constexpr std::int64_t many = 30'000, some = 1100;
 #else
 constexpr std::int64_t many = 10'000'000, some = 3000;

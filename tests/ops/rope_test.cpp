@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <complex>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -210,6 +211,54 @@ BOOST_AUTO_TEST_CASE(positions_before_the_first_are_refused) {
   const std::string sentence = "rope: start is -1; it must be at least 0";
   BOOST_TEST(error_message<ConfigError>([&] { cria::rope(x, -1); }) == sentence);
   BOOST_TEST(error_message<ConfigError>([&] { cria::rope(x, x, -1); }) == sentence);
+}
+
+BOOST_AUTO_TEST_CASE(positions_that_no_text_has_are_refused) {
+  const auto x = Tensor<float>::zeros({1, 2, 1, 4});
+  const auto message = [&](std::int64_t start) {
+    std::string together = error_message<ConfigError>([&] { cria::rope(x, x, start); });
+    if (const auto name = together.find("q has"); name != std::string::npos) together[name] = 'x';
+    const std::string alone = error_message<ConfigError>([&] { cria::rope(x, start); });
+    BOOST_TEST(together == alone);
+    return alone;
+  };
+  constexpr std::int64_t end = std::int64_t{1} << 32;
+  const std::string rule = "; there are 4294967296 positions at most, of which x has 2 from start on";
+  BOOST_TEST(message(std::int64_t{1} << 62) == "rope: start is 4611686018427387904" + rule);
+  BOOST_TEST(message(std::numeric_limits<std::int64_t>::max()) ==
+             "rope: start is 9223372036854775807" + rule);
+  BOOST_TEST(message(end - 1) == "rope: start is 4294967295" + rule);
+  BOOST_TEST(message(end - 2) == "(nothing thrown)");
+  const auto empty = Tensor<float>::zeros({0, end, 1, 64});
+  BOOST_TEST((cria::rope(empty).shape() == empty.shape()));
+  BOOST_TEST(
+      error_message<ConfigError>([&] { cria::rope(empty, 1); }) ==
+      "rope: start is 1; there are 4294967296 positions at most, of which x has 4294967296 from start on");
+}
+
+// Around the last position that a table is kept up to, and up to the last position of all.
+BOOST_AUTO_TEST_CASE(far_positions_take_no_memory_for_those_before) {
+  constexpr std::int64_t kept = std::int64_t{1} << 20, end = std::int64_t{1} << 32;
+  for (const std::int64_t start : {kept, kept + 1, std::int64_t{1} << 31, end - 3, kept - 1}) {
+    auto q = Tensor<double>::full({2, 3, 1, 4}, 1.0), k = Tensor<double>::full({2, 3, 2, 4}, 1.0);
+    q.set_requires_grad();
+    const auto [rotated_q, rotated_k] = cria::rope(q, k, start, 500.0f);
+    backward(sum(rotated_q));
+    const Values of_q = cria::test::to_values(rotated_q), of_k = cria::test::to_values(rotated_k),
+                 gradient = cria::test::to_values(q.grad());
+    for (std::size_t i = 0; i < 12; ++i) {  // of the first sequence: a position's four numbers of one head
+      const std::size_t t = i / 4, d = i % 2;
+      const double angle = static_cast<double>(start + static_cast<std::int64_t>(t)) *
+                           RotaryFrequencies(500.0f).frequency(static_cast<std::int64_t>(d), 4);
+      const double low = std::cos(angle) - std::sin(angle), high = std::cos(angle) + std::sin(angle);
+      const bool is_low = i % 4 < 2;
+      BOOST_TEST(std::abs(of_q[i] - (is_low ? low : high)) < 1e-12);
+      BOOST_TEST(std::abs(of_q[12 + i] - of_q[i]) == 0);
+      BOOST_TEST(std::abs(of_k[8 * t + i % 4] - of_q[i]) == 0);
+      BOOST_TEST(std::abs(of_k[8 * t + 4 + i % 4] - of_q[i]) == 0);
+      BOOST_TEST(std::abs(gradient[i] - (is_low ? high : low)) < 1e-12);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(queries_and_keys_have_the_same_positions_and_dimension) {

@@ -185,6 +185,25 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
              "Sgd: momentum is 1.000000; it must be in [0, 1)");
 }
 
+BOOST_AUTO_TEST_CASE(options_that_are_functions_must_not_be_empty) {
+  const auto check = []<class Options>(const std::string& name, const Options&, auto make) {
+    const auto message = [&](auto function) {
+      Options options;
+      options.*function = nullptr;
+      Weights<float> model(2);
+      return test::error_message<ConfigError>([&] { make(model, options); });
+    };
+    BOOST_TEST(message(&Options::decay) ==
+               name + ": decay is empty; it must be a function of a parameter's name and shape");
+    BOOST_TEST(message(&Options::learning_rate_factor) ==
+               name +
+                   ": learning_rate_factor is empty; it must be a function of a parameter's name and shape");
+  };
+  check("AdamW", AdamWOptions{}, [](auto& model, const auto& options) { AdamW(model, options); });
+  check("Sgd", SgdOptions{}, [](auto& model, const auto& options) { Sgd(model, options); });
+  check("Lion", LionOptions{}, [](auto& model, const auto& options) { Lion(model, options); });
+}
+
 BOOST_AUTO_TEST_CASE(a_step_whose_numbers_cannot_be_changes_nothing) {
   Weights<float> model(2);
   Sgd optimizer(model);

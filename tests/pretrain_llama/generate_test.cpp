@@ -124,6 +124,21 @@ BOOST_AUTO_TEST_CASE(a_prompt_may_be_longer_than_the_context) {
   BOOST_TEST(other == "sun " + text);
 }
 
+BOOST_AUTO_TEST_CASE(a_context_may_be_one_token) {
+  const TemporaryDirectory folder;
+  const std::filesystem::path model = folder / "model";
+  std::filesystem::copy(checkpoint(), model);
+  std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
+  auto description = cria::io::read_llama_config(model / "config.json");
+  description.config.max_position_embeddings = 1;
+  cria::io::write_llama_config(model / "config.json", description);
+  const auto outcome =
+      test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + model.string(), "--prompt=the cat"});
+  BOOST_TEST(outcome.exit_code == 0);
+  BOOST_TEST(outcome.errors == "");
+  BOOST_TEST(outcome.output.starts_with("the cat"));
+}
+
 BOOST_AUTO_TEST_CASE(a_device_that_the_program_has_not_is_refused) {
   const auto outcome =
       test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(), "--device=tpu"});

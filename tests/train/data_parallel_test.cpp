@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(kernels_of_a_group_get_its_threads) {
   std::vector<int> available(4), counted(4);  // of each chunk: as kernels are told, and as they get
   parallel.for_each_chunk(4, [&](auto&, std::int64_t chunk) {
     const auto i = static_cast<std::size_t>(chunk);
-    available[i] = cpu::available_threads();
+    available[i] = available_threads();
     std::atomic<int> bodies = 0;
     cpu::parallel_for(300, 1,
                       [&](std::int64_t begin, std::int64_t end) { bodies += end - begin <= 300 / threads; });
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(chunks_too_few_for_the_threads_get_all_threads_one_by_one) 
     return test::on_threads(all, [&] {
       std::vector<int> threads(static_cast<std::size_t>(chunks));  // that a kernel of the chunk would get
       parallel.for_each_chunk(chunks, [&](auto&, std::int64_t chunk) {
-        threads[static_cast<std::size_t>(chunk)] += cpu::available_threads();
+        threads[static_cast<std::size_t>(chunk)] += available_threads();
       });
       return threads;
     });

@@ -101,6 +101,14 @@ inline void below_one(std::string_view owner, std::string_view name, double valu
   option(value >= 0 && value < 1, owner, name, value, "it must be in [0, 1)");
 }
 
+/// An option that is a function is not empty; `of` says what it is a function of.
+template <class F>
+void function(std::string_view owner, std::string_view name, const F& value, std::string_view of) {
+  if (value) return;
+  throw ConfigError(std::string(owner) + ": " + std::string(name) + " is empty; it must be a function of " +
+                    std::string(of));
+}
+
 /// An index does not name an element along a dimension.
 [[noreturn]] inline void fail_index(std::string_view op, std::int64_t position, std::int32_t index,
                                     std::int64_t bound) {

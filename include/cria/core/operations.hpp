@@ -117,8 +117,8 @@ struct MatMul;
 /// for dweight.
 ///   forward(Planes<const T> x [n, c, h * w], Rows<const T> weight [o, c / groups * kh * kw], const Windows&,
 ///           std::int64_t groups, Planes<T> y [n, o, windows])
-///   backward(Planes<const T> dy, Planes<const T> x, Rows<const T> weight, const Windows&, std::int64_t groups,
-///            Gradient<Planes<T>> dx, Gradient<Rows<A>> dweight)
+///   backward(Planes<const T> dy, Planes<const T> x, Rows<const T> weight, const Windows&,
+///            std::int64_t groups, Gradient<Planes<T>> dx, Gradient<Rows<A>> dweight)
 struct Convolution;
 
 // ---- of transformers ----

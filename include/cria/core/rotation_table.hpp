@@ -28,6 +28,9 @@ namespace cria {
 struct RotaryFrequencies {
   enum class Scaling { none, linear, llama3 };
 
+  /// The most positions there may be; in double, the angle of each is right to a millionth.
+  static constexpr std::int64_t max_positions = std::int64_t{1} << 32;
+
   float theta = 10000.0f;
   Scaling scaling = Scaling::none;
   float factor = 1.0f;  // of linear and llama3; the other three are llama3's
@@ -77,19 +80,26 @@ struct RotaryFrequencies {
 
 namespace detail {
 
-/// cos and sin of position * frequency(d), [positions, dim / 2] each; grown when a later position is asked
-/// for. A is float or double.
+/// What begins at a later position gets a table of its own, which is not kept; the others share one that
+/// begins at 0.
+inline constexpr std::int64_t most_kept_positions = std::int64_t{1} << 20;
+
+/// cos and sin of position * frequency(d) for the positions from `first` on, [positions, dim / 2] each; grown
+/// when a later position is asked for. A is float or double.
 template <class A>
 struct RotationTable {
-  std::vector<A> cosine, sine;
+  std::int64_t first = 0;
+  std::vector<A> cosine = {}, sine = {};
 
-  void cover(std::int64_t positions, std::int64_t dim, const RotaryFrequencies& frequencies) {
-    const auto half = static_cast<std::size_t>(dim / 2), size = static_cast<std::size_t>(positions) * half;
+  /// Has it hold all positions below `end`.
+  void cover(std::int64_t end, std::int64_t dim, const RotaryFrequencies& frequencies) {
+    const auto half = static_cast<std::size_t>(dim / 2), size = static_cast<std::size_t>(end - first) * half;
     if (cosine.size() >= size) return;
     std::vector<double> frequency;
     for (std::int64_t d = 0; d < dim / 2; ++d) frequency.push_back(frequencies.frequency(d, dim));
     for (std::size_t i = cosine.size(); i < size; ++i) {
-      const double angle = static_cast<double>(i / half) * frequency[i % half];
+      const double position = static_cast<double>(first + static_cast<std::int64_t>(i / half));
+      const double angle = position * frequency[i % half];
       cosine.push_back(static_cast<A>(std::cos(angle)));
       sine.push_back(static_cast<A>(std::sin(angle)));
     }

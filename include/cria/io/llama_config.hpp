@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "cria/io/file.hpp"
@@ -42,10 +43,10 @@ inline nlohmann::ordered_json rope_scaling_json(const RotaryFrequencies& rope) {
 
 }  // namespace detail
 
-/// Writes config.json for LlamaForCausalLM, or for Qwen2's or Qwen3's where only they have the model's layers,
-/// with every field that the model depends on, in the spellings of transformers 4 (rope_theta, rope_scaling,
-/// torch_dtype) and of transformers 5 (rope_parameters, dtype). Throws FileError, ConfigError for a model that
-/// none of them is.
+/// Writes config.json for LlamaForCausalLM, or for Qwen2's or Qwen3's where only they have the model's
+/// layers, with every field that the model depends on, in the spellings of transformers 4 (rope_theta,
+/// rope_scaling, torch_dtype) and of transformers 5 (rope_parameters, dtype). Throws FileError, ConfigError
+/// for a model that none of them is.
 inline void write_llama_config(const std::filesystem::path& path, const LlamaDescription& description) {
   using nn::AttentionBias;
   const nn::LlamaConfig& c = description.config;
@@ -88,18 +89,24 @@ inline void write_llama_config(const std::filesystem::path& path, const LlamaDes
   write_file(path, json.dump(2) + "\n");
 }
 
-/// Reads config.json of a Llama, Qwen2 or Qwen3 in either spelling. Throws FileError for a missing or unusable
-/// field, for two spellings that disagree, and for features that cria's Llama has not.
+/// Reads config.json of a Llama, Qwen2 or Qwen3 in either spelling. Throws FileError for a missing or
+/// unusable field, for two spellings that disagree, and for features that cria's Llama has not.
 inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   const auto fail = [&](const std::string& problem) { throw FileError(path.string(), problem); };
   const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) fail("is not a JSON object");
   const auto convert = [&](const std::string& name, const nlohmann::json& field, auto& value) {
-    try {
-      field.get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail("its field '" + name + "' has the unusable value " + field.dump());
+    using Value = std::remove_cvref_t<decltype(value)>;
+    bool usable = true;
+    if constexpr (std::is_same_v<Value, std::int64_t>) {  // or it would become another number
+      usable = field.is_number_integer() && !(field.is_number_unsigned() && field.get<std::int64_t>() < 0);
     }
+    try {
+      if (usable) field.get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      usable = false;
+    }
+    if (!usable) fail("its field '" + name + "' has the unusable value " + field.dump());
   };
   const auto has = [&](const char* name) { return json.contains(name) && !json.at(name).is_null(); };
   const auto read = [&](const char* name, auto& value) {
@@ -151,8 +158,8 @@ inline LlamaDescription read_llama_config(const std::filesystem::path& path) {
   c.query_key_norm = type == "qwen3";
   type == "qwen3" ? read("head_dim", c.head_dim) : read_if_given("head_dim", c.head_dim);
 
-  // Rotary embeddings: fields rope_theta and rope_scaling, or in transformers 5 one object with both. The type
-  // was called so before it was rope_type.
+  // Rotary embeddings: fields rope_theta and rope_scaling, or in transformers 5 one object with both. The
+  // type was called so before it was rope_type.
   nlohmann::json theta;
   const auto read_scaling = [&](const std::string& name, const nlohmann::json& rope) {
     using Scaling = RotaryFrequencies::Scaling;

@@ -70,24 +70,29 @@ struct LlamaConfig {
 
   friend bool operator==(const LlamaConfig&, const LlamaConfig&) = default;
 
+  /// The most of any size, and of all heads together: the elements of every weight can then be counted.
+  static constexpr std::int64_t largest_size = std::int64_t{1} << 29;
+
   /// Throws ConfigError, naming the field and what is allowed.
   void check() const {
-    const auto positive = [](const char* name, std::int64_t value) {
-      if (value < 1)
-        throw ConfigError(std::string(name) + " is " + std::to_string(value) + "; it must be at least 1");
+    const auto within = [](const char* name, std::int64_t value, std::int64_t largest) {
+      if (value >= 1 && value <= largest) return;
+      throw ConfigError(std::string(name) + " is " + std::to_string(value) + "; it must be at " +
+                        (value < 1 ? "least 1" : "most " + std::to_string(largest)));
     };
+    const auto size = [&](const char* name, std::int64_t value) { within(name, value, largest_size); };
     const auto multiple = [](const char* name, std::int64_t value, const char* of, std::int64_t divisor) {
       if (value % divisor == 0) return;
       throw ConfigError(std::string(name) + " = " + std::to_string(value) + " must be a multiple of " + of +
                         " = " + std::to_string(divisor));
     };
-    positive("vocab_size", vocab_size);
-    positive("hidden_size", hidden_size);
-    positive("intermediate_size", intermediate_size);
-    positive("num_hidden_layers", num_hidden_layers);
-    positive("num_attention_heads", num_attention_heads);
-    positive("num_key_value_heads", num_key_value_heads);
-    positive("max_position_embeddings", max_position_embeddings);
+    size("vocab_size", vocab_size);
+    size("hidden_size", hidden_size);
+    size("intermediate_size", intermediate_size);
+    size("num_hidden_layers", num_hidden_layers);
+    size("num_attention_heads", num_attention_heads);
+    size("num_key_value_heads", num_key_value_heads);
+    within("max_position_embeddings", max_position_embeddings, RotaryFrequencies::max_positions);
     if (!(rms_norm_eps >= 0.0f && std::isfinite(rms_norm_eps))) {
       throw ConfigError("rms_norm_eps is " + std::to_string(rms_norm_eps) +
                         "; it must be a number from 0 on");
@@ -96,7 +101,8 @@ struct LlamaConfig {
     if (head_dim == 0) {
       multiple("hidden_size", hidden_size, "num_attention_heads", num_attention_heads);
     } else {
-      positive("head_dim", head_dim);
+      size("head_dim", head_dim);
+      size("num_attention_heads * head_dim", query_size());
     }
     if (head_size() % 2 != 0) {
       throw ConfigError(std::string(head_dim == 0 ? "hidden_size / num_attention_heads" : "head_dim") +

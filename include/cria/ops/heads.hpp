@@ -93,8 +93,8 @@ class HeadsSink {
   explicit HeadsSink(const HeadsPart<T, B>& x)
       : whole_(sink(x.whole())), shape_(x.shape()), offset_(x.offset()) {}
 
-  /// The part of the tensor's gradient. It is fresh only if it is all of it; else what was fresh is zeros now,
-  /// in the part and around it.
+  /// The part of the tensor's gradient. It is fresh only if it is all of it; else what was fresh is zeros
+  /// now, in the part and around it.
   Gradient<Heads<T>> heads() const {
     Gradient<Heads<T>> whole = whole_.heads();
     if (!whole) return {};

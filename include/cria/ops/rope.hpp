@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -15,19 +17,33 @@
 
 namespace cria {
 
+namespace detail {
+/// What is asked of one tensor [batch, length, heads, dim] and of two alike.
+inline void check_rotation(const check::Named& x, std::int64_t start, const RotaryFrequencies& frequencies) {
+  check::divisible("rope", x, -1, "the pair size", 2);
+  check::option(start >= 0, "rope", "start", start, "it must be at least 0");
+  constexpr std::int64_t most = RotaryFrequencies::max_positions;
+  if (const std::int64_t length = x.shape.dim(1); start > most - length) {
+    check::option(false, "rope", "start", start,
+                  "there are " + std::to_string(most) + " positions at most, of which " +
+                      std::string(x.name) + " has " + std::to_string(length) + " from start on");
+  }
+  frequencies.check("rope");
+}
+}  // namespace detail
+
 /// Rotary position embedding in the rotate-half layout: elements d and d + dim/2 of each head are rotated by
 /// the angle (start + t) * frequencies.frequency(d, dim), which is (start + t) * theta^(-2 d / dim) unless
 /// frequencies are scaled; a number is theta. x [batch, length, heads, dim], the first position being `start`
-/// -> same shape. Throws ShapeError if dim is odd, ConfigError if start is negative or the frequencies have
-/// unusable numbers. Su et al. 2021; RotaryFrequencies names the sources of scaling.
+/// -> same shape. Throws ShapeError if dim is odd, ConfigError if start is negative, if there would be more
+/// than RotaryFrequencies::max_positions, or if the frequencies have unusable numbers. Su et al. 2021;
+/// RotaryFrequencies names the sources of scaling.
 template <FloatingPoint T, class B>
 Tensor<T, B> rope(const HeadsPart<T, B>& x, std::int64_t start = 0,
                   const RotaryFrequencies& frequencies = {}) {
   using K = kernel_for<ops::Rope, B>;
   check::rank("rope", {"x", x.shape()}, 4);
-  check::divisible("rope", {"x", x.shape()}, -1, "the pair size", 2);
-  check::option(start >= 0, "rope", "start", start, "it must be at least 0");
-  frequencies.check("rope");
+  detail::check_rotation({"x", x.shape()}, start, frequencies);
   auto y = Tensor<T, B>::empty(x.shape());
   K::forward(detail::heads(x), Heads<const T>{}, start, frequencies, detail::heads(y), Heads<T>{});
   return record("rope", y, inputs(unread(x.whole())),
@@ -52,10 +68,8 @@ std::pair<Tensor<T, B>, Tensor<T, B>> rope(const HeadsPart<T, B>& q,
   check::rank("rope", {"q", q.shape()}, 4);
   check::rank("rope", {"k", k.shape()}, 4);
   for (const int axis : {0, 1, 3}) check::equal_dims("rope", {"q", q.shape()}, axis, {"k", k.shape()}, axis);
-  check::divisible("rope", {"q", q.shape()}, -1, "the pair size", 2);
+  detail::check_rotation({"q", q.shape()}, start, frequencies);
   detail::check_apart("rope", "q", q, "k", k);
-  check::option(start >= 0, "rope", "start", start, "it must be at least 0");
-  frequencies.check("rope");
   auto rotated_q = Tensor<T, B>::empty(q.shape()), rotated_k = Tensor<T, B>::empty(k.shape());
   K::forward(detail::heads(q), detail::heads(k), start, frequencies, detail::heads(rotated_q),
              detail::heads(rotated_k));

@@ -37,8 +37,8 @@ class Optimizer {
   /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
   /// decay and learning_rate_factor (functions of a parameter's name and shape) and missing_gradient, whose
   /// error calls the optimiser by `name`. A frozen parameter gets no state before it is trained. Throws
-  /// ConfigError if a parameter is listed twice, or if the learning rate, its factor or the weight decay is
-  /// negative or no number.
+  /// ConfigError if a parameter is listed twice, if the learning rate, its factor or the weight decay is
+  /// negative or no number, or if one of the functions is empty.
   template <class M, class Options>
   Optimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
       : name_(name),
@@ -50,6 +50,9 @@ class Optimizer {
         state_(std::make_unique<ScratchMemory<ops::UpdateState<Rule>, B>>(1)) {
     check::not_negative(name, "learning_rate", options.learning_rate);
     check::not_negative(name, "weight_decay", options.weight_decay);
+    constexpr std::string_view arguments = "a parameter's name and shape";
+    check::function(name, "decay", options.decay, arguments);
+    check::function(name, "learning_rate_factor", options.learning_rate_factor, arguments);
     set_steps(0);
     for (const auto& slot : groups_.slots()) {
       slot->decays = options.decay(slot->name, slot->shape());

@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/core/threads.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/ops/accumulate.hpp"
 
@@ -66,7 +66,7 @@ class DataParallel {
     const std::int64_t shared = chunks_on_replicas(chunks, replicas());
     for (auto& copy : buffer_copies_) copy();
     try {
-      cpu::run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
+      run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
         M& own = replica == 0 ? model_ : replicas_[static_cast<std::size_t>(replica - 1)];
         for (std::int64_t chunk = shared * replica / replicas(); chunk < shared * (replica + 1) / replicas();
              ++chunk) {

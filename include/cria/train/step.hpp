@@ -39,8 +39,8 @@ struct TrainStepOptions {
   std::int64_t micro_batches = 1;  // batches whose gradients are summed up before an update
   double max_norm = 0;             // the gradient is scaled down to this L2 norm; 0: it is not
   int threads = 1;                 // that chunks of a batch are computed on; a device is driven by one
-  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads and
-  /// a large model several may share one, see DataParallel.
+  /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads
+  /// and a large model several may share one, see DataParallel.
   int threads_per_replica = 1;
   bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
 };
@@ -64,8 +64,9 @@ struct StepProfile {
 /// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
 /// of sums alone, and on nothing else that is not given.
 ///
-/// After an exception a step is forgotten: the gradients are gone, the model and the loss scale are what they
-/// were, and it may be begun again. (A device reports late what went wrong: its update may be done by then.)
+/// After an exception a step is forgotten: the gradients are gone, the parameters and the loss scale are what
+/// they were, and it may be begun again; buffers keep what forward wrote to them. (A device reports late what
+/// went wrong: its update may be done by then.)
 template <class M, class B = DefaultBackend, class X = std::int32_t, class Y = X>
 class TrainStep {
   using Inputs = Tensor<X, B>;

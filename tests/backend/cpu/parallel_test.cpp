@@ -24,7 +24,7 @@ using Counts = std::vector<int>;
 /// How often run_on_threads(threads) called its body for each thread.
 Counts calls(int threads) {
   Counts counts(static_cast<std::size_t>(threads));
-  cria::cpu::run_on_threads(threads, [&](int thread) { ++counts[static_cast<std::size_t>(thread)]; });
+  cria::run_on_threads(threads, [&](int thread) { ++counts[static_cast<std::size_t>(thread)]; });
   return counts;
 }
 
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(the_first_exception_comes_out_when_all_have_ended) {
   for (const int threads : {1, 4}) {
     std::atomic<int> ended = 0;
     const auto run = [&] {
-      cria::cpu::run_on_threads(threads, [&](int thread) {
+      cria::run_on_threads(threads, [&](int thread) {
         ++ended;
         if (thread % 2 == 0) throw std::runtime_error("body " + std::to_string(thread));
       });

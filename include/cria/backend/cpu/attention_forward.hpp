@@ -13,7 +13,8 @@
 
 namespace cria::cpu::attention {
 
-/// score [rows, tile] = 2^(scale score - maximum), with the maxima of scale score and the sums of the columns.
+/// score [rows, tile] = 2^(scale score - maximum), with the maxima of scale score and the sums of the
+/// columns.
 template <class A>
 void exponentials(A* score, std::int64_t rows, A scale, A* maximum, A* sum) {
   std::fill_n(maximum, tile, -infinity<A>);

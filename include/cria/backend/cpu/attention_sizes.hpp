@@ -1,9 +1,9 @@
 #pragma once
 /// What both directions of attention have in common.
 ///
-/// Names: Q, K and V are queries, keys and values, one position in a row; O is the output, S = scale Q K^T the
-/// scores and P the probabilities; dX is the gradient of X. What is called x_t is transposed, a position in
-/// each column. Operands of products are factors (factor.hpp).
+/// Names: Q, K and V are queries, keys and values, one position in a row; O is the output, S = scale Q K^T
+/// the scores and P the probabilities; dX is the gradient of X. What is called x_t is transposed, a position
+/// in each column. Operands of products are factors (factor.hpp).
 
 #include <cmath>
 #include <cstdint>

@@ -103,7 +103,7 @@ struct kernel<ops::Map, Cpu> {
     if (threads == 1) {
       run(0);
     } else {
-      cpu::run_on_threads(threads, run);
+      run_on_threads(threads, run);
     }
     auto& total = *gradients.front();
     for (std::size_t thread = 1; thread < gradients.size(); ++thread) {

@@ -120,8 +120,8 @@ struct Packing {
     return sums;
   }
 
-  /// sums [rows, width] -> [rows / numbers_in<F>, width], in `memory` or where they are. rows is a multiple of
-  /// numbers_in<F> and width one of lane_count<F>.
+  /// sums [rows, width] -> [rows / numbers_in<F>, width], in `memory` or where they are. rows is a multiple
+  /// of numbers_in<F> and width one of lane_count<F>.
   static const F* sums_down_columns(const sum_t<F>* sums, [[maybe_unused]] std::int64_t rows,
                                     [[maybe_unused]] std::int64_t width, [[maybe_unused]] F* memory) {
     return sums;

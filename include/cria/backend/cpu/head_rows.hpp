@@ -54,7 +54,8 @@ struct FactorRows {
 };
 
 /// Positions [first, first + count) -> rows [factors_for<F>(count), width], zeros to the right of the heads
-/// and after the last position: in `memory`, or where they are if factors are numbers and no zeros are needed.
+/// and after the last position: in `memory`, or where they are if factors are numbers and no zeros are
+/// needed.
 template <class T, class F>
 FactorRows<F> load_rows(const HeadRows<const T>& x, std::int64_t first, std::int64_t count,
                         std::int64_t width, F* memory) {
@@ -71,8 +72,8 @@ FactorRows<F> load_rows(const HeadRows<const T>& x, std::int64_t first, std::int
   return {memory, width};
 }
 
-/// Adds sums [count, heads dim], rows `stride` apart, to the positions from `first` on, or overwrites these if
-/// they are fresh. Uses the sums' memory.
+/// Adds sums [count, heads dim], rows `stride` apart, to the positions from `first` on, or overwrites these
+/// if they are fresh. Uses the sums' memory.
 template <class T, class A>
 void add_rows(A* sums, std::int64_t stride, std::int64_t count, const HeadRows<T>& to, bool fresh,
               std::int64_t first) {

@@ -1,164 +1,35 @@
 #pragma once
-/// Loops over the processor's cores. Never nested: inside a parallel region (run_on_threads, a user's own) a
-/// loop runs on the calling thread alone. Groups of threads (run_on_groups) are no region: loops inside of a
-/// group run on its threads.
+/// Loops over the processor's cores, on the threads of core/threads.hpp.
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
 
-#ifdef _OPENMP
-#include <omp.h>
-
-#include <thread>
-#include <vector>
-#endif
+#include "cria/core/threads.hpp"
 
 namespace cria::cpu {
 
-/// Threads that a parallel region started here gets, inside of FixedThreads.
-inline int available_threads() {
-#ifdef _OPENMP
-  return omp_in_parallel() ? 1 : std::min(omp_get_max_threads(), omp_get_thread_limit());
-#else
-  return 1;
-#endif
-}
+/// The body of a loop, called for [begin, end).
+using RangeBody = Body<std::int64_t, std::int64_t>;
 
-/// While one of these lives, parallel regions that this thread starts, here or in a library, get the threads
-/// that they ask for: OpenMP promises no more than its limit (OMP_THREAD_LIMIT) and takes none away for the
-/// machine's load (OMP_DYNAMIC).
-class FixedThreads {
-#ifdef _OPENMP
- public:
-  FixedThreads() : threads_(omp_get_max_threads()), dynamic_(omp_get_dynamic()) {
-    if (threads_ > omp_get_thread_limit()) omp_set_num_threads(omp_get_thread_limit());
-    if (dynamic_) omp_set_dynamic(0);
-  }
-  ~FixedThreads() {
-    if (dynamic_) omp_set_dynamic(dynamic_);
-    if (threads_ > omp_get_thread_limit()) omp_set_num_threads(threads_);
-  }
-  FixedThreads(const FixedThreads&) = delete;
-  FixedThreads& operator=(const FixedThreads&) = delete;
-
- private:
-  int threads_, dynamic_;
-#endif
-};
-
-/// A loop's body, wherever it lies, so that what calls it is compiled once and not for every loop.
-template <class... X>
-class Body {
- public:
-  template <class F>
-  explicit Body(F& body) : body_(&body), call_([](void* f, X... x) { (*static_cast<F*>(f))(x...); }) {}
-  void operator()(X... x) const { call_(body_, x...); }
-
- private:
-  void* body_;
-  void (*call_)(void*, X...);
-};
-
-namespace detail {
-
-inline void run_on_threads(int threads, Body<int> body) {
-#ifdef _OPENMP
-  std::exception_ptr error;
-  int failed = threads;  // the first whose body threw
-  const FixedThreads guard;
-#pragma omp parallel num_threads(threads)
-  for (int thread = omp_get_thread_num(); thread < threads; thread += omp_get_num_threads()) {
-    try {
-      body(thread);
-    } catch (...) {  // none may leave the region
-#pragma omp critical(cria_run_on_threads)
-      if (thread < failed) {
-        failed = thread;
-        error = std::current_exception();
-      }
-    }
-  }
-  if (error) std::rethrow_exception(error);
-#else
-  for (int thread = 0; thread < threads; ++thread) body(thread);
-#endif
-}
-
-inline void parallel_for(std::int64_t size, std::int64_t grain, Body<std::int64_t, std::int64_t> body) {
+/// Calls body(begin, end) on ranges that cover [0, size), each at least `grain` long, in parallel where that
+/// pays. Ranges must not depend on each other.
+inline void parallel_for(std::int64_t size, std::int64_t grain, RangeBody body) {
   const auto threads = static_cast<int>(
       std::clamp<std::int64_t>(size / std::max<std::int64_t>(grain, 1), 1, available_threads()));
   if (threads == 1) {
     if (size > 0) body(0, size);
     return;
   }
-  auto range = [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); };
-  run_on_threads(threads, Body<int>(range));
-}
-
-inline void parallel_for_elements(std::int64_t size, std::int64_t grain,
-                                  Body<std::int64_t, std::int64_t> body) {
-  constexpr std::int64_t unit = 64;
-  auto units = [&](std::int64_t begin, std::int64_t end) { body(unit * begin, std::min(unit * end, size)); };
-  parallel_for((size + unit - 1) / unit, grain / unit, Body<std::int64_t, std::int64_t>(units));
-}
-
-}  // namespace detail
-
-/// Calls body(thread) for each thread in [0, threads), at once as far as OpenMP gives so many: under a limit
-/// or inside a parallel region a thread calls it for several of them, one after the other. Throws again what
-/// the first of the bodies threw, once all have ended.
-template <class F>
-void run_on_threads(int threads, F body) {
-  detail::run_on_threads(threads, Body<int>(body));
-}
-
-/// Calls body(group) for each group in [0, groups), at once, and what it calls has parallel regions of
-/// `threads` threads: with one thread each on those of one region (run_on_threads), otherwise each on a
-/// thread that is started for it, for work of seconds. Throws again what the first of the bodies threw, once
-/// all have ended.
-template <class F>
-void run_on_groups(int groups, [[maybe_unused]] int threads, F body) {
-#ifdef _OPENMP
-  if (threads > 1) {
-    std::vector<std::exception_ptr> errors(static_cast<std::size_t>(groups));
-    const auto run = [&](int group) {
-      const int before = omp_get_max_threads();
-      omp_set_num_threads(threads);  // for this thread
-      try {
-        body(group);
-      } catch (...) {  // none may leave the thread
-        errors[static_cast<std::size_t>(group)] = std::current_exception();
-      }
-      omp_set_num_threads(before);
-    };
-    {
-      std::vector<std::jthread> others;  // which are waited for at the end
-      for (int group = 1; group < groups; ++group) others.emplace_back(run, group);
-      run(0);
-    }
-    for (const auto& error : errors) {
-      if (error) std::rethrow_exception(error);
-    }
-    return;
-  }
-#endif
-  run_on_threads(groups, body);
-}
-
-/// Calls body(begin, end) on ranges that cover [0, size), each at least `grain` long, in parallel where that
-/// pays. Ranges must not depend on each other.
-template <class F>
-void parallel_for(std::int64_t size, std::int64_t grain, F body) {
-  detail::parallel_for(size, grain, Body<std::int64_t, std::int64_t>(body));
+  run_on_threads(threads, [&](int thread) { body(size * thread / threads, size * (thread + 1) / threads); });
 }
 
 /// The same over single elements, in ranges that begin at multiples of 64. What fills no register at the end
 /// of a range is computed by other code, which may round differently: so it is the same few elements whatever
 /// the number of threads.
-template <class F>
-void parallel_for_elements(std::int64_t size, std::int64_t grain, F body) {
-  detail::parallel_for_elements(size, grain, Body<std::int64_t, std::int64_t>(body));
+inline void parallel_for_elements(std::int64_t size, std::int64_t grain, RangeBody body) {
+  constexpr std::int64_t unit = 64;
+  parallel_for((size + unit - 1) / unit, grain / unit,
+               [&](std::int64_t begin, std::int64_t end) { body(unit * begin, std::min(unit * end, size)); });
 }
 
 }  // namespace cria::cpu

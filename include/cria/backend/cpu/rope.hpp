@@ -27,10 +27,12 @@ struct kernel<ops::Rope, Cpu> {
   template <class T, class A>
   static void rotate(Heads<const T> x, std::int64_t start, const RotaryFrequencies& frequencies, A direction,
                      Gradient<Heads<T>> y) {
-    if (!y) return;
+    if (!y || x.batch * x.heads == 0) return;
     static thread_local detail::RotationTables<detail::RotationTable<A>> tables;
+    detail::RotationTable<A> own{.first = start};
     // Of this thread, whichever thread the loop below runs on.
-    detail::RotationTable<A>& table = tables[{x.dim, frequencies}];
+    detail::RotationTable<A>& table =
+        start > detail::most_kept_positions ? own : tables[{x.dim, frequencies}];
     table.cover(start + x.length, x.dim, frequencies);
     const std::int64_t half = x.dim / 2, row = x.heads * x.dim;
     cpu::parallel_for(x.batch * x.length, 64, [=, &table](std::int64_t begin, std::int64_t end) {
@@ -39,8 +41,8 @@ struct kernel<ops::Rope, Cpu> {
       const cpu::Scratch<A> addend(y.fresh ? 0 : row);
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t b = i / x.length, t = i % x.length;
-        const A* cosine = table.cosine.data() + (start + t) * half;
-        const A* sine = table.sine.data() + (start + t) * half;
+        const A* cosine = table.cosine.data() + (start - table.first + t) * half;
+        const A* sine = table.sine.data() + (start - table.first + t) * half;
         const A* from = wide_x.read(x.at(b, t, 0), row);
         T* there = y.at(b, t, 0);
         A* to = wide_y.target(there);

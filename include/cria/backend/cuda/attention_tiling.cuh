@@ -1,6 +1,6 @@
 #pragma once
-/// How attention's kernels cut their work into tiles, and the way of rows between global memory, shared memory
-/// and registers.
+/// How attention's kernels cut their work into tiles, and the way of rows between global memory, shared
+/// memory and registers.
 
 #include <cstdint>
 #include <type_traits>

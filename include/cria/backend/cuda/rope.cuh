@@ -13,12 +13,16 @@ namespace cuda {
 
 /// cos and sin of the host's table in device memory, [positions, dim / 2] each.
 template <class A>
+struct RotationTableView {
+  const A* cosine = nullptr;
+  const A* sine = nullptr;
+};
+
+/// A table that begins at position 0.
+template <class A>
 class CRIA_SHARED DeviceRotationTable {
  public:
-  struct View {
-    const A* cosine;
-    const A* sine;
-  };
+  using View = RotationTableView<A>;
 
   /// The table for `positions` positions or more, kept for the next call. It is never freed, since work that
   /// reads it may be on its way.
@@ -46,8 +50,27 @@ class CRIA_SHARED DeviceRotationTable {
   }
 
   cria::detail::RotationTable<A> host_;
-  View view_{};
+  View view_;
   std::int64_t positions_ = 0;
+};
+
+/// A table of the positions from `start` on, for kernels that are launched while it lives.
+template <class A>
+class PassingRotationTable {
+ public:
+  PassingRotationTable(std::int64_t start, std::int64_t length, std::int64_t dim,
+                       const RotaryFrequencies& frequencies)
+      : cosine_(length * (dim / 2)), sine_(length * (dim / 2)) {
+    cria::detail::RotationTable<A> host{.first = start};
+    host.cover(start + length, dim, frequencies);
+    Cuda::copy_from_host(cosine_.data(), host.cosine.data(), host.cosine.size() * sizeof(A));
+    Cuda::copy_from_host(sine_.data(), host.sine.data(), host.sine.size() * sizeof(A));
+  }
+
+  RotationTableView<A> view() const { return {cosine_.data(), sine_.data()}; }
+
+ private:
+  Scratch<A> cosine_, sine_;
 };
 
 /// A tensor [batch, length, heads, dim] and where it goes when it is rotated; none if `to` is empty.
@@ -61,11 +84,12 @@ struct Rotation {
   }
 };
 
-/// Each pair (d, d + half) of a and of b rotated. A thread has Size neighbouring pairs.
+/// Each pair (d, d + half) of a and of b rotated, as the table says from `start` on. A thread has Size
+/// neighbouring pairs.
 template <int Size, class T, class A>
 __global__ void __launch_bounds__(block_size)
-    rope_kernel(Rotation<T> of_a, Rotation<T> of_b, std::int64_t start,
-                typename DeviceRotationTable<A>::View table, A direction) {
+    rope_kernel(Rotation<T> of_a, Rotation<T> of_b, std::int64_t start, RotationTableView<A> table,
+                A direction) {
   const std::int64_t items_of_a = of_a.pairs() / Size, items = items_of_a + of_b.pairs() / Size;
   for (std::int64_t i = first_item(); i < items; i += item_stride()) {
     const bool second = i >= items_of_a;
@@ -124,16 +148,27 @@ struct kernel<ops::Rope, Cuda> {
   template <class T, class A>
   static void rotate(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start,
                      const RotaryFrequencies& frequencies, A direction) {
-    const std::int64_t pairs = a.pairs() + b.pairs();
-    if (pairs == 0) return;
+    if (a.pairs() + b.pairs() == 0) return;
     if (a.to && a.to.data == b.to.data) {  // one kernel would add to both at once
       rotate<T>(a, {}, start, frequencies, direction);
       rotate<T>({}, b, start, frequencies, direction);
       return;
     }
     const Heads<const T> x = a.to ? a.from : b.from;
-    const std::int64_t half = x.dim / 2;
-    const auto table = cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, frequencies);
+    if (start > detail::most_kept_positions) {
+      const cuda::PassingRotationTable<A> table(start, x.length, x.dim, frequencies);
+      launch<T>(a, b, 0, table.view(), direction);
+    } else {
+      launch<T>(a, b, start, cuda::DeviceRotationTable<A>::covering(start + x.length, x.dim, frequencies),
+                direction);
+    }
+  }
+
+  /// `start` counts from the table's first position.
+  template <class T, class A>
+  static void launch(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start,
+                     cuda::RotationTableView<A> table, A direction) {
+    const std::int64_t pairs = a.pairs() + b.pairs(), half = (a.to ? a.from : b.from).dim / 2;
     const auto run = [&]<int Size>(std::integral_constant<int, Size>) {
       cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, a, b,
                    start, table, direction);

@@ -61,7 +61,7 @@ endif()
 foreach(part 0 1)
   set(test headers.compile_alone.${part})
   add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER} -Dinclude=${PROJECT_SOURCE_DIR}/include
-    -Deigen=${eigen} "-Dheaders=${headers}" "-Dflags=${with_onednn}" -Dpart=${part} -Dparts=2 -P ${CMAKE_CURRENT_SOURCE_DIR}/headers_alone.cmake)
+    -Deigen=${eigen} -Dstand_ins=${CMAKE_CURRENT_SOURCE_DIR}/stand_ins "-Dheaders=${headers}" "-Dflags=${with_onednn}" -Dpart=${part} -Dparts=2 -P ${CMAKE_CURRENT_SOURCE_DIR}/headers_alone.cmake)
   set_tests_properties(${test} PROPERTIES TIMEOUT 900 COST 60)
 endforeach()
 

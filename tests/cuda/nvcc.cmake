@@ -1,7 +1,8 @@
-# Compiles all kernels, those of a kernel library, for several architectures and reads what ptxas reports of them: no
-# warning, no register that spills to memory, and within these limits. Prints the largest instance of each kernel.
-# For the oldest architecture kernels need only compile.
-# Arguments: nvcc, architectures ("80 90"), oldest (75), include, eigen, folder for what is written.
+# Compiles all kernels, those of a kernel library, and reads what ptxas reports of them: no warning, no register that spills
+# to memory, and within these limits. Prints the largest instance of each kernel.
+# Transformers' kernels are compiled for several architectures; for the oldest they need only compile. Those of the operators,
+# which are the same code everywhere, are compiled for one.
+# Arguments: nvcc, architectures ("80 90"), oldest (75), of_operators (90), include, eigen, folder for what is written.
 #
 # 64 registers let 1,024 threads share a multiprocessor. The launch bounds of attention's kernels (cria::cuda::flash) say
 # themselves how many blocks do. So much static shared memory is left by 1,024 threads in blocks of 256 on every architecture;
@@ -12,21 +13,23 @@ set(most_registers_of_attention 255)
 set(most_shared_memory 16384)
 
 separate_arguments(architectures)
-set(source ${folder}/all_kernels.cu)
-file(CONFIGURE OUTPUT ${source} CONTENT
-  "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\nCRIA_ALL_KERNELS(, Cuda)\nCRIA_ALL_OPERATORS(, Cuda)\n}\n")
-function(compile)  # the arguments say what for; the host's part is not compiled
+function(compile library)  # the other arguments say what for; the host's part is not compiled
+  file(CONFIGURE OUTPUT ${folder}/${library}.cu CONTENT
+    "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n}\n")
   execute_process(
-    COMMAND ${nvcc} -x cu -std=c++20 ${source} -I${include} -isystem ${eigen}
+    COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${library}.cu -I${include} -isystem ${eigen}
             -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}
     OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE failed)
   if(failed)
     message(FATAL_ERROR "${output}")
   endif()
-  set(report "${output}" PARENT_SCOPE)
+  set(report "${report}${output}" PARENT_SCOPE)
 endfunction()
 
-compile(-ptx -o ${folder}/all_kernels.ptx -arch compute_${oldest} -Xcicc -O0)  # nobody reads what comes out
+# Nobody reads what comes out.
+compile(CRIA_ALL_KERNELS -ptx -o ${folder}/kernels.ptx -arch compute_${oldest} -Xcicc -O0)
+set(report "")
+compile(CRIA_ALL_OPERATORS -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
 
 # Headers ask for no more than architecture 80, so 90 shares its code, from which ptxas makes kernels of the same registers.
 # (From 100 on the compiler unrolls differently.)
@@ -45,7 +48,7 @@ foreach(architecture IN LISTS architectures)
   endif()
   list(APPEND code -gencode arch=compute_${virtual},code=sm_${architecture})
 endforeach()
-compile(-fatbin -o ${folder}/all_kernels.fatbin -Xptxas -v --threads 2 ${code})
+compile(CRIA_ALL_KERNELS -fatbin -o ${folder}/kernels.fatbin -Xptxas -v --threads 2 ${code})
 
 string(REGEX REPLACE ";" "," report "${report}")
 string(REGEX MATCHALL "Compiling entry function[^\n]*|[0-9]+ bytes spill stores, [0-9]+ bytes spill loads|Used [0-9]+ registers[^\n]*" lines "${report}")

@@ -14,6 +14,8 @@ namespace {
 
 using namespace cria;
 
+constexpr std::int64_t length = 64;
+
 cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   cria::nn::LlamaConfig c;
   c.recompute = recompute;
@@ -35,7 +37,7 @@ double bytes_of_training(const cria::nn::LlamaConfig& c, std::int64_t batch, int
   cria::nn::LlamaForCausalLM<T> model(c);
   initialize(model, Rng(1));
   AdamW optimizer(model, {});
-  const Batch tokens({batch, 128}, {batch, 128});
+  const Batch tokens({batch, length}, {batch, length});
   TrainStep step(model, tokens, {.threads = threads});
   for (int i = 0; i < 2; ++i) {
     step.add(tokens, Rng());
@@ -51,7 +53,7 @@ void check_plan(cria::nn::Recompute recompute) {
   for (const int threads : {1, 2}) {
     const auto plan = pretrain::planned_memory(cria::nn::costs(c), {.element_size = sizeof(T),
                                                                     .widened = !cpu::multiplies_as_is<T>(),
-                                                                    .length = 128,
+                                                                    .length = length,
                                                                     .sequences = 8,  // of every chunk below
                                                                     .batch = 16,
                                                                     .replicas = threads});
@@ -83,7 +85,7 @@ BOOST_AUTO_TEST_CASE(each_thread_has_gradients_of_its_own) {
   const auto c = config(cria::nn::Recompute::layer);
   const auto plan = pretrain::planned_memory(
       cria::nn::costs(c),
-      {.element_size = 4, .widened = false, .length = 128, .sequences = 1, .batch = 2, .replicas = 2});
+      {.element_size = 4, .widened = false, .length = length, .sequences = 1, .batch = 2, .replicas = 2});
   const auto planned = static_cast<double>(plan.tensors());
   const double taken = bytes_of_training<float>(c, 2, 2);
   BOOST_TEST(taken < 1.1 * planned, "planned " << planned << ", taken " << taken);

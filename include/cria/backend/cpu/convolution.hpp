@@ -1,6 +1,6 @@
 #pragma once
-/// CPU kernel of convolutions: the windows of one image at a time become a matrix, which is multiplied.
-/// Threads share the images.
+/// CPU kernel of convolutions: a few lines of an image's windows at a time become a matrix, which is
+/// multiplied while it is in cache. Threads share the images.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,11 +15,16 @@ namespace cria {
 
 namespace cpu {
 
-/// Calls run(row, first, count, pixel) for each line of windows of each number in a window, row by row of the
-/// matrix [depth, positions]: positions [first, first + count) of the row read pixel, pixel + stride, ...;
-/// and rest(row, first, count) for those that lie outside of the image.
+/// Lines of an image's windows that are multiplied together: [begin, end).
+struct Lines {
+  std::int64_t begin, end;
+};
+
+/// Calls run(row, first, count, pixel) for each of the lines of windows and each number in a window, row by
+/// row of the matrix [depth, positions]: positions [first, first + count) of the row read pixel, pixel +
+/// stride, ...; and rest(row, first, count) for those that lie outside of the image.
 template <class Run, class Rest>
-void for_each_window_line(const Windows& windows, Run run, Rest rest) {
+void for_each_window_line(const Windows& windows, Lines lines, Run run, Rest rest) {
   const auto& [height, width] = windows.image;
   const Size2d count = windows.count();
   for (std::int64_t row = 0; row < windows.depth(); ++row) {
@@ -33,8 +38,8 @@ void for_each_window_line(const Windows& windows, Run run, Rest rest) {
     const std::int64_t begin = std::clamp<std::int64_t>((-left + step - 1) / step, 0, count.width);
     const std::int64_t end =
         std::clamp<std::int64_t>(left < width ? (width - 1 - left) / step + 1 : 0, begin, count.width);
-    for (std::int64_t y = 0; y < count.height; ++y) {
-      const std::int64_t line = top + y * windows.stride.height, first = y * count.width;
+    for (std::int64_t y = lines.begin; y < lines.end; ++y) {
+      const std::int64_t line = top + y * windows.stride.height, first = (y - lines.begin) * count.width;
       if (line < 0 || line >= height) {
         rest(row, first, count.width);
         continue;
@@ -48,12 +53,12 @@ void for_each_window_line(const Windows& windows, Run run, Rest rest) {
 
 /// The windows of an image as columns of a matrix [depth, positions].
 template <class T>
-void unfold(const Windows& windows, const T* image, T* columns) {
-  const std::int64_t positions = windows.positions(), step = windows.stride.width;
+void unfold(const Windows& windows, Lines lines, const T* image, Rows<T> columns) {
+  const std::int64_t step = windows.stride.width;
   for_each_window_line(
-      windows,
+      windows, lines,
       [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-        T* to = columns + row * positions + first;
+        T* to = columns.data + row * columns.cols + first;
         if (step == 1) {
           std::copy_n(image + pixel, count, to);
         } else {
@@ -61,18 +66,18 @@ void unfold(const Windows& windows, const T* image, T* columns) {
         }
       },
       [=](std::int64_t row, std::int64_t first, std::int64_t count) {
-        std::fill_n(columns + row * positions + first, count, T());
+        std::fill_n(columns.data + row * columns.cols + first, count, T());
       });
 }
 
 /// image += what its windows have.
 template <class A>
-void fold(const Windows& windows, const A* columns, A* image) {
-  const std::int64_t positions = windows.positions(), step = windows.stride.width;
+void fold(const Windows& windows, Lines lines, Rows<const A> columns, A* image) {
+  const std::int64_t step = windows.stride.width;
   for_each_window_line(
-      windows,
+      windows, lines,
       [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-        const A* from = columns + row * positions + first;
+        const A* from = columns.data + row * columns.cols + first;
         A* to = image + pixel;
         if (step == 1) {
           CRIA_SIMD
@@ -83,6 +88,63 @@ void fold(const Windows& windows, const A* columns, A* image) {
       },
       [](std::int64_t, std::int64_t, std::int64_t) {});
 }
+
+/// The matrices of some lines of an image's windows.
+template <class A, class T>
+class Tiles {
+ public:
+  /// `channels`: those of the image that the windows are multiplied to.
+  Tiles(const Windows& windows, std::int64_t channels)
+      : width_(windows.count().width),
+        height_(windows.count().height),
+        lines_(std::clamp<std::int64_t>(
+            in_cache / std::max<std::int64_t>(windows.depth() * width_ * std::int64_t{sizeof(A)}, 1), 1,
+            std::max<std::int64_t>(height_, 1))),
+        columns_(windows.depth() * lines_ * width_),
+        part_(lines_ < height_ ? channels * lines_ * width_ : 0),
+        depth_(windows.depth()) {}
+
+  /// Calls f(lines, columns), the columns being a matrix [depth, positions of the lines] to work in.
+  template <class F>
+  void for_each(F f) const {
+    for (std::int64_t first = 0; first < height_; first += lines_) {
+      const Lines lines{first, std::min(first + lines_, height_)};
+      f(lines, Rows<A>{columns_.data(), depth_, (lines.end - lines.begin) * width_});
+    }
+  }
+
+  /// The lines of all channels of an image, which lie in memory of their own unless they are all.
+  Rows<const T> read(Lines lines, Rows<const T> image) const {
+    if (is_whole()) return image;
+    const Rows<T> part = part_of(lines, image.rows);
+    for (std::int64_t c = 0; c < image.rows; ++c) {
+      std::copy_n(image.row(c) + lines.begin * width_, part.cols, part.row(c));
+    }
+    return part;
+  }
+  /// Where to put what `write` is to bring to the lines of an image.
+  Rows<T> target(Lines lines, Rows<T> image) const { return is_whole() ? image : part_of(lines, image.rows); }
+  void write(Lines lines, Rows<T> image) const {
+    if (is_whole()) return;
+    const Rows<T> part = part_of(lines, image.rows);
+    for (std::int64_t c = 0; c < image.rows; ++c) {
+      std::copy_n(part.row(c), part.cols, image.row(c) + lines.begin * width_);
+    }
+  }
+
+ private:
+  bool is_whole() const { return lines_ == height_; }
+  Rows<T> part_of(Lines lines, std::int64_t channels) const {
+    return {part_.data(), channels, (lines.end - lines.begin) * width_};
+  }
+
+  static constexpr std::int64_t in_cache = 256 * 1024;  // bytes, a part of a core's own cache
+
+  std::int64_t width_, height_, lines_;
+  Scratch<A> columns_;
+  Scratch<T> part_;
+  std::int64_t depth_;
+};
 
 /// The rows of a matrix that belong to one of several groups.
 template <class T>
@@ -98,15 +160,17 @@ struct kernel<ops::Convolution, Cpu> {
   static void forward(Planes<const T> x, Rows<const T> weight, const Windows& windows, std::int64_t groups,
                       Planes<T> y) {
     cpu::parallel_for(x.outer, 1, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Scratch<T> memory(windows.depth() * windows.positions());
-      const Rows<T> columns{memory.data(), windows.depth(), windows.positions()};
+      const cpu::Tiles<T, T> tiles(windows, y.middle);
       for (std::int64_t n = begin; n < end; ++n) {
-        cpu::unfold(windows, x.plane(n).data, columns.data);
-        for (std::int64_t g = 0; g < groups; ++g) {
-          cpu::gemm(plain(cpu::rows_of_group(weight, g, groups)),
-                    plain(Rows<const T>(cpu::rows_of_group(columns, g, groups))), false,
-                    cpu::rows_of_group(y.plane(n), g, groups));
-        }
+        tiles.for_each([&](cpu::Lines lines, Rows<T> columns) {
+          cpu::unfold(windows, lines, x.plane(n).data, columns);
+          for (std::int64_t g = 0; g < groups; ++g) {
+            cpu::gemm(plain(cpu::rows_of_group(weight, g, groups)),
+                      plain(Rows<const T>(cpu::rows_of_group(columns, g, groups))), false,
+                      cpu::rows_of_group(tiles.target(lines, y.plane(n)), g, groups));
+          }
+          tiles.write(lines, y.plane(n));
+        });
       }
     });
   }
@@ -124,16 +188,19 @@ struct kernel<ops::Convolution, Cpu> {
                          std::int64_t groups, Gradient<Planes<T>> dx) {
     using A = acc_t<T>;
     cpu::parallel_for(dy.outer, 1, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Scratch<A> memory(windows.depth() * windows.positions()), image(dx.middle * dx.inner);
-      const Rows<A> columns{memory.data(), windows.depth(), windows.positions()};
+      const cpu::Tiles<A, T> tiles(windows, dy.middle);
+      const cpu::Scratch<A> image(dx.middle * dx.inner);
       for (std::int64_t n = begin; n < end; ++n) {
-        for (std::int64_t g = 0; g < groups; ++g) {
-          cpu::gemm(transposed(cpu::rows_of_group(weight, g, groups)),
-                    plain(cpu::rows_of_group(dy.plane(n), g, groups)), false,
-                    cpu::rows_of_group(columns, g, groups));
-        }
         std::fill_n(image.data(), image.vec().size, A(0));
-        cpu::fold(windows, columns.data, image.data());
+        tiles.for_each([&](cpu::Lines lines, Rows<A> columns) {
+          const Rows<const T> part = tiles.read(lines, dy.plane(n));
+          for (std::int64_t g = 0; g < groups; ++g) {
+            cpu::gemm(transposed(cpu::rows_of_group(weight, g, groups)),
+                      plain(cpu::rows_of_group(part, g, groups)), false,
+                      cpu::rows_of_group(columns, g, groups));
+          }
+          cpu::fold(windows, lines, Rows<const A>(columns), image.data());
+        });
         cpu::map_range(
             0, image.vec().size, !dx.fresh, Vec<T>{dx.plane(n).data, image.vec().size}, [](A d) { return d; },
             Vec<const A>(image.vec()));
@@ -148,19 +215,21 @@ struct kernel<ops::Convolution, Cpu> {
     const std::int64_t parts = std::min<std::int64_t>(x.outer, 8), size = dweight.rows * dweight.cols;
     std::vector<std::optional<cpu::Scratch<A>>> sums(static_cast<std::size_t>(parts));
     cpu::parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      const cpu::Scratch<T> memory(windows.depth() * windows.positions());
-      const Rows<T> columns{memory.data(), windows.depth(), windows.positions()};
+      const cpu::Tiles<T, T> tiles(windows, dy.middle);
       for (std::int64_t part = begin; part < end; ++part) {
         const std::int64_t first = x.outer * part / parts, last = x.outer * (part + 1) / parts;
         const Rows<A> sum{sums[static_cast<std::size_t>(part)].emplace(size).data(), dweight.rows,
                           dweight.cols};
         for (std::int64_t n = first; n < last; ++n) {
-          cpu::unfold(windows, x.plane(n).data, columns.data);
-          for (std::int64_t g = 0; g < groups; ++g) {
-            cpu::gemm(plain(cpu::rows_of_group(dy.plane(n), g, groups)),
-                      transposed(Rows<const T>(cpu::rows_of_group(columns, g, groups))), n > first,
-                      cpu::rows_of_group(sum, g, groups));
-          }
+          tiles.for_each([&](cpu::Lines lines, Rows<T> columns) {
+            cpu::unfold(windows, lines, x.plane(n).data, columns);
+            const Rows<const T> dy_part = tiles.read(lines, dy.plane(n));
+            for (std::int64_t g = 0; g < groups; ++g) {
+              cpu::gemm(plain(cpu::rows_of_group(dy_part, g, groups)),
+                        transposed(Rows<const T>(cpu::rows_of_group(columns, g, groups))),
+                        n > first || lines.begin > 0, cpu::rows_of_group(sum, g, groups));
+            }
+          });
         }
       }
     });

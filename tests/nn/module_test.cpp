@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "cria/cria.hpp"
+#include "support/error_message.hpp"
 
 BOOST_AUTO_TEST_SUITE(nn)
 BOOST_AUTO_TEST_SUITE(module)
@@ -118,6 +119,62 @@ struct WithBuffer {
 };
 
 }  // namespace
+
+/// A matrix and a buffer on a backend.
+template <class T, class B>
+struct Moved {
+  Parameter<T, B> matrix;
+  Buffer<float, B> mean{{2}, 1.0f};
+  explicit Moved(const Shape& shape) : matrix(shape, 3.0) {}
+  static void visit(auto& self, auto&& field) {
+    field("matrix", self.matrix);
+    field("mean", self.mean);
+  }
+};
+
+BOOST_AUTO_TEST_CASE(values_are_copied_to_a_module_on_another_backend) {
+  Moved<float, Cpu> here({2, 3});
+  here.mean.value().assign(std::vector<float>{5, 6});
+  Moved<float, DefaultBackend> there({2, 3});
+  there.matrix.value().assign(std::vector<float>(6, 9.0f));
+  cria::nn::copy_values(here, there);
+  BOOST_TEST((there.matrix.value().to_vector() == std::vector<float>(6, 3.0f)));
+  BOOST_TEST((there.mean.value().to_vector() == std::vector<float>{5, 6}));
+  here.matrix.value().assign(std::vector<float>(6, 4.0f));
+  BOOST_TEST(there.matrix.value().at({1, 2}) == 3.0f);  // no longer one value
+  cria::nn::copy_values(there, here);
+  BOOST_TEST(here.matrix.value().at({1, 2}) == 3.0f);
+}
+
+struct NoFields {
+  static void visit(auto&, auto&&) {}
+};
+
+BOOST_AUTO_TEST_CASE(values_are_copied_only_between_modules_that_are_alike) {
+  const auto message = [](const auto& from, auto to) {
+    const auto before = to.mean.value().to_vector();
+    const std::string said = test::error_message<ConfigError>([&] { cria::nn::copy_values(from, to); });
+    BOOST_TEST((to.mean.value().to_vector() == before));
+    return said;
+  };
+  const std::string rule = "; both modules need the same names, shapes and dtypes";
+  const Moved<float, Cpu> from({2, 3});
+  BOOST_TEST(message(from, Moved<float, DefaultBackend>({3, 2})) ==
+             "copy_values: 'matrix' is float32 [2, 3] and in the other module float32 [3, 2]" + rule);
+  BOOST_TEST(message(from, Moved<bfloat16, DefaultBackend>({2, 3})) ==
+             "copy_values: 'matrix' is float32 [2, 3] and in the other module bfloat16 [2, 3]" + rule);
+  cria::nn::Linear<float> layer(2, 3);
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::copy_values(from, layer); }) ==
+             "copy_values: 'matrix' is called 'weight' in the other module" + rule);
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::copy_values(small_network(), layer); }) ==
+             "copy_values: '0.weight' is called 'weight' in the other module" + rule);
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::copy_values(NoFields(), layer); }) ==
+             "copy_values: 'weight' is not in the module that is copied" + rule);
+  BOOST_TEST(test::error_message<ConfigError>([&] {
+               NoFields none;
+               cria::nn::copy_values(layer, none);
+             }) == "copy_values: 'weight' is not in the module that gets the values" + rule);
+}
 
 BOOST_AUTO_TEST_CASE(buffers_are_saved_and_cloned_but_not_trained) {
   WithBuffer module;

@@ -11,6 +11,7 @@
 /// layer)` is one layer three times. `clone` makes a module of its own. Where a parameter is meant to have
 /// two places, as the embedding that is the head's weight too, `visit` lists it at one of them.
 
+#include <algorithm>
 #include <concepts>
 #include <map>
 #include <optional>
@@ -174,6 +175,27 @@ std::vector<NamedTensor> state_dict(const M& module) {
     state.push_back(named_tensor(name, field.value()));
   });
   return state;
+}
+
+/// Gives the parameters and buffers of `to` the values of those of `from`, which has the same names, shapes
+/// and dtypes and may live on another backend. Throws ConfigError, and changes nothing, where it has not.
+template <class From, class To>
+void copy_values(const From& from, To& to) {
+  const std::vector<NamedTensor> sources = state_dict(from), targets = state_dict(to);
+  const auto refuse = [](const std::string& name, const std::string& what) {
+    throw ConfigError("copy_values: '" + name + "' " + what +
+                      "; both modules need the same names, shapes and dtypes");
+  };
+  for (std::size_t i = 0; i < std::max(sources.size(), targets.size()); ++i) {
+    if (i >= sources.size()) refuse(targets[i].name, "is not in the module that is copied");
+    if (i >= targets.size()) refuse(sources[i].name, "is not in the module that gets the values");
+    const auto& [name, dtype, shape, read, write] = sources[i];
+    if (targets[i].name != name) refuse(name, "is called '" + targets[i].name + "' in the other module");
+    if (targets[i].dtype == dtype && targets[i].shape == shape) continue;
+    refuse(name, "is " + std::string(dtype) + " " + to_string(shape) + " and in the other module " +
+                     std::string(targets[i].dtype) + " " + to_string(targets[i].shape));
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) targets[i].write(sources[i].read());
 }
 
 /// A module that shares nothing with `module`: own values, no gradients. `auto best = nn::clone(model);`

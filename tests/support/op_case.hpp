@@ -17,6 +17,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -409,6 +410,23 @@ inline void nan_in_gives_nan_out(const Operation& op) {
   }
 }
 
+/// Of infinities comes what plain loops make of them.
+inline void infinities_match_reference(const Operation& op) {
+  const NoGrad guard;
+  for (const Shapes& shapes : op.shapes) {
+    for (std::size_t input = 0; input < shapes.size(); ++input) {
+      auto values = op.values(shapes);
+      if (values[input].empty()) continue;
+      constexpr double infinity = std::numeric_limits<double>::infinity();
+      values[input].back() = -infinity;
+      values[input].front() = infinity;
+      check_close(op.describe(shapes) + ", input " + std::to_string(input) + " infinite",
+                  op.run(shapes, values, op.all_wanted()).output, op.reference(values, shapes),
+                  op.tolerance(op.terms(shapes)));
+    }
+  }
+}
+
 /// An input that was changed between forward and backward is noticed, unless backward does not read it.
 inline void changed_inputs_are_noticed(const Operation& op) {
   const Shapes shapes = op.shapes.back();
@@ -489,6 +507,10 @@ auto composed_operations(const std::string& name) {
   } \
   BOOST_AUTO_TEST_CASE(nan_in_gives_nan_out) { \
     for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::nan_in_gives_nan_out(op); \
+  } \
+  BOOST_AUTO_TEST_CASE(infinities_match_reference) { \
+    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
+      cria::test::infinities_match_reference(op); \
   } \
   BOOST_AUTO_TEST_CASE(changed_inputs_are_noticed) { \
     for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \

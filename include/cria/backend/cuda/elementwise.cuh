@@ -17,14 +17,11 @@ namespace cria {
 
 namespace cuda {
 
-/// Whether nvcc can have F in a kernel: a functor, or a lambda that is marked for the device.
+/// Whether F is a lambda, of which nvcc makes no kernel: one that is marked for the device has no type that
+/// the host could know.
 template <class F>
-constexpr bool is_for_device() {
-#if defined(__CUDACC_EXTENDED_LAMBDA__)
-  if (__nv_is_extended_device_lambda_closure_type(F)) return true;
-  if (__nv_is_extended_host_device_lambda_closure_type(F)) return true;
-#endif
-  return std::string_view(__PRETTY_FUNCTION__).find("lambda [") == std::string_view::npos;
+constexpr bool is_lambda() {
+  return std::string_view(__PRETTY_FUNCTION__).find("lambda [") != std::string_view::npos;  // as nvcc says it
 }
 
 /// f of elements, without derivatives.
@@ -154,10 +151,9 @@ template <>
 struct kernel<ops::Map, Cuda> {
   template <class F, int N, class Y, class... X>
   static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
-    static_assert(cuda::is_for_device<F>(),
-                  "a kernel for GPUs cannot be made of this lambda: state the formula by CRIA_FORMULA, as a "
-                  "struct with a templated call operator, or mark the lambda __device__ and compile with "
-                  "--extended-lambda");
+    static_assert(!cuda::is_lambda<F>(),
+                  "nvcc makes no kernel of a lambda: state the formula by CRIA_FORMULA, or as a struct whose "
+                  "templated call operator is CRIA_HOST_DEVICE");
     constexpr int width = cuda::widest<Y, X...>;
     if (loop.all_whole() && cuda::packs_fit<width>(y.data, x.data...)) {
       cuda::launch(cuda::detail::map_kernel<width, Y, cuda::Value<Y, F>, X...>,

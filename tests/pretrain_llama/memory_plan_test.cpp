@@ -14,7 +14,7 @@ namespace {
 
 using namespace cria;
 
-constexpr std::int64_t length = 64;
+constexpr std::int64_t length = 128;
 
 cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   cria::nn::LlamaConfig c;
@@ -58,7 +58,7 @@ void check_plan(cria::nn::Recompute recompute) {
                                                                     .batch = 16,
                                                                     .replicas = threads});
     const auto planned = static_cast<double>(plan.tensors());
-    for (const std::int64_t batch : {16, 32}) {
+    for (const std::int64_t batch : {16, 24}) {
       const double taken = bytes_of_training<T>(c, batch, threads);
       // Threads that do not need most at the same moment lend each other blocks, so two may take less.
       const bool as_planned = taken < 1.1 * planned && (threads > 1 || taken > 0.9 * planned);

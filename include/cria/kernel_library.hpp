@@ -56,7 +56,19 @@
 #define CRIA_REDUCE_KERNEL(EXTERN, T, B, Y, name) \
   EXTERN template Tensor<Y, B> name(const Tensor<T, B>&, const Axes&, ReduceOptions);
 
-#define CRIA_HEADS_KERNELS(EXTERN, T, B) \
+/// Kernels that more than one operation calls, or tests by themselves.
+#define CRIA_SHARED_KERNELS(EXTERN, T, B) \
+  EXTERN template void kernel<ops::RmsNorm, B>::forward(Rows<const T>, Vec<const T>, float, Rows<T>, \
+                                                        Vec<acc_t<T>>); \
+  EXTERN template void kernel<ops::RmsNorm, B>::backward(Rows<const T>, Rows<const T>, Vec<const T>, \
+                                                         Vec<const acc_t<T>>, Gradient<Rows<T>>, \
+                                                         Gradient<Vec<acc_t<T>>>); \
+  EXTERN template void kernel<ops::Embedding, B>::forward(Vec<const std::int32_t>, Rows<const T>, Rows<T>); \
+  EXTERN template void kernel<ops::Embedding, B>::backward(Rows<const T>, Vec<const std::int32_t>, \
+                                                           Gradient<Rows<acc_t<T>>>); \
+  EXTERN template void kernel<ops::LinearCrossEntropy, B>::forward( \
+      Rows<const T>, Rows<const T>, Vec<const std::int32_t>, std::int32_t, Vec<acc_t<T>>, Rows<acc_t<T>>, \
+      Rows<acc_t<T>>); \
   EXTERN template void kernel<ops::Attention, B>::forward(Heads<const T>, Heads<const T>, Heads<const T>, \
                                                           Heads<T>, Vec<acc_t<T>>); \
   EXTERN template void kernel<ops::Attention, B>::backward( \
@@ -90,7 +102,7 @@
   EXTERN template class Sink<T, B>; \
   EXTERN template void accumulate(const Sink<T, B>&, const Tensor<T, B>&); \
   EXTERN template class HeadsPart<T, B>; \
-  CRIA_HEADS_KERNELS(EXTERN, T, B) \
+  CRIA_SHARED_KERNELS(EXTERN, T, B) \
   EXTERN template Tensor<T, B> attention(const HeadsPart<T, B>&, const HeadsPart<T, B>&, \
                                          const HeadsPart<T, B>&); \
   EXTERN template Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>&, const Tensor<std::int32_t, B>&, \
@@ -103,6 +115,8 @@
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&); \
   EXTERN template Tensor<T, B> detail::multiply_stacks(const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&); \
+  EXTERN template Tensor<acc_t<T>, B> detail::reduce<acc_t<T>>(ops::Total, ops::Identity, \
+                                                               const detail::Reduced&, const Tensor<T, B>&); \
   EXTERN template Tensor<acc_t<T>, B> sum(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<acc_t<T>, B> mean(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> rms_norm(const Tensor<T, B>&, const Parameter<T, B>&, float); \
@@ -204,7 +218,9 @@
   EXTERN template Tensor<bool, B> operator==(const Tensor<float, B>&, float);
 
 /// What one backend alone has.
-#define CRIA_KERNELS_OF_Cpu(EXTERN)
+#define CRIA_KERNELS_OF_Cpu(EXTERN) \
+  EXTERN template void cpu::eigen::gemm(Operand<float>, Operand<float>, bool, Rows<float>); \
+  EXTERN template void cpu::eigen::gemm(Operand<double>, Operand<double>, bool, Rows<double>);
 #define CRIA_KERNELS_OF_Cuda(EXTERN) EXTERN template void Cuda::fill(Rng*, std::int64_t, Rng, cuda::Place);
 
 /// The same for what is not of one floating-point type.

@@ -48,6 +48,8 @@ BOOST_AUTO_TEST_CASE(graphs_are_drawn) {
              "  n0 -> n2;\n"
              "}\n");
   BOOST_TEST(graph_to_dot(x) == "digraph cria {\n}\n");
+  const std::string chosen = graph_to_dot(where(Tensor<bool>::from({2, 3}, std::vector<bool>(6)), x, 0.0f));
+  BOOST_TEST(chosen.find("[label=\"bool [2, 3]\", shape=ellipse]") != std::string::npos, chosen);
 }
 
 BOOST_AUTO_TEST_CASE(the_first_number_that_is_not_finite_is_named) {

@@ -125,7 +125,9 @@ struct TensorState final : Versioned {
   TensorState(const Shape& s, std::shared_ptr<Storage<T, B>> memory) : shape(s), storage(std::move(memory)) {}
 
   std::uint64_t version() const override { return storage ? storage->version() : recorded_version; }
-  std::string describe() const override { return std::string(dtype_name<T>) + " " + to_string(shape); }
+  std::string describe() const override {
+    return (std::is_same_v<T, bool> ? "bool" : std::string(dtype_name<T>)) + " " + to_string(shape);
+  }
 
   /// The memory of the values, computed again if they were forgotten.
   const std::shared_ptr<Storage<T, B>>& values() {

@@ -83,6 +83,10 @@ Tensor<T, B> eye(std::int64_t size) {
 }
 
 template <class T, class B = DefaultBackend>
+Tensor<T, B> zeros(const Shape& shape) {
+  return Tensor<T, B>::zeros(shape);
+}
+template <class T, class B = DefaultBackend>
 Tensor<T, B> ones(const Shape& shape) {
   return Tensor<T, B>::full(shape, static_cast<T>(static_cast<acc_t<T>>(1)));
 }
@@ -115,7 +119,7 @@ Tensor<T, B> randn(const Shape& shape, Rng& rng) {
   return detail::drawn<T, B>(shape, [&] { return rng.normal(); });
 }
 /// Integers in [low, high), all as likely. Throws ShapeError if there are none.
-template <class T, class B = DefaultBackend>
+template <class T = std::int32_t, class B = DefaultBackend>
 Tensor<T, B> randint(std::int64_t low, std::int64_t high, const Shape& shape, Rng& rng) {
   if (low >= high) {
     throw ShapeError("randint: low is " + std::to_string(low) + " and high is " + std::to_string(high) +
@@ -126,7 +130,7 @@ Tensor<T, B> randint(std::int64_t low, std::int64_t high, const Shape& shape, Rn
       shape, [&] { return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + rng.below(bound)); });
 }
 /// The integers in [0, count) in random order (Fisher & Yates 1938).
-template <class T, class B = DefaultBackend>
+template <class T = std::int32_t, class B = DefaultBackend>
 Tensor<T, B> randperm(std::int64_t count, Rng& rng) {
   std::vector<T> values(static_cast<std::size_t>(Shape{count}.size()));
   for (std::size_t i = 0; i < values.size(); ++i) {

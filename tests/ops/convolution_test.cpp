@@ -200,6 +200,28 @@ BOOST_AUTO_TEST_CASE(parameters_are_kernels) {
   BOOST_TEST(weight.grad().item() == 300.0f);
 }
 
+// An image is taken a few lines of windows at a time, and these are other lines where there is half of it.
+BOOST_AUTO_TEST_CASE(large_images_are_convolved_as_their_parts_are) {
+  const auto random = [](const Shape& shape, std::uint64_t seed) {
+    return Tensor<float>::from(shape, test::rounded<float>(test::normals(shape.size(), seed)))
+        .set_requires_grad();
+  };
+  const auto results = [&](bool in_parts) {
+    const auto x = random({2, 64, 24, 40}, 1), w = random({4, 32, 5, 5}, 2);
+    const Conv2dOptions options{.groups = 2};
+    const auto y = in_parts ? concat({conv2d(cria::slice(x, 2, 0, 13), w, options),
+                                      conv2d(cria::slice(x, 2, 9, 24), w, options)},
+                                     2)
+                            : conv2d(x, w, options);
+    backward(sum(y * random(y.shape(), 3).detach()));
+    return std::array{test::to_values(y), test::to_values(x.grad()), test::to_values(w.grad())};
+  };
+  const auto got = results(false), want = results(true);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    test::check_close("result " + std::to_string(i), got[i], want[i], 1e-4);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
   const auto x = Tensor<float>::zeros({1, 4, 2, 5}), w = Tensor<float>::zeros({2, 4, 3, 3});
   const auto message = [](auto run) { return error_message<ShapeError>(run); };

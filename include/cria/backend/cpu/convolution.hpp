@@ -138,7 +138,7 @@ class Tiles {
     return {part_.data(), channels, (lines.end - lines.begin) * width_};
   }
 
-  static constexpr std::int64_t in_cache = 256 * 1024;  // bytes, a part of a core's own cache
+  static constexpr std::int64_t in_cache = 1024 * 1024;  // bytes, about what a core has for itself
 
   std::int64_t width_, height_, lines_;
   Scratch<A> columns_;

@@ -13,9 +13,11 @@ set(most_registers_of_attention 255)
 set(most_shared_memory 16384)
 
 separate_arguments(architectures)
+# Beside the library a user's program, of which nvcc refuses other things than g++ does.
+set(program "void train(nn::Linear<float, Cuda>& model) { AdamW<Cuda>(model, {}).step(); }")
 function(compile library)  # the other arguments say what for; the host's part is not compiled
   file(CONFIGURE OUTPUT ${folder}/${library}.cu CONTENT
-    "#include \"cria/kernel_library.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n}\n")
+    "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n}\n")
   execute_process(
     COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${library}.cu -I${include} -isystem ${eigen}
             -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}

@@ -61,7 +61,7 @@ class Optimizer {
     }
     groups_.create_state();
     nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
-      updates_[dtype_name<T>] = &Optimizer::update<T>;
+      updates_[dtype_name<T>] = [](Optimizer& self) { self.template update<T>(); };
     });
   }
 
@@ -93,7 +93,7 @@ class Optimizer {
     const Tensor<double, B> sums = groups_.sums_of_squares();
     K::begin(rule_, scaling, sums.vec(), state_->data());
     detail::end_of_operation("gradient_norm");
-    for (const auto& update : updates_) (this->*update.second)();
+    for (const auto& update : updates_) update.second(*this);
     groups_.clear_gradients();
     detail::end_of_operation(Rule::name);
   }
@@ -147,7 +147,7 @@ class Optimizer {
   double learning_rate_, weight_decay_;
   MissingGradient missing_gradient_;
   ParameterGroups<B> groups_;
-  std::map<std::string_view, void (Optimizer::*)()> updates_;  // by dtype, those of the model
+  std::map<std::string_view, void (*)(Optimizer&)> updates_;  // by dtype, those of the model
   std::unique_ptr<ScratchMemory<ops::UpdateState<Rule>, B>> state_;
 };
 

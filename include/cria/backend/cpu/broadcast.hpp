@@ -123,7 +123,17 @@ class InputBlocks {
   std::int64_t filled_ = 0;
 };
 
-/// What R makes of `size` numbers, in so many registers that do not wait for each other.
+/// What R makes of a register's numbers.
+template <class R, int half, class A>
+A fold_lanes(Lanes<A> x) {
+  if constexpr (half == 0) {
+    return x[0];
+  } else {
+    return fold_lanes<R, half / 2, A>(R()(x, rotated<half, A>(x)));
+  }
+}
+
+/// What R makes of at least a registerful of numbers, in so many registers that do not wait for each other.
 template <class R, int registers, class A>
 [[gnu::noinline]] A fold_registers(std::int64_t size, const A* x) {
   constexpr R together;
@@ -136,13 +146,12 @@ template <class R, int registers, class A>
     for (int r = 0; r < registers; ++r) part[r] = together(part[r], load_lanes(x + i + r * lanes));
   }
   for (int r = 1; r < registers; ++r) part[0] = together(part[0], part[r]);
-  A lane[lanes];
-  store_lanes<A>(part[0], lane);
-  for (std::int64_t l = 0; i < size; ++i, l = (l + 1) % lanes) lane[l] = together(lane[l], x[i]);
-  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::int64_t l = 0; l < half; ++l) lane[l] = together(lane[l], lane[l + half]);
+  for (; i + lanes <= size; i += lanes) part[0] = together(part[0], load_lanes(x + i));
+  if (i < size) {  // of the last registerful, what is left
+    const Lanes<A> last = load_lanes(x + size - lanes);
+    part[0] = together(part[0], from_lane<A>(lanes - (size - i), last, R::template identity<A>));
   }
-  return lane[0];
+  return fold_lanes<R, lanes / 2, A>(part[0]);
 }
 /// The same for up to a block of numbers, so few that a sum of them loses nothing.
 template <class R, class A>

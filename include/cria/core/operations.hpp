@@ -97,6 +97,11 @@ struct CumulativeTotal;
 ///   forward(Rows<const T> x [rows, n], bool descending, Rows<std::int32_t> order [rows, count])
 struct Order;
 
+/// y = e^x / (sum of e^x) of each row, or its logarithm.
+///   forward(Rows<const T> x [rows, n], bool log, Rows<T> y)
+///   backward(Rows<const T> dy, Rows<const T> y, bool log, Gradient<Rows<T>> dx)
+struct Softmax;
+
 // ---- products ----
 
 /// y = x weight^T.

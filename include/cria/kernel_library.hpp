@@ -136,6 +136,8 @@
   EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
   EXTERN template Tensor<T, B> max(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> detail::softmax(std::string_view, const Tensor<T, B>&, int, bool); \
+  EXTERN template Tensor<T, B> layer_norm(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&, \
+                                          double); \
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
                                                 const ConvTranspose2dOptions&);

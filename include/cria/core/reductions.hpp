@@ -36,7 +36,8 @@ struct Largest {
                                                             : std::numeric_limits<A>::lowest();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return ((a > b) | (a != a)) ? a : b;
+    const A greater = a > b ? a : b;
+    return a != a ? a : greater;
   }
 };
 /// The smaller; NaN if one of them is.
@@ -46,7 +47,8 @@ struct Smallest {
                                                             : std::numeric_limits<A>::max();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return ((a < b) | (a != a)) ? a : b;
+    const A smaller = a < b ? a : b;
+    return a != a ? a : smaller;
   }
 };
 

@@ -59,7 +59,7 @@ Tensor<T, B> softmax(std::string_view op, const Tensor<T, B>& x, int axis, bool 
   using K = kernel_for<ops::Softmax, B>;
   const Reduced shapes(op, x.shape(), axis, true);
   shapes.check_more_than(0, op, x.shape());
-  constexpr std::int64_t shortest_row = 32;  // for the kernels
+  constexpr std::int64_t shortest_row = 32;  // those of fewer numbers would not fill registers
   const bool in_rows = axis_of(op, x.shape(), axis) == x.rank() - 1 && shapes.count >= shortest_row;
   Tensor<T, B> y;
   if (in_rows) {

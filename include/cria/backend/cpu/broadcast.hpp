@@ -9,9 +9,8 @@
 #include <optional>
 #include <type_traits>
 
-#include "cria/backend/cpu/lanes.hpp"
+#include "cria/backend/cpu/fold.hpp"
 #include "cria/backend/cpu/map.hpp"
-#include "cria/backend/cpu/sum.hpp"
 #include "cria/core/broadcast.hpp"
 #include "cria/core/reductions.hpp"
 
@@ -123,46 +122,6 @@ class InputBlocks {
   std::int64_t filled_ = 0;
 };
 
-/// What R makes of a register's numbers.
-template <class R, int half, class A>
-A fold_lanes(Lanes<A> x) {
-  if constexpr (half == 0) {
-    return x[0];
-  } else {
-    return fold_lanes<R, half / 2, A>(R()(x, rotated<half, A>(x)));
-  }
-}
-
-/// What R makes of at least a registerful of numbers, in so many registers that do not wait for each other.
-template <class R, int registers, class A>
-[[gnu::noinline]] A fold_registers(std::int64_t size, const A* x) {
-  constexpr R together;
-  constexpr std::int64_t lanes = lane_count<A>;
-  Lanes<A> part[registers];
-  for (auto& lane : part) lane = Lanes<A>{} + R::template identity<A>;
-  std::int64_t i = 0;
-  for (; i + registers * lanes <= size; i += registers * lanes) {
-#pragma GCC unroll 8
-    for (int r = 0; r < registers; ++r) part[r] = together(part[r], load_lanes(x + i + r * lanes));
-  }
-  for (int r = 1; r < registers; ++r) part[0] = together(part[0], part[r]);
-  for (; i + lanes <= size; i += lanes) part[0] = together(part[0], load_lanes(x + i));
-  if (i < size) {  // of the last registerful, what is left
-    const Lanes<A> last = load_lanes(x + size - lanes);
-    part[0] = together(part[0], from_lane<A>(lanes - (size - i), last, R::template identity<A>));
-  }
-  return fold_lanes<R, lanes / 2, A>(part[0]);
-}
-/// The same for up to a block of numbers, so few that a sum of them loses nothing.
-template <class R, class A>
-A fold_run(std::int64_t size, const A* x) {
-  if (size >= 8 * lane_count<A>) return fold_registers<R, 8>(size, x);
-  if (size >= 2 * lane_count<A>) return fold_registers<R, 1>(size, x);
-  A folded = R::template identity<A>;
-  for (std::int64_t i = 0; i < size; ++i) folded = R()(folded, x[i]);
-  return folded;
-}
-
 /// What the elements of a result that repeat an input's elements make together for each of these: their sums,
 /// in double, or what else R makes of numbers of A.
 template <int N, class R, class A>
@@ -216,7 +175,7 @@ class Folded {
       if (moves) {
         put_in(to + offset, values + position, count);
       } else {
-        to[offset] = R()(to[offset], static_cast<S>(fold_run<R>(count, values + position)));
+        to[offset] = R()(to[offset], static_cast<S>(fold_run<R>(count, ops::Identity{}, values + position)));
       }
     });
   }

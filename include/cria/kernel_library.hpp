@@ -149,6 +149,9 @@
                                            const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
   EXTERN template Tensor<T, B> max(const Tensor<T, B>&, const Axes&, ReduceOptions); \
+  EXTERN template Tensor<T, B> detail::softmax(std::string_view, const Tensor<T, B>&, int, bool); \
+  EXTERN template Tensor<T, B> layer_norm(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&, \
+                                          double); \
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
                                                 const ConvTranspose2dOptions&);
@@ -161,8 +164,6 @@
   CRIA_REDUCE_KERNEL(EXTERN, T, B, T, min) \
   EXTERN template Tensor<acc_t<T>, B> variance(const Tensor<T, B>&, const Axes&, VarianceOptions); \
   EXTERN template Tensor<acc_t<T>, B> standard_deviation(const Tensor<T, B>&, const Axes&, VarianceOptions); \
-  EXTERN template Tensor<T, B> softmax(const Tensor<T, B>&, int); \
-  EXTERN template Tensor<T, B> log_softmax(const Tensor<T, B>&, int); \
   EXTERN template Tensor<T, B> detail::normalize( \
       std::string_view, const Tensor<T, B>&, const detail::Reduced&, const detail::Moments<acc_t<T>, B>&, \
       const Tensor<T, B>&, const Tensor<T, B>&, double, bool); \

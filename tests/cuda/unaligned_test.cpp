@@ -90,6 +90,25 @@ BOOST_AUTO_TEST_CASE(rows_of_norms) {
                                                        {x[3].data, rows}, {matrix(x[4]), false},
                                                        {{x[5].data, cols}, false});
   });
+  check<6>("layer_norm", [](const auto& x) {
+    Kernel<cria::ops::LayerNorm>::forward<float, float>(matrix(x[0]), {x[1].data, cols}, {x[2].data, cols},
+                                                        1e-5f, matrix(x[3]), {x[4].data, rows},
+                                                        {x[5].data, rows});
+  });
+  check<6>("layer_norm, backward", [](const auto& x) {
+    Kernel<cria::ops::LayerNorm>::backward<float, float>(matrix(x[0]), matrix(x[1]), {x[2].data, cols},
+                                                         {x[3].data, rows}, {x[4].data, rows},
+                                                         {matrix(x[5]), false});
+  });
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_softmax) {
+  check<2>("softmax", [](const auto& x) {
+    Kernel<cria::ops::Softmax>::forward<float>(matrix(x[0]), false, matrix(x[1]));
+  });
+  check<3>("softmax, backward", [](const auto& x) {
+    Kernel<cria::ops::Softmax>::backward<float>(matrix(x[0]), matrix(x[1]), false, {matrix(x[2]), false});
+  });
 }
 
 BOOST_AUTO_TEST_CASE(rows_of_losses) {

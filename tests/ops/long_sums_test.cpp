@@ -115,15 +115,17 @@ BOOST_AUTO_TEST_CASE(in_an_order_that_does_not_depend_on_threads) {
   for (float& value : values) value = static_cast<float>(rng.normal());
   test::check_threads_do_not_matter([&] {
     const auto x = Tensor<float>::from({rows, cols}, values).set_requires_grad();
-    const Parameter<float> factors({cols}, 1.0), table({7, cols});
+    const Parameter<float> factors({cols}, 1.0), terms({cols}), table({7, cols});
     std::vector<std::int32_t> tokens(static_cast<std::size_t>(rows));
     for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i % 3);
     const auto y =
         cria::rms_norm(x, factors) * cria::embedding(Tensor<std::int32_t>::from({rows}, tokens), table);
-    const auto loss = sum(sum(y + x, 0)) + cria::cross_entropy(x, Tensor<std::int32_t>::from({rows}, tokens));
+    const auto z = cria::softmax(x, 1) * cria::log_softmax(x, 1) * cria::layer_norm(x, factors, terms);
+    const auto loss =
+        sum(sum(y + x, 0)) + sum(z) + cria::cross_entropy(x, Tensor<std::int32_t>::from({rows}, tokens));
     backward(loss);
     Values all = test::to_values(loss);
-    for (const auto& part : {x.grad(), factors.grad(), table.grad(), sum(x, 0), sum(x, 1)}) {
+    for (const auto& part : {x.grad(), factors.grad(), terms.grad(), table.grad(), sum(x, 0), sum(x, 1)}) {
       const Values more = test::to_values(part);
       all.insert(all.end(), more.begin(), more.end());
     }

@@ -251,6 +251,23 @@ BOOST_AUTO_TEST_CASE(nan_is_the_greatest_and_the_smallest) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_greatest_and_the_smallest_are_found_wherever_they_are) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const std::int64_t size : {20, 300}) {
+    for (const float least : {-5.0f, -infinity, std::nanf("")}) {
+      for (std::int64_t at = 0; at + 1 < size; at += 3) {
+        std::vector<float> values(static_cast<std::size_t>(size), 1.0f);
+        values[static_cast<std::size_t>(at)] = least;
+        values[static_cast<std::size_t>(at + 1)] = -least;
+        const auto x = Tensor<float>::from({size}, values);
+        for (const float got : {cria::min(x).item(), -cria::max(x).item()}) {
+          BOOST_TEST((got == least || (std::isnan(got) && std::isnan(least))));
+        }
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(infinities_have_a_logarithm_of_their_exponentials) {
   const float infinity = std::numeric_limits<float>::infinity();
   auto x = Tensor<float>::from({3, 2}, {-infinity, -infinity, -infinity, 1, 1000, 1000}).set_requires_grad();

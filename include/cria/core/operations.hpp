@@ -97,6 +97,19 @@ struct CumulativeTotal;
 ///   forward(Rows<const T> x [rows, n], bool descending, Rows<std::int32_t> order [rows, count])
 struct Order;
 
+/// y = e^x / (sum of e^x) of each row, or its logarithm.
+///   forward(Rows<const T> x [rows, n], bool log, Rows<T> y)
+///   backward(Rows<const T> dy, Rows<const T> y, bool log, Gradient<Rows<T>> dx)
+struct Softmax;
+
+/// y = (x - mean) * inv_deviation * weight + bias with the mean of each row and inv_deviation = 1 /
+/// sqrt(variance + eps). The gradients of weight and bias are reductions.
+///   forward(Rows<const T> x [rows, n], Vec<const T> weight [n], Vec<const T> bias [n], A eps, Rows<T> y,
+///           Vec<A> mean [rows], Vec<A> inv_deviation [rows])
+///   backward(Rows<const T> dy, Rows<const T> x, Vec<const T> weight, Vec<const A> mean,
+///            Vec<const A> inv_deviation, Gradient<Rows<T>> dx)
+struct LayerNorm;
+
 // ---- products ----
 
 /// y = x weight^T.

@@ -36,7 +36,13 @@ struct Largest {
                                                             : std::numeric_limits<A>::lowest();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return ((a > b) | (a != a)) ? a : b;
+    const A greater = of_numbers(a, b);
+    return a != a ? a : greater;
+  }
+  /// The greater of two numbers, in half of the instructions; b if one of them is NaN.
+  template <class A>
+  CRIA_HOST_DEVICE CRIA_INLINE static A of_numbers(A a, A b) {
+    return a > b ? a : b;
   }
 };
 /// The smaller; NaN if one of them is.
@@ -46,7 +52,13 @@ struct Smallest {
                                                             : std::numeric_limits<A>::max();
   template <class A>
   CRIA_HOST_DEVICE CRIA_INLINE A operator()(A a, A b) const {
-    return ((a < b) | (a != a)) ? a : b;
+    const A smaller = of_numbers(a, b);
+    return a != a ? a : smaller;
+  }
+  /// The smaller of two numbers; b if one of them is NaN.
+  template <class A>
+  CRIA_HOST_DEVICE CRIA_INLINE static A of_numbers(A a, A b) {
+    return a < b ? a : b;
   }
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-/// Normalisation over any dimensions, composed of reductions and formulas: of layers, groups and batches.
+/// Normalisation: of layers by kernels of its own, of groups and batches composed of reductions and formulas.
 
 #include <array>
 #include <cstdint>
@@ -7,10 +7,14 @@
 #include <string>
 #include <string_view>
 
+#include "cria/backend/cpu/layer_norm.hpp"
 #include "cria/core/buffer.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/softmax.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/layer_norm.cuh"
+#endif
 
 namespace cria {
 
@@ -70,6 +74,19 @@ Moments<acc_t<T>, B> moments(const Tensor<T, B>& x, const Reduced& shapes) {
   return {mean, reduce<A>(ops::Total{}, ops::SquaredDistance<A>{factor}, shapes.keeping(), x, mean)};
 }
 
+/// The gradients of a norm's weight and bias, which are repeated where their dimensions are 1.
+template <FloatingPoint T, class B>
+void add_affine_gradients(const Tensor<T, B>& dy, const Tensor<T, B>& x, Reduced shapes,
+                          const Tensor<acc_t<T>, B>& mean, const Tensor<acc_t<T>, B>& r,
+                          const Sink<T, B>& d_weight, const Sink<T, B>& d_bias) {
+  using A = acc_t<T>;
+  shapes.kept = d_bias.shape();
+  if (d_bias) accumulate(d_bias, reduce<A>(ops::Total{}, ops::Identity{}, shapes.keeping(), dy));
+  if (d_weight) {
+    accumulate(d_weight, reduce<A>(ops::Total{}, ops::NormalizedTimes{}, shapes.keeping(), dy, x, mean, r));
+  }
+}
+
 /// (x - mean) / sqrt(variance + eps) * weight + bias, with the moments over some dimensions, of x or, without
 /// `moments_of_x`, of something else; weight and bias have as many dimensions as x, and are repeated where
 /// theirs are 1.
@@ -82,18 +99,7 @@ Tensor<T, B> normalize(std::string_view op, const Tensor<T, B>& x, const Reduced
   const auto r = mapped<A>(ops::InverseDeviation<A>{static_cast<A>(eps)}, shapes.kept, by.variance);
   const auto y = mapped<T>(ops::Normalize{}, x.shape(), x, mean, r, weight, bias);
   return record(op, y, inputs(x, weight, unread(bias)), [=, d_bias = sink(bias)](const Tensor<T, B>& dy) {
-    const auto repeated = [&](const Shape& shape) {
-      Reduced result = shapes;
-      result.kept = shape;
-      return result.keeping();
-    };
-    if (d_bias) {
-      accumulate(d_bias, reduce<A>(ops::Total{}, ops::Identity{}, repeated(d_bias.shape()), dy));
-    }
-    if (const auto d_weight = sink(weight)) {
-      accumulate(d_weight,
-                 reduce<A>(ops::Total{}, ops::NormalizedTimes{}, repeated(weight.shape()), dy, x, mean, r));
-    }
+    add_affine_gradients(dy, x, shapes, mean, r, sink(weight), d_bias);
     if (const auto dx = sink(x)) {
       const auto sum_g = reduce<A>(ops::Total{}, ops::Multiply{}, shapes.keeping(), dy, weight);
       const auto sum_gh =
@@ -136,7 +142,23 @@ Tensor<T, B> layer_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor
   }
   const detail::Reduced shapes("layer_norm", x.shape(), Axes::range(first, x.rank()), true);
   shapes.check_more_than(0, "layer_norm", x.shape());
-  return detail::normalize("layer_norm", x, shapes, detail::moments(x, shapes), weight, bias, eps);
+  using A = acc_t<T>;
+  using K = kernel_for<ops::LayerNorm, B>;
+  const auto as_rows = [rows = shapes.kept.size(), cols = shapes.count](auto all) {
+    return Rows<std::remove_pointer_t<decltype(all.data)>>{all.data, rows, cols};
+  };
+  auto y = Tensor<T, B>::empty(x.shape());
+  auto mean = Tensor<A, B>::empty(shapes.kept), r = Tensor<A, B>::empty(shapes.kept);
+  K::forward(as_rows(x.vec()), weight.vec(), bias.vec(), static_cast<A>(eps), as_rows(y.mutable_vec()),
+             mean.mutable_vec(), r.mutable_vec());
+  return record("layer_norm", y, inputs(x, weight, unread(bias)),
+                [=, d_bias = sink(bias)](const Tensor<T, B>& dy) {
+                  detail::add_affine_gradients(dy, x, shapes, mean, r, sink(weight), d_bias);
+                  if (const auto dx = sink(x).vec()) {
+                    K::backward(as_rows(dy.vec()), as_rows(x.vec()), weight.vec(), mean.vec(), r.vec(),
+                                Gradient<Rows<T>>{as_rows(dx), dx.fresh});
+                  }
+                });
 }
 
 /// The same with the mean and variance of each group of channels: x [n, channels, ...], weight [channels],

@@ -1,7 +1,12 @@
 #pragma once
-/// Softmax along a dimension, composed of reductions and formulas.
+/// Softmax along a dimension: by kernels of its own along the last one, if that fills registers, otherwise
+/// composed of reductions and formulas.
 
+#include "cria/backend/cpu/softmax.hpp"
 #include "cria/ops/reduce.hpp"
+#ifdef CRIA_CUDA
+#include "cria/backend/cuda/softmax.cuh"
+#endif
 
 namespace cria {
 
@@ -11,6 +16,7 @@ CRIA_FORMULA(LogSoftmaxGradient, (auto dy, auto y, auto sum), dy - exp(y) * sum)
 }  // namespace ops
 
 namespace detail {
+
 /// f(x...) as a tensor of `shape` outside the graph.
 template <class Y, class F, class B, class... X>
 Tensor<Y, B> mapped(F f, const Shape& shape, const Tensor<X, B>&... x) {
@@ -19,48 +25,72 @@ Tensor<Y, B> mapped(F f, const Shape& shape, const Tensor<X, B>&... x) {
                                    x.vec()...);
   return y;
 }
+
+/// Softmax along any dimension, or its logarithm, outside the graph.
+template <FloatingPoint T, class B>
+Tensor<T, B> composed_softmax(const Tensor<T, B>& x, const Reduced& shapes, bool log) {
+  using A = acc_t<T>;
+  const auto greatest = reduce<A>(ops::Largest{}, ops::Identity{}, shapes, x);
+  if (log) {
+    auto log_sum = reduce<A>(ops::Total{}, ops::ExpDistance{}, shapes, x, greatest);
+    map_in_place(ops::LogPlus{}, log_sum, greatest);
+    return mapped<T>(ops::Subtract{}, x.shape(), x, log_sum);
+  }
+  const auto powers = mapped<A>(ops::ExpDistance{}, x.shape(), x, greatest);
+  const auto sum = reduce<A>(ops::Total{}, ops::Identity{}, shapes, powers);
+  return mapped<T>(ops::Divide{}, x.shape(), powers, sum);
+}
+template <FloatingPoint T, class B>
+void add_composed_gradient(const Tensor<T, B>& dy, const Tensor<T, B>& y, const Reduced& shapes, bool log,
+                           const Sink<T, B>& dx) {
+  using A = acc_t<T>;
+  if (log) {
+    const auto sum = reduce<A>(ops::Total{}, ops::Identity{}, shapes, dy);
+    accumulate_formula(dx, dy.shape(), ops::LogSoftmaxGradient{}, dy, y, sum);
+  } else {
+    const auto sum = reduce<A>(ops::Total{}, ops::Multiply{}, shapes, dy, y);
+    accumulate_formula(dx, dy.shape(), ops::SoftmaxGradient{}, dy, y, sum);
+  }
+}
+
+/// Softmax, or its logarithm.
+template <FloatingPoint T, class B>
+Tensor<T, B> softmax(std::string_view op, const Tensor<T, B>& x, int axis, bool log) {
+  using K = kernel_for<ops::Softmax, B>;
+  const Reduced shapes(op, x.shape(), axis, true);
+  shapes.check_more_than(0, op, x.shape());
+  constexpr std::int64_t shortest_row = 32;  // those of fewer numbers would not fill registers
+  const bool in_rows = axis_of(op, x.shape(), axis) == x.rank() - 1 && shapes.count >= shortest_row;
+  Tensor<T, B> y;
+  if (in_rows) {
+    y = Tensor<T, B>::empty(x.shape());
+    K::forward(x.rows(), log, y.mutable_rows());
+  } else {
+    y = composed_softmax(x, shapes, log);
+  }
+  return record(op, y, inputs(unread(x)), [=, dx = sink(x), values = y.detach()](const Tensor<T, B>& dy) {
+    if (in_rows) {
+      K::backward(dy.rows(), values.rows(), log, dx.rows());
+    } else {
+      add_composed_gradient(dy, values, shapes, log, dx);
+    }
+  });
+}
+
 }  // namespace detail
 
 /// y = e^x / (sum of e^x along a dimension), for x of any size. Throws ShapeError if there is no such
 /// dimension, or nothing along it.
 template <FloatingPoint T, class B>
 Tensor<T, B> softmax(const Tensor<T, B>& x, int axis) {
-  using A = acc_t<T>;
-  const detail::Reduced shapes("softmax", x.shape(), axis, true);
-  shapes.check_more_than(0, "softmax", x.shape());
-  const auto greatest = detail::reduce<A>(ops::Largest{}, ops::Identity{}, shapes, x);
-  auto powers = detail::mapped<A>(ops::ExpDistance{}, x.shape(), x, greatest);
-  const auto sum = detail::reduce<A>(ops::Total{}, ops::Identity{}, shapes, powers);
-  Tensor<T, B> y;
-  if constexpr (std::is_same_v<A, T>) {
-    detail::map_in_place(ops::Divide{}, powers, sum);
-    y = powers;
-  } else {
-    y = detail::mapped<T>(ops::Divide{}, x.shape(), powers, sum);
-  }
-  return record(
-      "softmax", y, inputs(unread(x)), [shapes, to = sink(x), values = y.detach()](const Tensor<T, B>& dy) {
-        const auto products = detail::reduce<acc_t<T>>(ops::Total{}, ops::Multiply{}, shapes, dy, values);
-        detail::accumulate_formula(to, dy.shape(), ops::SoftmaxGradient{}, dy, values, products);
-      });
+  return detail::softmax("softmax", x, axis, false);
 }
 
 /// y = x - log(sum of e^x along a dimension). Throws ShapeError if there is no such dimension, or nothing
 /// along it.
 template <FloatingPoint T, class B>
 Tensor<T, B> log_softmax(const Tensor<T, B>& x, int axis) {
-  using A = acc_t<T>;
-  const detail::Reduced shapes("log_softmax", x.shape(), axis, true);
-  shapes.check_more_than(0, "log_softmax", x.shape());
-  const auto greatest = detail::reduce<A>(ops::Largest{}, ops::Identity{}, shapes, x);
-  auto log_sum = detail::reduce<A>(ops::Total{}, ops::ExpDistance{}, shapes, x, greatest);
-  detail::map_in_place(ops::LogPlus{}, log_sum, greatest);
-  const auto y = detail::mapped<T>(ops::Subtract{}, x.shape(), x, log_sum);
-  return record("log_softmax", y, inputs(unread(x)),
-                [shapes, to = sink(x), values = y.detach()](const Tensor<T, B>& dy) {
-                  const auto total = detail::reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, shapes, dy);
-                  detail::accumulate_formula(to, dy.shape(), ops::LogSoftmaxGradient{}, dy, values, total);
-                });
+  return detail::softmax("log_softmax", x, axis, true);
 }
 
 }  // namespace cria

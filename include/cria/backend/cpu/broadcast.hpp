@@ -9,9 +9,8 @@
 #include <optional>
 #include <type_traits>
 
-#include "cria/backend/cpu/lanes.hpp"
+#include "cria/backend/cpu/fold.hpp"
 #include "cria/backend/cpu/map.hpp"
-#include "cria/backend/cpu/sum.hpp"
 #include "cria/core/broadcast.hpp"
 #include "cria/core/reductions.hpp"
 
@@ -123,37 +122,6 @@ class InputBlocks {
   std::int64_t filled_ = 0;
 };
 
-/// What R makes of `size` numbers, in so many registers that do not wait for each other.
-template <class R, int registers, class A>
-[[gnu::noinline]] A fold_registers(std::int64_t size, const A* x) {
-  constexpr R together;
-  constexpr std::int64_t lanes = lane_count<A>;
-  Lanes<A> part[registers];
-  for (auto& lane : part) lane = Lanes<A>{} + R::template identity<A>;
-  std::int64_t i = 0;
-  for (; i + registers * lanes <= size; i += registers * lanes) {
-#pragma GCC unroll 8
-    for (int r = 0; r < registers; ++r) part[r] = together(part[r], load_lanes(x + i + r * lanes));
-  }
-  for (int r = 1; r < registers; ++r) part[0] = together(part[0], part[r]);
-  A lane[lanes];
-  store_lanes<A>(part[0], lane);
-  for (std::int64_t l = 0; i < size; ++i, l = (l + 1) % lanes) lane[l] = together(lane[l], x[i]);
-  for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::int64_t l = 0; l < half; ++l) lane[l] = together(lane[l], lane[l + half]);
-  }
-  return lane[0];
-}
-/// The same for up to a block of numbers, so few that a sum of them loses nothing.
-template <class R, class A>
-A fold_run(std::int64_t size, const A* x) {
-  if (size >= 8 * lane_count<A>) return fold_registers<R, 8>(size, x);
-  if (size >= 2 * lane_count<A>) return fold_registers<R, 1>(size, x);
-  A folded = R::template identity<A>;
-  for (std::int64_t i = 0; i < size; ++i) folded = R()(folded, x[i]);
-  return folded;
-}
-
 /// What the elements of a result that repeat an input's elements make together for each of these: their sums,
 /// in double, or what else R makes of numbers of A.
 template <int N, class R, class A>
@@ -207,7 +175,7 @@ class Folded {
       if (moves) {
         put_in(to + offset, values + position, count);
       } else {
-        to[offset] = R()(to[offset], static_cast<S>(fold_run<R>(count, values + position)));
+        to[offset] = R()(to[offset], static_cast<S>(fold_run<R>(count, ops::Identity{}, values + position)));
       }
     });
   }

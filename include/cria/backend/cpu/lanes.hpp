@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "cria/core/config.hpp"
+
 namespace cria::cpu {
 
 // The registers that the program is compiled for.
@@ -56,6 +58,15 @@ void store_lanes(Lanes<A> value, A* to) {
 
 namespace detail {
 
+template <class A, std::size_t... Lane>
+Lanes<A> from_lane(std::int64_t first, Lanes<A> x, A before, std::index_sequence<Lane...>) {
+  return Lanes<A>{static_cast<A>(Lane)...} < static_cast<A>(first) ? Lanes<A>{} + before : x;
+}
+template <int By, class A, std::size_t... Lane>
+Lanes<A> rotated(Lanes<A> x, std::index_sequence<Lane...>) {
+  return Lanes<A>{x[(Lane + By) % sizeof...(Lane)]...};
+}
+
 /// x[0], y[0], x[1], y[1], ... from lane `First` on.
 template <class A, int First, std::size_t... Lane>
 Lanes<A> interleave(Lanes<A> x, Lanes<A> y, std::index_sequence<Lane...>) {
@@ -82,6 +93,18 @@ void transpose_square(Lanes<A> (&row)[lane_count<A>]) {
 }
 
 }  // namespace detail
+
+/// x from lane `first` on, and `before` before it.
+template <class A>
+Lanes<A> from_lane(std::int64_t first, Lanes<A> x, A before) {
+  return detail::from_lane<A>(first, x, before,
+                              std::make_index_sequence<static_cast<std::size_t>(lane_count<A>)>());
+}
+/// Every lane's number from By lanes further on, the first ones after the last.
+template <int By, class A>
+Lanes<A> rotated(Lanes<A> x) {
+  return detail::rotated<By, A>(x, std::make_index_sequence<static_cast<std::size_t>(lane_count<A>)>());
+}
 
 /// to[j, i] = from[i, j] for i < rows, j < columns. Rows of `to` have room for whole registers and are
 /// written up to there, the last row of `from` being repeated.

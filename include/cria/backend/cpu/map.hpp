@@ -15,6 +15,10 @@ namespace cria::cpu {
 
 /// Elements below which a loop stays on one thread.
 inline constexpr std::int64_t elementwise_grain = 16384;
+/// The same in rows, for a loop over rows.
+inline std::int64_t rows_for_thread(std::int64_t cols) {
+  return elementwise_grain / std::max<std::int64_t>(cols, 1) + 1;
+}
 
 /// Room for up to `size` elements of an array of T in acc_t<T>; where that is T, the array itself is used.
 template <class T>

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "cria/backend/cuda/blas.hpp"
 #include "cria/backend/cuda/indices.cuh"
 #include "cria/backend/cuda/map.cuh"
+#include "cria/backend/cuda/softmax.cuh"
 #include "cria/core/math.hpp"
 #include "cria/core/operations.hpp"
 
@@ -22,38 +22,6 @@ CRIA_SHARED inline std::int64_t logits_at_once = std::int64_t{1} << 24, fewest_l
 /// The rows of logits, out of `rows`, that it holds at once.
 inline std::int64_t logit_rows(std::int64_t rows, std::int64_t vocabulary) {
   return std::min(rows, std::max(fewest_logit_rows, logits_at_once / vocabulary / 128 * 128));
-}
-
-/// The largest of some numbers and the sum of exp(x - maximum) over them.
-template <class A>
-struct SoftmaxSum {
-  A maximum;
-  A sum;
-};
-
-/// Of a row, by a block. Each thread reads its share once and rescales its sum when the maximum grows.
-template <int Size, class A, class T>
-__device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t size) {
-  A own_maximum = -std::numeric_limits<A>::infinity();
-  LongSum<A> own_sum;
-  for (std::int64_t j = Size * static_cast<std::int64_t>(threadIdx.x); j < size; j += Size * blockDim.x) {
-    const auto pack = load<Size>(x + j);
-    A most = own_maximum;
-#pragma unroll
-    for (int k = 0; k < Size; ++k) most = ops::Largest()(static_cast<A>(wide(pack.at[k])), most);
-    if (most == -std::numeric_limits<A>::infinity()) continue;  // nothing to add, and no difference to take
-    if (most != own_maximum) {
-      own_sum *= math::exp_up_to_88(own_maximum - most);
-      own_maximum = most;
-    }
-#pragma unroll
-    for (int k = 0; k < Size; ++k)
-      own_sum += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own_maximum);
-  }
-  const A maximum = block_reduce(own_maximum, ops::Largest());
-  // A thread without elements has no maximum, and no sum to rescale.
-  const A sum = own_sum.value(), part = sum > A(0) ? sum * math::exp_up_to_88(own_maximum - maximum) : sum;
-  return {maximum, block_sum(part)};
 }
 
 /// log_sum[row] = log(sum(exp(logits[row]))); losses[row] = log_sum - logits[target], 0 for a row that does

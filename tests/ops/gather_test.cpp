@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
   BOOST_TEST(message([&] { cria::scatter_add(x, 1, index, x); }) ==
              "scatter_add: shapes differ: index is [3, 3], source is [2, 3]; they must be equal");
   BOOST_TEST(error_message<ConfigError>([&] { cria::one_hot(index, -1); }) ==
-             "one_hot: classes is -1; it must be 0 or more");
+             "one_hot: classes is -1; it must be in [0, 2^31)");
   BOOST_TEST(message([&] { cria::gather(x, 2, index); }) == "gather: x is [2, 3]; it has no dimension 2");
 }
 

@@ -3,6 +3,7 @@
 /// gradients.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -120,7 +121,8 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
 /// zeros alone. Throws ConfigError for a negative number of classes.
 template <class T = float, class B>
 Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes) {
-  check::option(classes >= 0, "one_hot", "classes", classes, "it must be 0 or more");
+  check::option(classes >= 0 && classes <= std::numeric_limits<std::int32_t>::max(), "one_hot", "classes",
+                classes, "it must be in [0, 2^31)");
   const auto places = unsqueeze(index, -1), numbers = arange<std::int32_t, B>(classes);
   const std::array shapes{places.shape(), numbers.shape()};
   auto y = Tensor<T, B>::empty(broadcast_shape("one_hot", shapes));

@@ -161,6 +161,16 @@ BOOST_AUTO_TEST_CASE(impossible_classes_do_not_matter_to_other_targets) {
              0.0f);
 }
 
+BOOST_AUTO_TEST_CASE(nothing_is_lost_where_all_targets_are_ignored) {
+  const auto logits = Tensor<float>::from({1, 2}, {1, 2}).set_requires_grad();
+  const auto ignored = Tensor<std::int32_t>::from({1}, {-100});
+  const auto loss =
+      cria::cross_entropy(logits, ignored, {.label_smoothing = 0.1}) + nll_loss(logits, ignored);
+  BOOST_TEST(loss.item() == cria::cross_entropy(logits, ignored).item());
+  backward(loss);
+  BOOST_TEST((logits.grad().to_vector() == std::vector<float>{0, 0}));
+}
+
 BOOST_AUTO_TEST_CASE(similarities_are_those_of_the_broadcast_vectors) {
   const auto a = Tensor<float>::from({2, 3}, {1, 0, 0, 1, 1, 1}), one = Tensor<float>::full({2, 1}, 2.0f);
   check_close("of a column", to_values(cria::cosine_similarity(a, one)), {1 / std::sqrt(3.0), 1}, 1e-6);

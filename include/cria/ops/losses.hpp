@@ -47,6 +47,8 @@ CRIA_FORMULA(BinaryCrossEntropy, (auto x, auto target), max(x, 0) - x * target +
 CRIA_FORMULA(Divergence, (auto x, auto target), where(target == 0, 0, target*(log(target) - x)))
 CRIA_FORMULA(IndexOrZero, (auto index, auto ignored), index == ignored ? 0 * index : index)
 CRIA_FORMULA(WeightedLoss, (bool counts, auto of_target, auto weight), where(counts, -weight* of_target, 0))
+/// A mean of losses, by their sum and that of their weights.
+CRIA_FORMULA(MeanOfWeighted, (auto sum, auto weights), where(weights == 0, 0, sum / weights))
 /// A row's share of a loss with smoothed labels, by its target's logarithm and the mean of all classes'.
 template <class A>
 struct SmoothedLoss {
@@ -137,13 +139,14 @@ Tensor<acc_t<T>, B> weighted_loss(const char* op, const Tensor<T, B>& log_probab
     losses = map(op, ops::SmoothedLoss<A>{static_cast<A>(options.label_smoothing)}, counts, of_target, of_all,
                  weight_of_target);
   }
-  return sum(losses) / sum(where(counts, weight_of_target, zeros_like(weight_of_target)));
+  const auto weights = sum(where(counts, weight_of_target, zeros_like(weight_of_target)));
+  return map(op, ops::MeanOfWeighted{}, sum(losses), weights);
 }
 
 }  // namespace detail
 
 /// The mean over the rows whose target is not ignore_index of -x[target], for logarithms of probabilities x
-/// [..., classes], targets [...]. Throws ShapeError if the shapes do not fit or a target is no class.
+/// [..., classes], targets [...]; 0 if all are ignored. Throws ShapeError if the shapes do not fit or a target is no class.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B>& targets,
                              std::int32_t ignore_index = ignored_target) {
@@ -153,7 +156,7 @@ Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B
 }
 
 /// cross_entropy of targets that are smoothed: log_softmax, and then the mean over the rows that count of
-/// -(1 - s) log p[target] - s * (mean of all log p). logits [..., classes], targets [...]. Throws ShapeError
+/// -(1 - s) log p[target] - s * (mean of all log p); 0 if none counts. logits [..., classes], targets [...]. Throws ShapeError
 /// if the shapes do not fit or a target is no class, ConfigError for a smoothing outside [0, 1).
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,

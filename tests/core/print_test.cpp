@@ -70,5 +70,10 @@ BOOST_AUTO_TEST_CASE(elements_are_read_by_their_indices) {
   BOOST_TEST(error_message<ShapeError>([&] { x.at({1}); }) == "at: shape [2, 3] has no element {1}");
 }
 
+BOOST_AUTO_TEST_CASE(nothing_is_short) {
+  BOOST_TEST(to_string(Tensor<float>::zeros({2, 0, 3})) == "[]");
+  BOOST_TEST(to_string(Tensor<float>::zeros({std::int64_t{1} << 40, 0})) == "[]");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -100,6 +100,16 @@ BOOST_AUTO_TEST_CASE(any_function_of_a_tensor_can_be_computed_again) {
   BOOST_TEST(calls == 3);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_given_back_as_it_is_gets_its_gradient) {
+  const auto x = Tensor<float>::from({2}, {1, 2}).set_requires_grad();
+  backward(sum(3.0f * cria::nn::recompute([](const auto& h) { return h; }, x)));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{3, 3}));
+  const Parameter<bfloat16> w({2}, 1.0);
+  const auto h = Tensor<bfloat16>::full({2}, bfloat16(1));
+  backward(sum(cria::nn::recompute([w](const auto&) -> Tensor<bfloat16> { return w; }, h)));
+  BOOST_TEST((w.grad().to_vector() == std::vector<float>{1, 1}));
+}
+
 BOOST_AUTO_TEST_CASE(parameters_that_are_read_again_may_not_change_before_backward) {
   cria::nn::Linear<float> layer(2, 2), before(2, 2);
   cria::nn::initialize(layer, Rng(1));

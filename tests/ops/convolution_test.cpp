@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <limits>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -244,6 +245,56 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
                conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.output_padding = 1});
              }) ==
              "conv_transpose2d: output_padding is 1 by 1; it must be 0 or more and less than the stride");
+  BOOST_TEST(message([&] {
+               conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.padding = 3});
+             }) ==
+             "conv_transpose2d: x is [1, 4, 2, 5] and weight is [4, 1, 3, 3]; without its padding the "
+             "result would be -2 by 1, and must be at least 1 by 1");
+  BOOST_TEST(error_message<ConfigError>([&] { max_pool2d(x, 0); }) ==
+             "max_pool2d: kernel is 0; it must be at least 1");
+}
+
+BOOST_AUTO_TEST_CASE(sizes_that_cannot_be_counted_are_refused) {
+  // 2 * padding and dilation * (kernel - 1) wrapped round.
+  const auto x = Tensor<float>::zeros({1, 4, 5, 5}), w = Tensor<float>::zeros({2, 4, 3, 3});
+  constexpr std::int64_t far = std::numeric_limits<std::int64_t>::max();
+  const auto refused = [](const char* name, auto run) {
+    BOOST_TEST(error_message<ConfigError>(run) ==
+               std::string(name) + " is 9223372036854775807; it must be at most 1073741824");
+  };
+  refused("conv2d: dilation", [&] { conv2d(x, w, {.dilation = far}); });
+  refused("conv2d: padding", [&] { conv2d(x, w, {.padding = far}); });
+  refused("conv_transpose2d: stride", [&] {
+    conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.stride = far});
+  });
+  refused("avg_pool2d: kernel", [&] { avg_pool2d(x, far); });
+}
+
+BOOST_AUTO_TEST_CASE(signals_are_named_as_they_were_given) {
+  const auto x = Tensor<float>::zeros({1, 3, 4}), w = Tensor<float>::zeros({2, 3, 5});
+  const auto message = [](auto run) { return error_message<ShapeError>(run); };
+  BOOST_TEST(message([&] { conv1d(x, w); }) ==
+             "conv1d: x is [1, 3, 4]; with its padding it must be at least as large as a window, 1 by 5");
+  BOOST_TEST(message([&] {
+               conv1d(x, Tensor<float>::zeros({2, 2, 3}));
+             }) ==
+             "conv1d: x is [1, 3, 4] and weight is [2, 2, 3] in 1 group; groups must divide the channels of "
+             "both sides, and weight.dim(1) must be those of a group");
+  BOOST_TEST(error_message<ConfigError>([&] { conv1d(x, w, {.stride = 0}); }) ==
+             "conv1d: stride is 0; it must be at least 1");
+  BOOST_TEST(message([&] { conv1d(x, w, Tensor<float>::zeros({1}), {.padding = 1}); }) ==
+             "conv1d: dimensions differ: the result is [1, 2, 2], bias is [1]; the result.dim(1) = 2 must "
+             "equal bias.dim(0) = 1");
+}
+
+BOOST_AUTO_TEST_CASE(padding_of_a_greatest_element_is_no_anomaly) {
+  const DetectAnomaly guard;
+  const auto x = Tensor<float>::full({1, 1, 2, 2}, 1.0f).set_requires_grad();
+  backward(sum(max_pool2d(x, 2, {.padding = 1})));
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>(4, 1.0f)));
+  const auto bad = Tensor<float>::full({1, 1, 2, 2}, std::numeric_limits<float>::quiet_NaN());
+  BOOST_TEST(error_message<AutogradError>([&] { max_pool2d(bad, 2); }) ==
+             "DetectAnomaly: the result of 'max_pool2d', [1, 1, 1, 1], is nan at element 0");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

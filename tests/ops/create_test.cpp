@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "cria/cria.hpp"
@@ -30,6 +33,42 @@ BOOST_AUTO_TEST_CASE(sequences_end_before_or_at_their_bound) {
              "arange: from 0 to 3 by steps of -1; the step must lead from the one to the other");
   BOOST_TEST(error_message<ShapeError>([] { arange<std::int32_t>(0, 3, 0); }) ==
              "arange: from 0 to 3 by steps of 0; the step must lead from the one to the other");
+}
+
+BOOST_AUTO_TEST_CASE(integers_that_the_type_does_not_hold_are_refused) {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                         most = std::numeric_limits<std::int64_t>::max();
+  Rng rng(1);
+  const auto message = [](auto run) { return error_message<ShapeError>(run); };
+  BOOST_TEST(message([] { cria::arange<std::int8_t>(0, 300, 100); }) ==
+             "arange: 200 is no int8; the elements' type must hold every number");
+  BOOST_TEST(message([] { cria::arange<std::int32_t>(most - 2, most); }) ==
+             "arange: 9223372036854775805 is no int32; the elements' type must hold every number");
+  BOOST_TEST(message([] { cria::arange<std::int8_t>(127, -300, -200); }) ==
+             "arange: -273 is no int8; the elements' type must hold every number");
+  BOOST_TEST((cria::arange<std::int64_t>(least, 0, -(least / 2)).to_vector() ==
+              std::vector<std::int64_t>{least, least / 2}));
+  BOOST_TEST(message([&] { cria::randint<std::int8_t>(0, 1000, {2}, rng); }) ==
+             "randint: 999 is no int8; the elements' type must hold every number");
+  BOOST_TEST(message([&] { cria::randperm<std::int8_t>(200, rng); }) ==
+             "randperm: 199 is no int8; the elements' type must hold every number");
+}
+
+BOOST_AUTO_TEST_CASE(sizes_that_cannot_be_are_refused) {
+  Rng rng(1);
+  const auto message = [](auto run) { return error_message<ShapeError>(run); };
+  BOOST_TEST(message([] { cria::eye<float>(-1); }) == "eye: rows is -1; it must be 0 or more");
+  BOOST_TEST(message([] { cria::linspace<float>(0, 1, -1); }) ==
+             "linspace: count is -1; it must be 0 or more");
+  BOOST_TEST(message([&] { cria::randperm<float>(-1, rng); }) ==
+             "randperm: count is -1; it must be 0 or more");
+  constexpr std::int64_t huge = std::int64_t{1} << 50;
+  const auto refused = [](auto run) {
+    BOOST_TEST((error_message<BackendError>(run).find("out of memory") != std::string::npos));
+  };
+  refused([&] { cria::rand<float>({huge}, rng); });
+  refused([&] { cria::randperm<std::int64_t>(huge, rng); });
+  refused([&] { cria::eye<float>(1 << 25); });
 }
 
 BOOST_AUTO_TEST_CASE(constants_have_the_shape_of_another) {

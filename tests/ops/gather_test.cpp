@@ -124,13 +124,17 @@ BOOST_AUTO_TEST_CASE(indices_must_be_in_range) {
   const auto x = Tensor<float>::zeros({2, 3});
   for (const std::int32_t bad : {-1, 3}) {
     const std::string sentence =
-        "gather: index " + std::to_string(bad) + " at position 1 is out of range; it must be in [0, 3)";
+        ": index " + std::to_string(bad) + " at position 1 is out of range; it must be in [0, 3)";
     const auto index = Tensor<std::int32_t>::from({2}, {0, bad});
-    BOOST_TEST(error_message<ShapeError>([&] { cria::index_select(x, 1, index).to_vector(); }) == sentence);
+    BOOST_TEST(error_message<ShapeError>([&] { cria::index_select(x, 1, index).to_vector(); }) ==
+               "index_select" + sentence);
     const auto rows = Tensor<std::int32_t>::from({2, 1}, {0, bad});
     BOOST_TEST(error_message<ShapeError>([&] {
                  cria::scatter_add(x, 1, rows, Tensor<float>::zeros({2, 1})).to_vector();
-               }) == sentence);
+               }) == "scatter_add" + sentence);
+    BOOST_TEST(error_message<ShapeError>([&] {
+                 cria::gather(x, 1, reshape(index, {2, 1})).to_vector();
+               }) == "gather" + sentence);
   }
 }
 
@@ -144,6 +148,8 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
              "index_select: index is [3, 3]; it must have 1 dimensions");
   BOOST_TEST(message([&] { cria::scatter_add(x, 1, index, x); }) ==
              "scatter_add: shapes differ: index is [3, 3], source is [2, 3]; they must be equal");
+  BOOST_TEST(error_message<ConfigError>([&] { cria::one_hot(index, -1); }) ==
+             "one_hot: classes is -1; it must be in [0, 2^31)");
   BOOST_TEST(message([&] { cria::gather(x, 2, index); }) == "gather: x is [2, 3]; it has no dimension 2");
 }
 

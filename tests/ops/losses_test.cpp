@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -147,6 +148,36 @@ BOOST_AUTO_TEST_CASE(certain_predictions_have_finite_losses) {
   BOOST_TEST(kl_div(x, Tensor<float>::zeros({4})).item() == 0.0f);
 }
 
+BOOST_AUTO_TEST_CASE(impossible_classes_do_not_matter_to_other_targets) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const auto logits = Tensor<float>::from({2, 3}, {0, -inf, 0, 0, 0, -inf}).set_requires_grad();
+  const auto targets = Tensor<std::int32_t>::from({2}, {0, 1});
+  const auto weight = Tensor<float>::full({3}, 2.0f);
+  const auto loss = cria::cross_entropy(logits, targets, weight);
+  check_close("loss", {static_cast<double>(loss.item())}, {std::log(2.0)}, 1e-6);
+  backward(loss);
+  check_close("gradient", to_values(logits.grad()), {-0.25, 0, 0.25, 0.25, -0.25, 0}, 1e-6);
+  BOOST_TEST(nll_loss(Tensor<float>::from({1, 2}, {0, -inf}), Tensor<std::int32_t>::zeros({1})).item() ==
+             0.0f);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_lost_where_all_targets_are_ignored) {
+  const auto logits = Tensor<float>::from({1, 2}, {1, 2}).set_requires_grad();
+  const auto ignored = Tensor<std::int32_t>::from({1}, {-100});
+  const auto loss =
+      cria::cross_entropy(logits, ignored, {.label_smoothing = 0.1}) + nll_loss(logits, ignored);
+  BOOST_TEST(loss.item() == cria::cross_entropy(logits, ignored).item());
+  backward(loss);
+  BOOST_TEST((logits.grad().to_vector() == std::vector<float>{0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(similarities_are_those_of_the_broadcast_vectors) {
+  const auto a = Tensor<float>::from({2, 3}, {1, 0, 0, 1, 1, 1}), one = Tensor<float>::full({2, 1}, 2.0f);
+  check_close("of a column", to_values(cria::cosine_similarity(a, one)), {1 / std::sqrt(3.0), 1}, 1e-6);
+  check_close("of a row", to_values(cria::cosine_similarity(Tensor<float>::full({3}, 3.0f), a, 0)),
+              {1, 1 / std::sqrt(2.0), 1 / std::sqrt(2.0)}, 1e-6);
+}
+
 BOOST_AUTO_TEST_CASE(inputs_that_do_not_fit_are_named) {
   const auto x = Tensor<float>::zeros({2, 3});
   const auto message = [](auto run) { return error_message<ShapeError>(run); };
@@ -157,10 +188,23 @@ BOOST_AUTO_TEST_CASE(inputs_that_do_not_fit_are_named) {
       "nll_loss: shapes differ: x without its last dimension is [2], targets is [3]; they must be equal");
   BOOST_TEST(message([&] {
                nll_loss(x, Tensor<std::int32_t>::from({2}, {0, 3})).item();
-             }) == "gather: index 3 at position 1 is out of range; it must be in [0, 3)");
+             }) == "nll_loss: index 3 at position 1 is out of range; it must be in [0, 3)");
   BOOST_TEST(error_message<ConfigError>([&] {
                cria::cross_entropy(x, Tensor<std::int32_t>::zeros({2}), {.label_smoothing = 1});
              }) == "cross_entropy: label_smoothing is 1.000000; it must be in [0, 1)");
+  const auto scalar = Tensor<float>::scalar(1), wide = Tensor<float>::zeros({2, 4});
+  BOOST_TEST(message([&] { nll_loss(scalar, Tensor<std::int32_t>::scalar(0)); }) ==
+             "nll_loss: x is []; it must have at least 1 dimensions");
+  BOOST_TEST(message([&] {
+               cria::cross_entropy(scalar, Tensor<std::int32_t>::scalar(0), {.label_smoothing = 0.5});
+             }) == "cross_entropy: logits is []; it must have at least 1 dimensions");
+  BOOST_TEST(message([&] { cria::cosine_similarity(x, wide); }) ==
+             "cosine_similarity: shapes [2, 3] and [2, 4] do not fit together; counted from the last, "
+             "dimensions must be equal or 1");
+  BOOST_TEST(message([&] { cria::cosine_similarity(x, x, 2); }) ==
+             "cosine_similarity: x is [2, 3]; it has no dimension 2");
+  BOOST_TEST(error_message<ConfigError>([&] { cria::cosine_similarity(x, x, -1, -1); }) ==
+             "cosine_similarity: eps is -1.000000; it must be a number from 0 on");
   BOOST_TEST(error_message<ConfigError>([&] { huber_loss(x, x, {.delta = 0}); }) ==
              "huber_loss: delta is 0.000000; it must be greater than 0");
 }

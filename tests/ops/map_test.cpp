@@ -174,6 +174,32 @@ BOOST_AUTO_TEST_CASE(integers_are_calculated_with) {
   BOOST_TEST(((5 - a).to_vector() == std::vector<std::int32_t>{2, 9}));
 }
 
+template <class N>
+concept StandsBesideIntegers = requires(const Tensor<std::int32_t>& x, N number) {
+  x* number;
+};
+template <class N>
+concept IsComparedWithIntegers = requires(const Tensor<std::int32_t>& x, N number) {
+  x < number;
+};
+
+BOOST_AUTO_TEST_CASE(numbers_beside_integers_are_integers) {
+  BOOST_TEST((StandsBesideIntegers<int> && StandsBesideIntegers<std::int64_t>));
+  BOOST_TEST((!StandsBesideIntegers<float> && !StandsBesideIntegers<double>));
+  BOOST_TEST((IsComparedWithIntegers<std::int64_t> && !IsComparedWithIntegers<double>));
+  const auto x = Tensor<std::int32_t>::from({2}, {1, 2});
+  BOOST_TEST(((x - 3).to_vector() == std::vector<std::int32_t>{-2, -1}));
+  BOOST_TEST(((3 - x * std::int64_t{2}).to_vector() == std::vector<std::int32_t>{1, -1}));
+  BOOST_TEST(error_message<ConfigError>([&] { x + (std::int64_t{1} << 40); }) ==
+             "Tensor: the number 1099511627776 stands beside elements of int32; it must be one of them");
+}
+
+BOOST_AUTO_TEST_CASE(bounds_must_be_in_order) {
+  const auto x = Tensor<float>::zeros({2});
+  BOOST_TEST(error_message<ConfigError>([&] { clamp(x, 1, -1); }) ==
+             "clamp: low is 1.000000; it must be at most high = -1.000000");
+}
+
 BOOST_AUTO_TEST_CASE(numbers_become_integers_and_masks) {
   const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
   const auto x = Tensor<float>::from({7}, {1.9f, -1.9f, 0, 3e9f, -infinity, nan, 0.25f});

@@ -92,9 +92,10 @@ std::string message(const Shape& a, const Shape& b) {
 
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
   BOOST_TEST(message({}, {3}) == "matmul: a is []; it must have at least 1 dimensions");
-  BOOST_TEST(
-      message({2, 3, 4}, {3, 4, 5}) ==
-      "matmul: shapes [2] and [3] do not fit together; counted from the last, dimensions must be equal or 1");
+  BOOST_TEST(message({2, 3, 4}, {3, 4, 5}) ==
+             "matmul: a is [2, 3, 4] and b is [3, 4, 5]; counted from the last, all dimensions but the last "
+             "two must be "
+             "equal or 1");
   BOOST_TEST(message({2, 3}, {4, 5}) ==
              "matmul: dimensions differ: a is [2, 3], b is [4, 5]; a.dim(-1) = 3 must equal b.dim(-2) = 4");
 }

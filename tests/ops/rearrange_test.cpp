@@ -1,6 +1,8 @@
 #include "cria/ops/rearrange.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -269,6 +271,32 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
       message([&] {
         cria::pad(x, {{0, 1}, {-1, 0}});
       }) == "pad: x is [2, 3] and there are 2 pairs; each dimension needs one, {before, after} of 0 or more");
+  constexpr std::int64_t far = std::numeric_limits<std::int64_t>::max();
+  BOOST_TEST(message([&] {
+               cria::repeat(x, {far, 1});
+             }) == "repeat: x is [2, 3]; dimension 0 9223372036854775807 times is too large");
+  BOOST_TEST((cria::repeat(x, {1 << 30, 0}).shape() == Shape{2LL << 30, 0}));
+  BOOST_TEST(message([&] {
+               cria::repeat(x, {1, far / 4});
+             }).starts_with("Shape: [2, 6917529027641081853] has"));
+  BOOST_TEST(message([&] {
+               cria::split(x, {far, far, 5}, 1);
+             }) ==
+             "split: x is [2, 3] and sizes are {9223372036854775807, 9223372036854775807, 5}; they must be "
+             "0 or more and add up to 3");
+  BOOST_TEST(cria::chunk(x, far, 1).size() == 3u);
+  BOOST_TEST(message([&] {
+               cria::pad(x, {{0, 0}, {far, 1}});
+             }) ==
+             "pad: x is [2, 3]; dimension 1 with 9223372036854775807 before it and 1 behind it is too large");
+  BOOST_TEST(message([&] {
+               cria::stack({x, x}, 4);
+             }) == "stack: tensor 0 is [2, 3]; there is no place for a dimension 4");
+  const auto full = Tensor<float>::zeros({1, 1, 1, 1, 1, 1});
+  BOOST_TEST(message([&] {
+               cria::stack({full, full}, 0);
+             }) ==
+             "stack: tensor 0 is [1, 1, 1, 1, 1, 1]; there is no place for a dimension 0 beside 6 others");
   BOOST_TEST(message([&] { cria::tril(Tensor<float>::zeros({3})); }) ==
              "tril: x is [3]; at least 2 dimensions are needed");
   BOOST_TEST(message([&] { cria::flip(x, {0, -2}); }) == "flip: x is [2, 3]; dimension -2 is named twice");

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <tuple>
@@ -165,6 +168,17 @@ BOOST_AUTO_TEST_CASE(several_dimensions_disappear_or_stay_as_one) {
   BOOST_TEST(cria::argmax(x, 1).shape() == Shape({2, 4}));
   BOOST_TEST(cria::argmin(x, -1, {.keepdim = true}).shape() == Shape({2, 3, 1}));
   BOOST_TEST(cria::variance(x, 0, {.keepdim = true}).shape() == Shape({1, 3, 4}));
+}
+
+BOOST_AUTO_TEST_CASE(options_are_no_axes) {
+  // With a constructor of a std::initializer_list g++ 12 took {.correction = 0} for the axes {0}.
+  BOOST_TEST((!std::constructible_from<Axes, std::initializer_list<int>>));
+  BOOST_TEST((!std::convertible_to<bool, Axes>));
+  BOOST_TEST((std::convertible_to<int, Axes> && std::convertible_to<std::int64_t, Axes>));
+  const auto x = Tensor<float>::full({2, 3}, 1.0f);
+  BOOST_TEST(cria::sum(x, {1, 0}).item() == 6.0f);
+  BOOST_TEST((cria::sum(x, {0}).shape() == Shape{3}));
+  BOOST_TEST((cria::sum(x, {}).shape() == Shape{2, 3}));
 }
 
 BOOST_AUTO_TEST_CASE(dimensions_must_exist_and_be_named_once) {

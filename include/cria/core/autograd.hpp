@@ -142,10 +142,12 @@ class NoGrad {
 
 /// While one of these lives, the first operation on this thread whose result, or the gradient of whose
 /// result, has an element that is not finite throws AutogradError with its name. For the search: every result
-/// is copied to the host.
+/// is copied to the host. While a `DetectAnomaly off(false)` lives none does, as in a part that is meant to
+/// have infinities.
 class DetectAnomaly {
  public:
-  DetectAnomaly() : previous_(std::exchange(detail::detects_anomalies, true)) {}
+  explicit DetectAnomaly(bool detects = true)
+      : previous_(std::exchange(detail::detects_anomalies, detects)) {}
   ~DetectAnomaly() { detail::detects_anomalies = previous_; }
   DetectAnomaly(const DetectAnomaly&) = delete;
   DetectAnomaly& operator=(const DetectAnomaly&) = delete;

@@ -2,8 +2,8 @@
 /// Dimensions of a tensor, as reductions take them.
 
 #include <array>
+#include <concepts>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,31 +26,32 @@ inline int axis_of(std::string_view op, const Shape& shape, int axis) {
 /// One or several dimensions, in any order, of which negative ones count from the last, -1; or all.
 class Axes {
  public:
-  Axes(int axis) : Axes({axis}) {}
-  Axes(std::initializer_list<int> axes) {
-    for (const int axis : axes) {
-      if (count_ == Shape::max_rank) throw ShapeError("Axes: a shape has at most 6 dimensions");
-      axes_[static_cast<std::size_t>(count_++)] = axis;
-    }
+  /// None.
+  Axes() = default;
+  /// The axes are no std::initializer_list: g++ 12 would take options in their place, {.correction = 0}, for
+  /// the axes {0}.
+  template <std::integral... I>
+  requires(sizeof...(I) > 0 && !(std::same_as<I, bool> || ...)) Axes(I... axes) {
+    (append(static_cast<int>(axes)), ...);
   }
   static Axes all() {
-    Axes axes({});
+    Axes axes;
     axes.are_all_ = true;
     return axes;
   }
 
   /// The dimensions [first, last).
   static Axes range(int first, int last) {
-    Axes axes({});
-    for (int axis = first; axis < last; ++axis) axes.axes_[static_cast<std::size_t>(axes.count_++)] = axis;
+    Axes axes;
+    for (int axis = first; axis < last; ++axis) axes.append(axis);
     return axes;
   }
 
   /// All dimensions of `rank` but one.
   static Axes all_but(int left_out, int rank) {
-    Axes axes({});
+    Axes axes;
     for (int axis = 0; axis < rank; ++axis) {
-      if (axis != left_out) axes.axes_[static_cast<std::size_t>(axes.count_++)] = axis;
+      if (axis != left_out) axes.append(axis);
     }
     return axes;
   }
@@ -71,6 +72,11 @@ class Axes {
   }
 
  private:
+  void append(int axis) {
+    if (count_ == Shape::max_rank) throw ShapeError("Axes: a shape has at most 6 dimensions");
+    axes_[static_cast<std::size_t>(count_++)] = axis;
+  }
+
   std::array<int, Shape::max_rank> axes_{};
   int count_ = 0;
   bool are_all_ = false;

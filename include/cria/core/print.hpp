@@ -85,6 +85,10 @@ class TensorText {
   template <class F>
   void visit(int axis, std::int64_t first, F element) {
     if (axis == shape_.rank()) return element(first);
+    if (shape_.size() == 0) {  // whatever its dimensions are
+      text_ += "[]";
+      return;
+    }
     const std::int64_t dim = shape_.dim(axis), each = shape_.product(axis + 1, shape_.rank());
     const bool skips = is_abridged_ && dim > 2 * edge;
     text_ += '[';

@@ -77,6 +77,7 @@ struct IndexView {
   std::int64_t outer_stride = 0;
   std::int64_t stride = 0;
   std::int64_t inner_stride = 0;
+  const char* op = "gather";  // the operation, for the sentence about an index that is out of range
 
   CRIA_HOST_DEVICE std::int32_t at(std::int64_t o, std::int64_t j, std::int64_t i) const {
     return all[o * outer_stride + j * stride + i * inner_stride];

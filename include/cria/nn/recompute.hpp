@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cria/nn/dropout.hpp"
+#include "cria/ops/accumulate.hpp"
 
 namespace cria::nn {
 
@@ -24,7 +25,12 @@ auto recompute(F f, const Tensor<T, B>&... x) {
   return record("recompute", y.detach(), std::move(from), [=](const auto& dy) {
     const cria::detail::Recording recording;
     const DropoutStream again(source);
-    cria::detail::run_backward(f(cria::detail::as_leaf(x)...), dy);
+    const auto result = f(cria::detail::as_leaf(x)...);
+    if (cria::detail::node(result)) {
+      cria::detail::run_backward(result, dy);
+    } else {  // it is an input or a parameter as it is, or what f uses was frozen since
+      accumulate(sink(result), dy);
+    }
   });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cria/backend/cpu/convolution.hpp"
+#include "cria/core/autograd.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/convolution.hpp"
 #include "cria/core/operations.hpp"
@@ -69,15 +70,17 @@ Rows<T> kernel_rows(T* data, const Shape& weight) {
 }
 
 inline void check_sizes(std::string_view op, const Windows& windows) {
+  constexpr std::int64_t most = std::int64_t{1} << 30;  // products of two can be counted
   const auto at_least = [&](std::string_view name, const Size2d& size, std::int64_t least) {
-    check::option(size.height >= least, op, name, size.height,
-                  "it must be at least " + std::to_string(least));
-    check::option(size.width >= least, op, name, size.width, "it must be at least " + std::to_string(least));
+    for (const std::int64_t number : {size.height, size.width}) {
+      check::option(number >= least, op, name, number, "it must be at least " + std::to_string(least));
+      check::option(number <= most, op, name, number, "it must be at most " + std::to_string(most));
+    }
   };
+  at_least("kernel", windows.kernel, 1);
   at_least("stride", windows.stride, 1);
   at_least("padding", windows.padding, 0);
   at_least("dilation", windows.dilation, 1);
-  at_least("kernel", windows.kernel, 1);
 }
 /// Throws ShapeError unless there is a window.
 inline void check_fit(std::string_view op, const Shape& x, const Windows& windows) {
@@ -100,12 +103,12 @@ inline void check_kernel(std::string_view op, const Shape& x, const Shape& weigh
       "; groups must divide the channels of both sides, and weight.dim(1) must be those of a group");
 }
 
-/// y + bias for each channel.
+/// y + bias for each channel of y [n, channels, ...].
 template <FloatingPoint T, class B>
 Tensor<T, B> add_bias(std::string_view op, const Tensor<T, B>& y, const Tensor<T, B>& bias) {
   check::rank(op, {"bias", bias.shape()}, 1);
   check::equal_dims(op, {"the result", y.shape()}, 1, {"bias", bias.shape()}, 0);
-  return y + reshape(bias, {bias.size(), 1, 1});
+  return y + reshape(bias, y.rank() == 3 ? Shape{bias.size(), 1} : Shape{bias.size(), 1, 1});
 }
 
 }  // namespace detail
@@ -156,6 +159,14 @@ Tensor<T, B> conv1d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, 
                     const Conv1dOptions& options = {}) {
   check::rank("conv1d", {"x", x.shape()}, 3);
   check::rank("conv1d", {"weight", weight.shape()}, 3);
+  detail::check_kernel("conv1d", x.shape(), weight.shape(), x.dim(1), options.groups);
+  detail::check_fit("conv1d", x.shape(),
+                    {x.dim(1),
+                     {1, x.dim(2)},
+                     {1, weight.dim(2)},
+                     {1, options.stride},
+                     {0, options.padding},
+                     {1, options.dilation}});
   return squeeze(conv2d(unsqueeze(x, 2), unsqueeze(weight, 2),
                         {.stride = {1, options.stride},
                          .padding = {0, options.padding},
@@ -166,8 +177,7 @@ Tensor<T, B> conv1d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, 
 template <FloatingPoint T, class B>
 Tensor<T, B> conv1d(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                     const std::type_identity_t<Tensor<T, B>>& bias, const Conv1dOptions& options = {}) {
-  check::rank("conv1d", {"bias", bias.shape()}, 1);
-  return conv1d(x, weight, options) + reshape(bias, {bias.size(), 1});
+  return detail::add_bias("conv1d", conv1d(x, weight, options), bias);
 }
 
 /// The transposed convolution, which conv2d of the same options is the gradient of: x [n, c, h, w], weight
@@ -185,6 +195,8 @@ Tensor<T, B> conv_transpose2d(const Tensor<T, B>& x, const std::type_identity_t<
   check::equal_dims(op, {"x", x.shape()}, 1, {"weight", weight.shape()}, 0);
   const std::int64_t groups = options.groups, channels = weight.dim(1) * groups;
   detail::check_kernel(op, x.shape(), weight.shape(), channels, groups);
+  detail::check_sizes(
+      op, {channels, 1, {weight.dim(2), weight.dim(3)}, options.stride, options.padding, options.dilation});
   const auto size = [](std::int64_t image, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
                        std::int64_t dilation, std::int64_t more) {
     return (image - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1;
@@ -195,7 +207,12 @@ Tensor<T, B> conv_transpose2d(const Tensor<T, B>& x, const std::type_identity_t<
                      size(x.dim(3), kernel.width, options.stride.width, options.padding.width,
                           options.dilation.width, options.output_padding.width)};
   const Windows windows{channels, image, kernel, options.stride, options.padding, options.dilation};
-  detail::check_sizes(op, windows);
+  if (image.height < 1 || image.width < 1) {
+    throw ShapeError("conv_transpose2d: x is " + to_string(x.shape()) + " and weight is " +
+                     to_string(weight.shape()) + "; without its padding the result would be " +
+                     std::to_string(image.height) + " by " + std::to_string(image.width) +
+                     ", and must be at least 1 by 1");
+  }
   if (windows.count().height != x.dim(2) || windows.count().width != x.dim(3)) {
     throw ConfigError("conv_transpose2d: output_padding is " + std::to_string(options.output_padding.height) +
                       " by " + std::to_string(options.output_padding.width) +
@@ -298,7 +315,12 @@ template <FloatingPoint T, class B>
 Tensor<T, B> max_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2dOptions& options = {}) {
   const Windows windows = detail::pooling("max_pool2d", x, kernel, options);
   const auto outside = static_cast<T>(-std::numeric_limits<acc_t<T>>::infinity());
-  return max(detail::windows_of("max_pool2d", x, windows, outside), 2);
+  const auto elements = [&] {
+    const DetectAnomaly off(false);  // what is outside is meant to be infinite
+    return detail::windows_of("max_pool2d", x, windows, outside);
+  }();
+  return detail::extreme("max_pool2d", ops::Largest{}, elements,
+                         detail::Reduced("max_pool2d", elements.shape(), 2, false));
 }
 
 /// The mean of each window, zeros outside of x included: shapes as those of max_pool2d.

@@ -32,21 +32,53 @@ Tensor<T, B> sequence(const Shape& shape, sequence_t<T> start, sequence_t<T> ste
   return y;
 }
 
+/// Throws ShapeError if T is a type of integers that does not hold `number`.
+template <class T>
+void check_holds(const char* op, std::int64_t number) {
+  if constexpr (Number<T> && std::is_integral_v<T>) {
+    if (std::in_range<T>(number)) return;
+    throw ShapeError(std::string(op) + ": " + std::to_string(number) + " is no " +
+                     std::string(dtype_name<T>) + "; the elements' type must hold every number");
+  }
+}
+/// Throws ShapeError for a negative size.
+inline void check_size(const char* op, const char* name, std::int64_t size) {
+  if (size >= 0) return;
+  throw ShapeError(std::string(op) + ": " + name + " is " + std::to_string(size) + "; it must be 0 or more");
+}
+
 /// Elements that `draw` gives one after the other, on the host.
 template <class T, class B, class F>
 Tensor<T, B> drawn(const Shape& shape, F draw) {
+  auto y = Tensor<T, B>::empty(shape);  // refuses what is too large
   std::vector<T> values(static_cast<std::size_t>(shape.size()));
   for (T& value : values) value = static_cast<T>(static_cast<acc_t<T>>(draw()));
-  return Tensor<T, B>::from(shape, values);
+  y.assign(values);
+  return y;
 }
 }  // namespace detail
 
-/// start, start + step, ... before stop. Throws ShapeError if step is 0 or leads away from stop.
+/// start, start + step, ... before stop. Throws ShapeError if step is 0 or leads away from stop, or if T does
+/// not hold the numbers.
 template <class T, class B = DefaultBackend>
 Tensor<T, B> arange(std::type_identity_t<detail::sequence_t<T>> start,
                     std::type_identity_t<detail::sequence_t<T>> stop,
                     std::type_identity_t<detail::sequence_t<T>> step = 1) {
-  const double count = std::ceil(static_cast<double>(stop - start) / static_cast<double>(step));
+  const double range = static_cast<double>(stop) - static_cast<double>(start);
+  double count = std::ceil(range / static_cast<double>(step));
+  if constexpr (std::is_integral_v<T>) {  // a double does not hold the difference of all integers
+    if (step != 0 && (stop > start) == (step > 0) && stop != start) {
+      const auto distance = [](std::int64_t from, std::int64_t to) {
+        return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
+      };
+      const std::uint64_t by = step > 0 ? distance(0, step) : distance(step, 0);
+      const std::uint64_t last = (step > 0 ? distance(start, stop) - 1 : distance(stop, start) - 1) / by;
+      count = static_cast<double>(last) + 1;
+      detail::check_holds<T>("arange", start);
+      detail::check_holds<T>("arange", static_cast<std::int64_t>(static_cast<std::uint64_t>(start) +
+                                                                 last * static_cast<std::uint64_t>(step)));
+    }
+  }
   if (!(count >= 0 && std::isfinite(count))) {
     throw ShapeError("arange: from " + std::to_string(start) + " to " + std::to_string(stop) +
                      " by steps of " + std::to_string(step) +
@@ -64,18 +96,23 @@ Tensor<T, B> arange(std::type_identity_t<detail::sequence_t<T>> stop) {
 /// negative count.
 template <FloatingPoint T, class B = DefaultBackend>
 Tensor<T, B> linspace(double start, double stop, std::int64_t count) {
+  detail::check_size("linspace", "count", count);
   return detail::sequence<T, B>({count}, start,
                                 count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0.0);
 }
 
-/// Ones on the diagonal of a matrix [rows, columns], zeros elsewhere.
+/// Ones on the diagonal of a matrix [rows, columns], zeros elsewhere. Throws ShapeError for a negative size.
 template <class T, class B = DefaultBackend>
 Tensor<T, B> eye(std::int64_t rows, std::int64_t columns) {
-  std::vector<T> values(static_cast<std::size_t>(Shape{rows, columns}.size()), T());
+  detail::check_size("eye", "rows", rows);
+  detail::check_size("eye", "columns", columns);
+  auto y = Tensor<T, B>::empty({rows, columns});  // refuses what is too large
+  std::vector<T> values(static_cast<std::size_t>(y.size()), T());
   for (std::int64_t i = 0; i < std::min(rows, columns); ++i) {
     values[static_cast<std::size_t>(i * columns + i)] = static_cast<T>(static_cast<acc_t<T>>(1));
   }
-  return Tensor<T, B>::from({rows, columns}, values);
+  y.assign(values);
+  return y;
 }
 template <class T, class B = DefaultBackend>
 Tensor<T, B> eye(std::int64_t size) {
@@ -118,27 +155,34 @@ template <FloatingPoint T, class B = DefaultBackend>
 Tensor<T, B> randn(const Shape& shape, Rng& rng) {
   return detail::drawn<T, B>(shape, [&] { return rng.normal(); });
 }
-/// Integers in [low, high), all as likely. Throws ShapeError if there are none.
+/// Integers in [low, high), all as likely. Throws ShapeError if there are none, or if T does not hold them.
 template <class T = std::int32_t, class B = DefaultBackend>
 Tensor<T, B> randint(std::int64_t low, std::int64_t high, const Shape& shape, Rng& rng) {
   if (low >= high) {
     throw ShapeError("randint: low is " + std::to_string(low) + " and high is " + std::to_string(high) +
                      "; low must be less");
   }
+  detail::check_holds<T>("randint", low);
+  detail::check_holds<T>("randint", high - 1);
   const auto bound = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
   return detail::drawn<T, B>(
       shape, [&] { return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + rng.below(bound)); });
 }
-/// The integers in [0, count) in random order (Fisher & Yates 1938).
+/// The integers in [0, count) in random order (Fisher & Yates 1938). Throws ShapeError for a negative count,
+/// or if T does not hold them.
 template <class T = std::int32_t, class B = DefaultBackend>
 Tensor<T, B> randperm(std::int64_t count, Rng& rng) {
-  std::vector<T> values(static_cast<std::size_t>(Shape{count}.size()));
+  detail::check_size("randperm", "count", count);
+  if (count > 0) detail::check_holds<T>("randperm", count - 1);
+  auto y = Tensor<T, B>::empty({count});  // refuses what is too large
+  std::vector<T> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::size_t j = rng.below(i + 1);
     values[i] = values[j];
     values[j] = static_cast<T>(i);
   }
-  return Tensor<T, B>::from({count}, values);
+  y.assign(values);
+  return y;
 }
 
 }  // namespace cria

@@ -2,13 +2,50 @@
 /// Operations on each element alone. A new one is a formula (core/formulas.hpp) and a function of one line;
 /// every backend gets it. Shapes of several tensors are broadcast; who does not fit throws ShapeError.
 
+#include <concepts>
+#include <string>
 #include <type_traits>
+#include <utility>
 
+#include "cria/core/check.hpp"
 #include "cria/core/formulas.hpp"
 #include "cria/ops/accumulate.hpp"
 #include "cria/ops/map.hpp"
 
 namespace cria {
+
+namespace detail {
+
+/// A number beside a tensor of integers: an integer, too, since a fraction would be cut off. Throws
+/// ConfigError for one that is no T.
+template <std::integral T>
+class Whole {
+ public:
+  template <std::integral N>
+  Whole(N number) : number_(static_cast<T>(number)) {
+    if (std::cmp_equal(number_, +number)) return;
+    throw ConfigError("Tensor: the number " + std::to_string(number) + " stands beside elements of " +
+                      std::string(dtype_name<T>) + "; it must be one of them");
+  }
+  operator T() const { return number_; }
+
+ private:
+  T number_;
+};
+
+template <class T>
+struct Beside {
+  using type = acc_t<T>;
+};
+template <class T>
+requires(Number<T>&& std::integral<T>) struct Beside<T> {
+  using type = Whole<T>;
+};
+/// A number beside a tensor of T.
+template <class T>
+using number_t = typename Beside<T>::type;
+
+}  // namespace detail
 
 /// a + b, a - b, a * b, also of integers, and a / b.
 template <Number T, class B>
@@ -37,21 +74,22 @@ Tensor<T, B> operator/(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("divide", ops::Divide{}, a, b);
 }
 
-/// The same with a number on one side.
+/// The same with a number on one side, for integers an integer.
 template <Number T, class B>
-Tensor<T, B> operator+(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
+Tensor<T, B> operator+(const Tensor<T, B>& x, detail::number_t<T> s) {
   return detail::map("add", ops::Affine<acc_t<T>>{1, s}, x);
 }
 template <Number T, class B>
-Tensor<T, B> operator+(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
+Tensor<T, B> operator+(detail::number_t<T> s, const Tensor<T, B>& x) {
   return x + s;
 }
 template <Number T, class B>
-Tensor<T, B> operator-(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
-  return x + (-s);
+Tensor<T, B> operator-(const Tensor<T, B>& x, detail::number_t<T> s) {
+  return detail::map("subtract", ops::Affine<acc_t<T>>{1, static_cast<acc_t<T>>(-static_cast<acc_t<T>>(s))},
+                     x);
 }
 template <Number T, class B>
-Tensor<T, B> operator-(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
+Tensor<T, B> operator-(detail::number_t<T> s, const Tensor<T, B>& x) {
   return detail::map("subtract", ops::Affine<acc_t<T>>{-1, s}, x);
 }
 template <Number T, class B>
@@ -59,11 +97,11 @@ Tensor<T, B> operator-(const Tensor<T, B>& x) {
   return detail::map("negate", ops::Affine<acc_t<T>>{-1, 0}, x);
 }
 template <Number T, class B>
-Tensor<T, B> operator*(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> s) {
+Tensor<T, B> operator*(const Tensor<T, B>& x, detail::number_t<T> s) {
   return detail::map("multiply", ops::Affine<acc_t<T>>{s, 0}, x);
 }
 template <Number T, class B>
-Tensor<T, B> operator*(std::type_identity_t<acc_t<T>> s, const Tensor<T, B>& x) {
+Tensor<T, B> operator*(detail::number_t<T> s, const Tensor<T, B>& x) {
   return x * s;
 }
 template <FloatingPoint T, class B>
@@ -190,10 +228,12 @@ template <FloatingPoint T, class B>
 Tensor<T, B> softplus(const Tensor<T, B>& x) {
   return detail::map("softplus", ops::Softplus{}, x);
 }
-/// x, not below `low` and not above `high`, where the derivative is 0.
+/// x, not below `low` and not above `high`, where the derivative is 0. Throws ConfigError if low is greater
+/// than high.
 template <FloatingPoint T, class B>
 Tensor<T, B> clamp(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> low,
                    std::type_identity_t<acc_t<T>> high) {
+  check::option(low <= high, "clamp", "low", low, "it must be at most high = " + std::to_string(high));
   return detail::map("clamp", ops::Clamp<acc_t<T>>{low, high}, x);
 }
 /// x^exponent
@@ -249,7 +289,8 @@ Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a,
   return masked_fill(a, !condition, b);
 }
 
-/// Which elements are equal, not equal, less, ...; NaN is not equal to anything.
+/// Which elements are equal, not equal, less, ...; NaN is not equal to anything. A number beside
+/// integers is an integer.
 template <class T, class B>
 Tensor<bool, B> operator==(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("equal", ops::Equal{}, a, b);
@@ -275,27 +316,27 @@ Tensor<bool, B> operator>=(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("greater_equal", ops::GreaterEqual{}, a, b);
 }
 template <class T, class B>
-Tensor<bool, B> operator==(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator==(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("equal", ops::WithNumber<ops::Equal, acc_t<T>>{number}, x);
 }
 template <class T, class B>
-Tensor<bool, B> operator!=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator!=(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("not_equal", ops::WithNumber<ops::NotEqual, acc_t<T>>{number}, x);
 }
 template <class T, class B>
-Tensor<bool, B> operator<(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator<(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("less", ops::WithNumber<ops::Less, acc_t<T>>{number}, x);
 }
 template <class T, class B>
-Tensor<bool, B> operator<=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator<=(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("less_equal", ops::WithNumber<ops::LessEqual, acc_t<T>>{number}, x);
 }
 template <class T, class B>
-Tensor<bool, B> operator>(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator>(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("greater", ops::WithNumber<ops::Greater, acc_t<T>>{number}, x);
 }
 template <class T, class B>
-Tensor<bool, B> operator>=(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> number) {
+Tensor<bool, B> operator>=(const Tensor<T, B>& x, detail::number_t<T> number) {
   return detail::map("greater_equal", ops::WithNumber<ops::GreaterEqual, acc_t<T>>{number}, x);
 }
 /// Of masks.

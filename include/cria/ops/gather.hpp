@@ -3,6 +3,7 @@
 /// gradients.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -34,11 +35,12 @@ Planes<T> planes_along(T* data, const Shape& shape, int axis) {
 
 /// The elements of x along `axis` that the index names, which has `strides` in [outer, m, inner].
 template <class T, class B>
-Tensor<T, B> gather_by(std::string_view op, const Tensor<T, B>& x, int axis,
-                       const Tensor<std::int32_t, B>& index, const IndexView& strides, const Shape& result) {
+Tensor<T, B> gather_by(const char* op, const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index,
+                       const IndexView& strides, const Shape& result) {
   using K = kernel_for<ops::Gather, B>;
-  const auto view = [strides](const Tensor<std::int32_t, B>& from) {
+  const auto view = [strides, op](const Tensor<std::int32_t, B>& from) {
     IndexView with_data = strides;
+    with_data.op = op;
     with_data.all = from.vec();
     return with_data;
   };
@@ -57,6 +59,20 @@ Tensor<T, B> gather_by(std::string_view op, const Tensor<T, B>& x, int axis,
   }
 }
 
+/// `gather`, for the operation that is called `op`.
+template <class T, class B>
+Tensor<T, B> gather_for(const char* op, const Tensor<T, B>& x, int axis,
+                        const Tensor<std::int32_t, B>& index) {
+  const int along = axis_of(op, x.shape(), axis);
+  if (index.rank() != x.rank() || index.shape().with_dim(along, 0) != x.shape().with_dim(along, 0)) {
+    throw ShapeError(std::string(op) + ": x is " + to_string(x.shape()) + " and index is " +
+                     to_string(index.shape()) + "; all dimensions but " + std::to_string(axis) +
+                     " must be equal");
+  }
+  const std::int64_t inner = x.shape().product(along + 1, x.rank());
+  return gather_by(op, x, along, index, {{}, index.dim(along) * inner, inner, 1}, index.shape());
+}
+
 }  // namespace detail
 
 /// y[..., j, ...] = x[..., index[..., j, ...], ...] along a dimension: index has the shape of the result,
@@ -64,14 +80,7 @@ Tensor<T, B> gather_by(std::string_view op, const Tensor<T, B>& x, int axis,
 /// not in [0, x.dim(axis)).
 template <class T, class B>
 Tensor<T, B> gather(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index) {
-  const int along = detail::axis_of("gather", x.shape(), axis);
-  if (index.rank() != x.rank() || index.shape().with_dim(along, 0) != x.shape().with_dim(along, 0)) {
-    throw ShapeError("gather: x is " + to_string(x.shape()) + " and index is " + to_string(index.shape()) +
-                     "; all dimensions but " + std::to_string(axis) + " must be equal");
-  }
-  const std::int64_t inner = x.shape().product(along + 1, x.rank());
-  return detail::gather_by("gather", x, along, index, {{}, index.dim(along) * inner, inner, 1},
-                           index.shape());
+  return detail::gather_for("gather", x, axis, index);
 }
 
 /// The elements with these indices along a dimension, in their order: index [m], x [..., n, ...] -> [..., m,
@@ -93,7 +102,7 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
   using K = kernel_for<ops::Gather, B>;
   const int along = detail::axis_of("scatter_add", x.shape(), axis);
   check::same_shape("scatter_add", {"index", index.shape()}, {"source", source.shape()});
-  gather(x.detach(), axis, index);  // which checks the index
+  detail::gather_for("scatter_add", x.detach(), axis, index);  // which checks the index
   const std::int64_t inner = x.shape().product(along + 1, x.rank());
   const auto view = [=](const Tensor<std::int32_t, B>& from) {
     return IndexView{from.vec(), from.dim(along) * inner, inner, 1};
@@ -109,9 +118,11 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
 }
 
 /// 1 at the place of each index, 0 elsewhere: index [...] -> [..., classes]. An index that is no class has
-/// zeros alone.
+/// zeros alone. Throws ConfigError for a negative number of classes.
 template <class T = float, class B>
 Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes) {
+  check::option(classes >= 0 && classes <= std::numeric_limits<std::int32_t>::max(), "one_hot", "classes",
+                classes, "it must be in [0, 2^31)");
   const auto places = unsqueeze(index, -1), numbers = arange<std::int32_t, B>(classes);
   const std::array shapes{places.shape(), numbers.shape()};
   auto y = Tensor<T, B>::empty(broadcast_shape("one_hot", shapes));

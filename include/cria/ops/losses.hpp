@@ -2,11 +2,13 @@
 /// Losses, composed of formulas and reductions: in acc_t<T>, and the mean over all elements unless options
 /// say sum.
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "cria/ops/cast.hpp"
 #include "cria/ops/cross_entropy.hpp"
+#include "cria/ops/expand.hpp"
 #include "cria/ops/gather.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/softmax.hpp"
@@ -44,6 +46,9 @@ struct HuberError {
 CRIA_FORMULA(BinaryCrossEntropy, (auto x, auto target), max(x, 0) - x * target + log1p(exp(-abs(x))))
 CRIA_FORMULA(Divergence, (auto x, auto target), where(target == 0, 0, target*(log(target) - x)))
 CRIA_FORMULA(IndexOrZero, (auto index, auto ignored), index == ignored ? 0 * index : index)
+CRIA_FORMULA(WeightedLoss, (bool counts, auto of_target, auto weight), where(counts, -weight* of_target, 0))
+/// A mean of losses, by their sum and that of their weights.
+CRIA_FORMULA(MeanOfWeighted, (auto sum, auto weights), where(weights == 0, 0, sum / weights))
 /// A row's share of a loss with smoothed labels, by its target's logarithm and the mean of all classes'.
 template <class A>
 struct SmoothedLoss {
@@ -110,7 +115,7 @@ namespace detail {
 /// The mean over the rows that count of -weight[target] ((1 - smoothing) log p[target]) - smoothing * (mean
 /// over the classes of weight log p), weighted by the targets' weights.
 template <FloatingPoint T, class B>
-Tensor<acc_t<T>, B> weighted_loss(std::string_view op, const Tensor<T, B>& log_probabilities,
+Tensor<acc_t<T>, B> weighted_loss(const char* op, const Tensor<T, B>& log_probabilities,
                                   const Tensor<std::int32_t, B>& targets, const Tensor<acc_t<T>, B>& weight,
                                   const CrossEntropyOptions& options) {
   using A = acc_t<T>;
@@ -123,32 +128,40 @@ Tensor<acc_t<T>, B> weighted_loss(std::string_view op, const Tensor<T, B>& log_p
   const auto counts = targets != options.ignore_index;
   const auto index = map(op, ops::WithNumber<ops::IndexOrZero, std::int32_t>{options.ignore_index}, targets);
   const auto logs = cast<A>(log_probabilities);
-  const auto of_target = squeeze(gather(logs, -1, unsqueeze(index, -1)), -1);
+  const auto of_target = squeeze(gather_for(op, logs, -1, unsqueeze(index, -1)), -1);
   const auto weight_of_target =
       reshape(index_select(weight, 0, reshape(index, {index.size()})), index.shape());
-  const auto of_all = mean(logs * weight, -1);
-  const auto losses = map(op, ops::SmoothedLoss<A>{static_cast<A>(options.label_smoothing)}, counts,
-                          of_target, of_all, weight_of_target);
-  return sum(losses) / sum(where(counts, weight_of_target, zeros_like(weight_of_target)));
+  Tensor<A, B> losses;
+  if (options.label_smoothing == 0) {  // a class that is impossible then does not matter
+    losses = map(op, ops::WeightedLoss{}, counts, of_target, weight_of_target);
+  } else {
+    const auto of_all = mean(logs * weight, -1);
+    losses = map(op, ops::SmoothedLoss<A>{static_cast<A>(options.label_smoothing)}, counts, of_target, of_all,
+                 weight_of_target);
+  }
+  const auto weights = sum(where(counts, weight_of_target, zeros_like(weight_of_target)));
+  return map(op, ops::MeanOfWeighted{}, sum(losses), weights);
 }
 
 }  // namespace detail
 
 /// The mean over the rows whose target is not ignore_index of -x[target], for logarithms of probabilities x
-/// [..., classes], targets [...]. Throws ShapeError if the shapes do not fit or a target is no class.
+/// [..., classes], targets [...]; 0 if all are ignored. Throws ShapeError if the shapes do not fit or a target is no class.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B>& targets,
                              std::int32_t ignore_index = ignored_target) {
+  check::rank_at_least("nll_loss", {"x", x.shape()}, 1);
   return detail::weighted_loss("nll_loss", x, targets, ones<acc_t<T>, B>({x.dim(-1)}),
                                {.ignore_index = ignore_index});
 }
 
 /// cross_entropy of targets that are smoothed: log_softmax, and then the mean over the rows that count of
-/// -(1 - s) log p[target] - s * (mean of all log p). logits [..., classes], targets [...]. Throws ShapeError
+/// -(1 - s) log p[target] - s * (mean of all log p); 0 if none counts. logits [..., classes], targets [...]. Throws ShapeError
 /// if the shapes do not fit or a target is no class, ConfigError for a smoothing outside [0, 1).
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,
                                   const CrossEntropyOptions& options) {
+  check::rank_at_least("cross_entropy", {"logits", logits.shape()}, 1);
   return detail::weighted_loss("cross_entropy", log_softmax(logits, -1), targets,
                                ones<acc_t<T>, B>({logits.dim(-1)}), options);
 }
@@ -158,17 +171,24 @@ template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,
                                   const Tensor<acc_t<T>, B>& weight,
                                   const CrossEntropyOptions& options = {}) {
+  check::rank_at_least("cross_entropy", {"logits", logits.shape()}, 1);
   return detail::weighted_loss("cross_entropy", log_softmax(logits, -1), targets, weight, options);
 }
 
 /// The cosine of the angle between a and b along a dimension, which disappears: a . b / (max(|a|, eps)
-/// max(|b|, eps)). Shapes are broadcast.
+/// max(|b|, eps)). Shapes are broadcast. Throws ShapeError if they do not fit or have no such dimension,
+/// ConfigError for an eps below 0.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>& a, const Tensor<T, B>& b, int axis = -1,
                                       double eps = 1e-8) {
   using A = acc_t<T>;
+  check::not_negative("cosine_similarity", "eps", eps);
+  const Shape shape = broadcast_shape("cosine_similarity", std::array{a.shape(), b.shape()});
+  const int along = detail::axis_of("cosine_similarity", shape, axis);
+  const Tensor<T, B> left = a.shape() == shape ? a : expand(a, shape);
+  const Tensor<T, B> right = b.shape() == shape ? b : expand(b, shape);
   const auto least = Tensor<A, B>::scalar(static_cast<A>(eps));
-  return sum(a * b, axis) / (maximum(norm(a, axis), least) * maximum(norm(b, axis), least));
+  return sum(left * right, along) / (maximum(norm(left, along), least) * maximum(norm(right, along), least));
 }
 
 }  // namespace cria

@@ -33,6 +33,16 @@ Tensor<T, B> multiply_stacks(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   });
 }
 
+/// The leading dimensions of the product of two stacks. Throws ShapeError if they do not fit.
+inline Shape broadcast_stacks(const Shape& a, const Shape& b) {
+  try {
+    return broadcast_shape("matmul", std::array{a.leading().leading(), b.leading().leading()});
+  } catch (const ShapeError&) {
+    throw ShapeError("matmul: a is " + to_string(a) + " and b is " + to_string(b) +
+                     "; counted from the last, all dimensions but the last two must be equal or 1");
+  }
+}
+
 }  // namespace detail
 
 /// Matrix products, summed in acc_t<T>: a [..., m, k], b [..., k, n] -> [..., m, n]. Leading dimensions are
@@ -51,7 +61,7 @@ Tensor<T, B> matmul(const Tensor<T, B>& a, const Tensor<T, B>& b) {
     const std::int64_t k = a.dim(-1), rows = a.shape().leading().size();
     return reshape(detail::multiply_stacks(reshape(a, {rows, k}), b), a.shape().with_dim(-1, b.dim(-1)));
   }
-  const Shape stack = broadcast_shape("matmul", std::array{of_a, of_b});
+  const Shape stack = detail::broadcast_stacks(a.shape(), b.shape());
   const auto expanded = [&](const Tensor<T, B>& x) {
     std::vector<std::int64_t> dims(stack.begin(), stack.end());
     dims.insert(dims.end(), {x.dim(-2), x.dim(-1)});

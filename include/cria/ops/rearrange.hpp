@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "cria/core/rearrangement.hpp"
 #include "cria/core/record.hpp"
 #include "cria/ops/create.hpp"
+#include "cria/ops/expand.hpp"
 #include "cria/ops/map.hpp"
 #include "cria/ops/reshape.hpp"
 #ifdef CRIA_CUDA
@@ -198,15 +200,15 @@ Tensor<T, B> select(const Tensor<T, B>& x, int axis, std::int64_t i) {
 template <class T, class B>
 std::vector<Tensor<T, B>> split(const Tensor<T, B>& x, const std::vector<std::int64_t>& sizes, int axis) {
   const int along = detail::axis_of("split", x.shape(), axis);
-  std::int64_t total = 0;
+  std::int64_t left = x.dim(along);
   std::string text;
-  bool is_negative = false;
+  bool fits = true;
   for (const std::int64_t size : sizes) {
-    total += size;
-    is_negative = is_negative || size < 0;
+    fits = fits && size >= 0 && size <= left;
+    if (fits) left -= size;
     text += (text.empty() ? "" : ", ") + std::to_string(size);
   }
-  if (total != x.dim(along) || is_negative) {
+  if (!fits || left > 0) {
     throw ShapeError("split: x is " + to_string(x.shape()) + " and sizes are {" + text +
                      "}; they must be 0 or more and add up to " + std::to_string(x.dim(along)));
   }
@@ -225,7 +227,7 @@ template <class T, class B>
 std::vector<Tensor<T, B>> chunk(const Tensor<T, B>& x, std::int64_t count, int axis) {
   const std::int64_t size = x.dim(detail::axis_of("chunk", x.shape(), axis));
   if (count < 1) throw ShapeError("chunk: count is " + std::to_string(count) + "; it must be at least 1");
-  const std::int64_t each = std::max<std::int64_t>((size + count - 1) / count, 1);
+  const std::int64_t each = std::max<std::int64_t>(size / count + (size % count > 0 ? 1 : 0), 1);
   std::vector<std::int64_t> sizes;
   for (std::int64_t left = size; left > 0; left -= each) sizes.push_back(std::min(each, left));
   return split(x, sizes, axis);
@@ -283,6 +285,12 @@ Tensor<T, B> concat(std::initializer_list<Tensor<T, B>> x, int axis) {
 template <class T, class B>
 Tensor<T, B> stack(const std::vector<Tensor<T, B>>& x, int axis) {
   if (x.empty()) throw ShapeError("stack: there are no tensors; at least one is needed");
+  const int rank = x[0].rank();
+  if (axis < -rank - 1 || axis > rank || rank == Shape::max_rank) {
+    throw ShapeError("stack: tensor 0 is " + to_string(x[0].shape()) +
+                     "; there is no place for a dimension " + std::to_string(axis) +
+                     (rank == Shape::max_rank ? " beside 6 others" : ""));
+  }
   std::vector<Tensor<T, B>> parts;
   for (const auto& part : x) {
     check::same_shape("stack", {"tensor 0", x[0].shape()}, {"another tensor", part.shape()});
@@ -305,13 +313,26 @@ Tensor<T, B> repeat(const Tensor<T, B>& x, const std::vector<std::int64_t>& coun
     throw ShapeError("repeat: x is " + to_string(x.shape()) + " and there are " +
                      std::to_string(counts.size()) + " counts; each dimension needs one, of 0 or more");
   }
-  Tensor<T, B> y = x;
-  for (std::size_t axis = 0; axis < counts.size(); ++axis) {
-    if (counts[axis] == 0) y = slice(y, static_cast<int>(axis), 0, 0);
-    if (counts[axis] > 1) {
-      y = concat(std::vector<Tensor<T, B>>(static_cast<std::size_t>(counts[axis]), y),
-                 static_cast<int>(axis));
+  Shape result = x.shape();
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const std::int64_t count = counts[static_cast<std::size_t>(axis)], dim = x.dim(axis);
+    if (dim > 0 && count > std::numeric_limits<std::int64_t>::max() / dim) {
+      throw ShapeError("repeat: x is " + to_string(x.shape()) + "; dimension " + std::to_string(axis) + " " +
+                       std::to_string(count) + " times is too large");
     }
+    result = result.with_dim(axis, dim * count);
+  }
+  Tensor<T, B> y = x;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (counts[static_cast<std::size_t>(axis)] == 0) y = slice(y, axis, 0, 0);
+  }
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const std::int64_t count = counts[static_cast<std::size_t>(axis)];
+    if (count < 2) continue;
+    const Shape& shape = y.shape();
+    const std::int64_t outer = shape.product(0, axis), each = shape.product(axis, shape.rank());
+    y = reshape(expand(reshape(y, {outer, 1, each}), {outer, count, each}),
+                shape.with_dim(axis, result.dim(axis)));
   }
   return y;
 }
@@ -358,6 +379,12 @@ Tensor<T, B> pad(const Tensor<T, B>& x, const std::vector<std::pair<std::int64_t
   Shape result = x.shape();
   for (int axis = 0; axis < x.rank(); ++axis) {
     const auto& [before, after] = widths[static_cast<std::size_t>(axis)];
+    constexpr std::int64_t most = std::int64_t{1} << 60;  // more elements than a shape may have
+    if (before > most || after > most) {
+      throw ShapeError("pad: x is " + to_string(x.shape()) + "; dimension " + std::to_string(axis) +
+                       " with " + std::to_string(before) + " before it and " + std::to_string(after) +
+                       " behind it is too large");
+    }
     result = result.with_dim(axis, before + x.dim(axis) + after);
   }
   const auto from = strides_of(x.shape()), to = strides_of(result);

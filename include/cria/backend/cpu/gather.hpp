@@ -15,7 +15,7 @@ struct kernel<ops::Gather, Cpu> {
   static void forward(Planes<const T> x, const IndexView& index, Planes<T> y) {
     for (std::int64_t i = 0; i < index.all.size; ++i) {
       if (index.all[i] < 0 || index.all[i] >= x.middle)
-        check::fail_index("gather", i, index.all[i], x.middle);
+        check::fail_index(index.op, i, index.all[i], x.middle);
     }
     cpu::parallel_for(y.outer * y.middle, cpu::elementwise_grain / (y.inner + 1) + 1,
                       [=](std::int64_t begin, std::int64_t end) {

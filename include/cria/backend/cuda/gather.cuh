@@ -38,7 +38,7 @@ template <>
 struct kernel<ops::Gather, Cuda> {
   template <class T>
   static void forward(Planes<const T> x, const IndexView& index, Planes<T> y) {
-    cuda::check_indices(cuda::IndexError::gather_index, index.all, x.middle);
+    cuda::check_indices(cuda::IndexError::gather_index, index.all, x.middle, index.op);
     cuda::launch(cuda::gather_kernel<T>, cuda::grid_for(y.outer * y.middle * y.inner), cuda::block_size, 0, x,
                  index, y);
   }

@@ -31,6 +31,7 @@ struct IndexError {
   std::int32_t ignored;
   std::int64_t position;
   std::int64_t bound;
+  const char* op;  // of a gather; on the host
 };
 
 /// Where kernels leave their notes, a place for each stream, and when to look at which: threads that work on
@@ -95,7 +96,7 @@ class IndexErrorNotes {
   }
   [[noreturn]] static void fail(const IndexError& error) {
     if (error.kind == IndexError::gather_index) {
-      cria::check::fail_index("gather", error.position, error.value, error.bound);
+      cria::check::fail_index(error.op, error.position, error.value, error.bound);
     }
     if (error.kind == IndexError::embedding_token) {
       cria::check::fail_token("embedding", error.position, error.value, error.bound);

@@ -49,7 +49,7 @@
   EXTERN template Tensor<T, B> concat(const std::vector<Tensor<T, B>>&, int); \
   EXTERN template Tensor<T, B> slice(const Tensor<T, B>&, int, std::int64_t, std::int64_t, std::int64_t); \
   EXTERN template Tensor<T, B> expand(const Tensor<T, B>&, const Shape&); \
-  EXTERN template Tensor<T, B> detail::gather_by(std::string_view, const Tensor<T, B>&, int, \
+  EXTERN template Tensor<T, B> detail::gather_by(const char*, const Tensor<T, B>&, int, \
                                                  const Tensor<std::int32_t, B>&, const IndexView&, \
                                                  const Shape&);
 
@@ -175,7 +175,7 @@
                                                                        const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>&, const Tensor<T, B>&, LossOptions); \
   EXTERN template Tensor<acc_t<T>, B> detail::weighted_loss( \
-      std::string_view, const Tensor<T, B>&, const Tensor<std::int32_t, B>&, const Tensor<acc_t<T>, B>&, \
+      const char*, const Tensor<T, B>&, const Tensor<std::int32_t, B>&, const Tensor<acc_t<T>, B>&, \
       const CrossEntropyOptions&); \
   EXTERN template Tensor<acc_t<T>, B> cosine_similarity(const Tensor<T, B>&, const Tensor<T, B>&, int, \
                                                         double); \
@@ -214,8 +214,9 @@
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, std::int64_t, sum) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, any) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, all) \
-  EXTERN template Tensor<std::int32_t, B> operator+(const Tensor<std::int32_t, B>&, std::int32_t); \
-  EXTERN template Tensor<bool, B> operator>(const Tensor<std::int32_t, B>&, std::int32_t); \
+  EXTERN template Tensor<std::int32_t, B> operator+(const Tensor<std::int32_t, B>&, \
+                                                    detail::number_t<std::int32_t>); \
+  EXTERN template Tensor<bool, B> operator>(const Tensor<std::int32_t, B>&, detail::number_t<std::int32_t>); \
   EXTERN template Tensor<bool, B> operator==(const Tensor<float, B>&, float);
 
 /// What one backend alone has.

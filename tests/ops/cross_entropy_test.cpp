@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(shapes_must_fit) {
              "cross_entropy: shapes differ: logits without its last dimension is [2], targets is [3]; they "
              "must be equal");
   BOOST_TEST(error_message<ShapeError>([&] { cria::cross_entropy(Tensor<float>::scalar(0), targets); }) ==
-             "cross_entropy: logits is []; it must have at least 1 dimensions");
+             "cross_entropy: logits is []; it must have at least 1 dimension");
   const auto message = [&](const Shape& x, const Shape& weight) {
     return error_message<ShapeError>(
         [&] { cria::linear_cross_entropy(Tensor<double>::zeros(x), weight_of(weight), targets); });

@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
   BOOST_TEST(message([&] { cria::gather(x, 1, index); }) ==
              "gather: x is [2, 3] and index is [3, 3]; all dimensions but 1 must be equal");
   BOOST_TEST(message([&] { cria::index_select(x, 1, index); }) ==
-             "index_select: index is [3, 3]; it must have 1 dimensions");
+             "index_select: index is [3, 3]; it must have 1 dimension");
   BOOST_TEST(message([&] { cria::scatter_add(x, 1, index, x); }) ==
              "scatter_add: shapes differ: index is [3, 3], source is [2, 3]; they must be equal");
   BOOST_TEST(error_message<ConfigError>([&] { cria::one_hot(index, -1); }) ==

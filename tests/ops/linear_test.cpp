@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(shapes_must_fit) {
     return error_message<ShapeError>(
         [&] { cria::linear(Tensor<float>::zeros(x), Parameter<float>(weight)); });
   };
-  BOOST_TEST(message({}, {2, 3}) == "linear: x is []; it must have at least 1 dimensions");
+  BOOST_TEST(message({}, {2, 3}) == "linear: x is []; it must have at least 1 dimension");
   BOOST_TEST(message({2, 3}, {3}) == "linear: weight is [3]; it must have 2 dimensions");
   BOOST_TEST(message({2, 3}, {3, 4}) ==
              "linear: dimensions differ: x is [2, 3], weight is [3, 4]; x.dim(-1) = 3 must equal "
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(shapes_must_fit) {
       cria::linear(Tensor<float>::zeros({2, 3}), Parameter<float>(Shape{4, 3}), Parameter<float>(shape));
     });
   };
-  BOOST_TEST(bias({4, 1}) == "linear: bias is [4, 1]; it must have 1 dimensions");
+  BOOST_TEST(bias({4, 1}) == "linear: bias is [4, 1]; it must have 1 dimension");
   BOOST_TEST(bias({3}) ==
              "linear: dimensions differ: bias is [3], weight is [4, 3]; bias.dim(0) = 3 must equal "
              "weight.dim(0) = 4");

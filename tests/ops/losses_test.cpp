@@ -194,10 +194,10 @@ BOOST_AUTO_TEST_CASE(inputs_that_do_not_fit_are_named) {
              }) == "cross_entropy: label_smoothing is 1.000000; it must be in [0, 1)");
   const auto scalar = Tensor<float>::scalar(1), wide = Tensor<float>::zeros({2, 4});
   BOOST_TEST(message([&] { nll_loss(scalar, Tensor<std::int32_t>::scalar(0)); }) ==
-             "nll_loss: x is []; it must have at least 1 dimensions");
+             "nll_loss: x is []; it must have at least 1 dimension");
   BOOST_TEST(message([&] {
                cria::cross_entropy(scalar, Tensor<std::int32_t>::scalar(0), {.label_smoothing = 0.5});
-             }) == "cross_entropy: logits is []; it must have at least 1 dimensions");
+             }) == "cross_entropy: logits is []; it must have at least 1 dimension");
   BOOST_TEST(message([&] { cria::cosine_similarity(x, wide); }) ==
              "cosine_similarity: shapes [2, 3] and [2, 4] do not fit together; counted from the last, "
              "dimensions must be equal or 1");

@@ -91,7 +91,7 @@ std::string message(const Shape& a, const Shape& b) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(shapes_must_fit) {
-  BOOST_TEST(message({}, {3}) == "matmul: a is []; it must have at least 1 dimensions");
+  BOOST_TEST(message({}, {3}) == "matmul: a is []; it must have at least 1 dimension");
   BOOST_TEST(message({2, 3, 4}, {3, 4, 5}) ==
              "matmul: a is [2, 3, 4] and b is [3, 4, 5]; counted from the last, all dimensions but the last "
              "two must be "
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(products_of_vectors_and_stacks) {
   BOOST_TEST(error_message<ShapeError>([&] { dot(a, b); }) ==
              "dot: shapes differ: a is [3], b is [2]; they must be equal");
   BOOST_TEST(error_message<ShapeError>([&] { outer(x, b); }) ==
-             "outer: a is [2, 1, 2]; it must have 1 dimensions");
+             "outer: a is [2, 1, 2]; it must have 1 dimension");
   BOOST_TEST(error_message<ShapeError>([&] { bmm(a, b); }) == "bmm: a is [3]; it must have 3 dimensions");
 }
 

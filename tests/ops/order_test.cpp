@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(a_row_must_have_as_many) {
   BOOST_TEST(error_message<ShapeError>([&] { topk(x, 4); }) ==
              "topk: x is [2, 3] and count is 4; it must be in [0, 3]");
   BOOST_TEST(error_message<ShapeError>([&] { cria::sort(Tensor<float>::scalar(1)); }) ==
-             "sort: x is []; it must have at least 1 dimensions");
+             "sort: x is []; it must have at least 1 dimension");
   BOOST_TEST(error_message<ShapeError>([&] { cumsum(x, 2); }) ==
              "cumsum: x is [2, 3]; it has no dimension 2");
 }

@@ -52,10 +52,10 @@ BOOST_AUTO_TEST_CASE(weight_must_have_the_size_of_the_last_dimension) {
       "rms_norm: dimensions differ: x is [2, 3], weight is [4]; x.dim(-1) = 3 must equal weight.dim(0) = 4");
   BOOST_TEST(error_message<ShapeError>([&] {
                cria::rms_norm(x, Parameter<float>({1, 3}));
-             }) == "rms_norm: weight is [1, 3]; it must have 1 dimensions");
+             }) == "rms_norm: weight is [1, 3]; it must have 1 dimension");
   BOOST_TEST(error_message<ShapeError>([&] {
                cria::rms_norm(Tensor<float>::scalar(1), Parameter<float>({1}));
-             }) == "rms_norm: x is []; it must have at least 1 dimensions");
+             }) == "rms_norm: x is []; it must have at least 1 dimension");
 }
 
 template <class T>

@@ -24,6 +24,9 @@ inline std::string describe(const Named& x) {
 inline std::string dim(const Named& x, int axis) {
   return std::string(x.name) + ".dim(" + std::to_string(axis) + ")";
 }
+inline std::string dimensions(int count) {
+  return std::to_string(count) + (count == 1 ? " dimension" : " dimensions");
+}
 [[noreturn]] inline void fail(std::string_view op, const std::string& problem, const std::string& rule) {
   throw ShapeError(std::string(op) + ": " + problem + "; " + rule);
 }
@@ -37,12 +40,12 @@ inline void same_shape(std::string_view op, const Named& a, const Named& b) {
 
 inline void rank(std::string_view op, const Named& x, int rank) {
   if (x.shape.rank() == rank) return;
-  detail::fail(op, detail::describe(x), "it must have " + std::to_string(rank) + " dimensions");
+  detail::fail(op, detail::describe(x), "it must have " + detail::dimensions(rank));
 }
 
 inline void rank_at_least(std::string_view op, const Named& x, int rank) {
   if (x.shape.rank() >= rank) return;
-  detail::fail(op, detail::describe(x), "it must have at least " + std::to_string(rank) + " dimensions");
+  detail::fail(op, detail::describe(x), "it must have at least " + detail::dimensions(rank));
 }
 
 /// Dimension `axis_a` of a equals dimension `axis_b` of b.

@@ -52,10 +52,7 @@ struct Huber {
 };
 struct Binary {
   static auto run(const auto& x, const auto& target) { return binary_cross_entropy_with_logits(x, target); }
-  static double of(double x, double target) {
-    const double p = 1 / (1 + std::exp(-x));
-    return -(target * std::log(p) + (1 - target) * std::log(1 - p));
-  }
+  static double of(double x, double target) { return std::log1p(std::exp(x)) - x * target; }
 };
 struct Divergence : OfElements<Divergence> {
   static double input(double normal) { return 0.5 + std::abs(normal); }

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cria/ops/rms_norm.hpp"
 #include "support/error_message.hpp"
 #include "support/op_case.hpp"
 
@@ -144,6 +145,29 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
   BOOST_TEST(message([&] {
                cria::batch_norm(Tensor<float>::zeros({1, 6}), six, six, mean, variance);
              }) == "batch_norm: x is [1, 6]; more than 1 elements are needed for each of the result");
+  Buffer<float> matrix({6, 2});
+  BOOST_TEST(message([&] { cria::batch_norm(x, six, six, mean, matrix); }) ==
+             "batch_norm: running_variance is [6, 2]; it must have 1 dimension");
+}
+
+BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_named) {
+  const auto x = Tensor<float>::zeros({2, 6}), six = Tensor<float>::zeros({6});
+  Buffer<float> mean({6}), variance({6});
+  const auto message = [](auto run) { return error_message<ConfigError>(run); };
+  BOOST_TEST(message([&] { cria::layer_norm(x, six, six, -1); }) ==
+             "layer_norm: eps is -1.000000; it must be a number from 0 on");
+  BOOST_TEST(message([&] { cria::group_norm(x, 2, six, six, std::nan("")); }) ==
+             "group_norm: eps is nan; it must be a number from 0 on");
+  BOOST_TEST(message([&] { cria::group_norm(x, 0, six, six); }) ==
+             "group_norm: groups is 0; it must be at least 1");
+  BOOST_TEST(message([&] { cria::rms_norm(x, six, -1); }) ==
+             "rms_norm: eps is -1.000000; it must be a number from 0 on");
+  for (const double momentum : {-0.1, 1.5, std::nan("")}) {
+    BOOST_TEST(message([&] {
+                 cria::batch_norm(x, six, six, mean, variance, {.momentum = momentum});
+               }).ends_with("it must be in [0, 1]"));
+  }
+  BOOST_TEST((mean.value().to_vector() == std::vector<float>(6)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

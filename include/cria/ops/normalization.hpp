@@ -128,10 +128,12 @@ Tensor<T, B> along_channels(std::string_view op, std::string_view name, const Te
 
 /// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the mean and variance of each element's
 /// neighbours along the last dimensions, those of weight and bias: x [..., n], weight [n], bias [n] -> [...,
-/// n]. Throws ShapeError if they do not fit or have no elements. Ba, Kiros, Hinton 2016.
+/// n]. Throws ShapeError if they do not fit or have no elements, ConfigError for a negative eps. Ba, Kiros,
+/// Hinton 2016.
 template <FloatingPoint T, class B>
 Tensor<T, B> layer_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                         const std::type_identity_t<Tensor<T, B>>& bias, double eps = 1e-5) {
+  check::not_negative("layer_norm", "eps", eps);
   check::same_shape("layer_norm", {"weight", weight.shape()}, {"bias", bias.shape()});
   const int first = x.rank() - weight.rank();
   bool fits = first >= 0 && weight.rank() > 0;
@@ -168,6 +170,8 @@ template <FloatingPoint T, class B>
 Tensor<T, B> group_norm(const Tensor<T, B>& x, std::int64_t groups,
                         const std::type_identity_t<Tensor<T, B>>& weight,
                         const std::type_identity_t<Tensor<T, B>>& bias, double eps = 1e-5) {
+  check::not_negative("group_norm", "eps", eps);
+  check::option(groups >= 1, "group_norm", "groups", groups, "it must be at least 1");
   detail::along_channels("group_norm", "weight", x, weight);
   detail::along_channels("group_norm", "bias", x, bias);
   check::divisible("group_norm", {"x", x.shape()}, 1, "groups", groups);
@@ -190,8 +194,13 @@ Tensor<T, B> batch_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor
                         const std::type_identity_t<Tensor<T, B>>& bias, Buffer<acc_t<T>, B>& running_mean,
                         Buffer<acc_t<T>, B>& running_variance, const BatchNormOptions& options = {}) {
   using A = acc_t<T>;
+  check::not_negative("batch_norm", "eps", options.eps);
+  check::option(options.momentum >= 0 && options.momentum <= 1, "batch_norm", "momentum", options.momentum,
+                "it must be in [0, 1]");
   const auto w = detail::along_channels("batch_norm", "weight", x, weight);
   const auto b = detail::along_channels("batch_norm", "bias", x, bias);
+  check::rank("batch_norm", {"running_mean", running_mean.shape()}, 1);
+  check::rank("batch_norm", {"running_variance", running_variance.shape()}, 1);
   check::equal_dims("batch_norm", {"x", x.shape()}, 1, {"running_mean", running_mean.shape()}, 0);
   check::equal_dims("batch_norm", {"x", x.shape()}, 1, {"running_variance", running_variance.shape()}, 0);
   const detail::Reduced shapes("batch_norm", x.shape(), Axes::all_but(1, x.rank()), true);

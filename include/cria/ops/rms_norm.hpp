@@ -42,6 +42,7 @@ Tensor<T, B> record_rms_norm(const Tensor<T, B>& y, const Tensor<T, B>& x, const
 template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight>
 Tensor<T, B> rms_norm(const Tensor<T, B>& x, const Weight& weight, float eps = 1e-5f) {
   using K = kernel_for<ops::RmsNorm, B>;
+  check::not_negative("rms_norm", "eps", static_cast<double>(eps));
   check::rank_at_least("rms_norm", {"x", x.shape()}, 1);
   check::rank("rms_norm", {"weight", weight.shape()}, 1);
   check::equal_dims("rms_norm", {"x", x.shape()}, -1, {"weight", weight.shape()}, 0);
@@ -57,6 +58,7 @@ template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight>
 std::pair<Tensor<T, B>, Tensor<T, B>> add_rms_norm(const Tensor<T, B>& a, const Tensor<T, B>& b,
                                                    const Weight& weight, float eps = 1e-5f) {
   using K = kernel_for<ops::RmsNorm, B>;
+  check::not_negative("add_rms_norm", "eps", static_cast<double>(eps));
   check::same_shape("add_rms_norm", {"a", a.shape()}, {"b", b.shape()});
   check::rank_at_least("add_rms_norm", {"a", a.shape()}, 1);
   check::rank("add_rms_norm", {"weight", weight.shape()}, 1);

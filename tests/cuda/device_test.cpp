@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(an_error_of_an_earlier_kernel_is_not_laid_to_the_call_that_
 BOOST_AUTO_TEST_CASE(a_launch_that_is_refused_names_who_asked) {
   const auto message = error_message<BackendError>([] {
     cria::cuda::launch(cria::cuda::check_indices_kernel<false>, 1, 2048, 0, Vec<const std::int32_t>{}, 1, 0,
-                       cria::cuda::IndexError::embedding_token, nullptr, nullptr);
+                       cria::cuda::IndexError::embedding_token, nullptr, nullptr, nullptr);
   });
   BOOST_TEST(message.starts_with("cuda: cudaLaunchKernelEx at device_test.cpp:"), message);
 }

@@ -149,6 +149,8 @@
                                            const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
   EXTERN template Tensor<T, B> max(const Tensor<T, B>&, const Axes&, ReduceOptions); \
+  EXTERN template Tensor<T, B> detail::extreme(std::string_view, ops::Largest, const Tensor<T, B>&, \
+                                               const detail::Reduced&); \
   EXTERN template Tensor<T, B> detail::softmax(std::string_view, const Tensor<T, B>&, int, bool); \
   EXTERN template Tensor<T, B> layer_norm(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&, \
                                           double); \

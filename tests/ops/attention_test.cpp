@@ -43,6 +43,7 @@ struct Attention {
         heads(1, 33, 70, 2, 2, 4),  heads(1, 1, 33, 2, 1, 36),  // a step of generation
     };
   }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].dim(1) + shapes[1].dim(3); }
   template <class T>
   static Tensor<T> run(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {
@@ -104,6 +105,7 @@ struct AttentionOfParts {
   static std::vector<Shapes> shapes() {
     return {{{1, 1, 4, 4}}, {{2, 33, 8, 6}}, {{1, 70, 4, 5}}, {{2, 5, 12, 36}}, {{2, 40, 8, 8}}};
   }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes& shapes) { return shapes[0].dim(1) + shapes[0].dim(3); }
   template <class T>
   static Tensor<T> run(const Tensor<T>& x) {
@@ -132,6 +134,7 @@ struct AttentionOfPrefix {
     return {Attention::heads(1, 1, 6, 2, 1, 4), Attention::heads(2, 3, 45, 4, 2, 6),
             Attention::heads(2, 33, 70, 2, 2, 8)};
   }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].dim(1) + shapes[1].dim(3); }
   template <class T>
   static Tensor<T> run(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {

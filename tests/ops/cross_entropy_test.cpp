@@ -47,6 +47,7 @@ struct CrossEntropy {
   template <class T>
   using Inputs = std::tuple<Tensor<T>>;
   static std::vector<Shapes> shapes() { return {{{1}}, {{1, 5}}, {{2, 3, 7}}, {{21, 67}}}; }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes& shapes) { return shapes[0].dim(-1); }
   template <class T>
   static Tensor<acc_t<T>> run(const Tensor<T>& logits) {
@@ -61,6 +62,7 @@ struct LinearCrossEntropy {
   template <class T>
   using Inputs = std::tuple<Tensor<T>, Parameter<T>>;
   static std::vector<Shapes> shapes() { return {{{1}, {1, 1}}, {{2, 3, 5}, {7, 5}}, {{300, 3}, {9, 3}}}; }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].size() + shapes[0].size(); }
   template <class T>
   static Tensor<acc_t<T>> run(const Tensor<T>& x, const Parameter<T>& weight) {

@@ -29,6 +29,7 @@ struct Rope {
   static std::vector<Shapes> shapes() {
     return {{{1, 1, 1, 2}}, {{2, 0, 1, 4}}, {{1, 3, 2, 36}}, {{3, 33, 3, 6}}};
   }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes&) { return 4; }
   template <class T>
   static Tensor<T> run(const Tensor<T>& x) {
@@ -58,6 +59,7 @@ struct RopeOfParts {
   template <class T>
   using Inputs = std::tuple<Tensor<T>>;
   static std::vector<Shapes> shapes() { return {{{1, 3, 4, 2}}, {{2, 5, 4, 6}}, {{1, 33, 4, 16}}}; }
+  static constexpr bool infinities_are_exact = false;
   static std::int64_t terms(const Shapes&) { return 4; }
   template <class T>
   static Tensor<T> run(const Tensor<T>& x) {

@@ -146,7 +146,8 @@ Tensor<acc_t<T>, B> weighted_loss(const char* op, const Tensor<T, B>& log_probab
 }  // namespace detail
 
 /// The mean over the rows whose target is not ignore_index of -x[target], for logarithms of probabilities x
-/// [..., classes], targets [...]; 0 if all are ignored. Throws ShapeError if the shapes do not fit or a target is no class.
+/// [..., classes], targets [...]; 0 if all are ignored. Throws ShapeError if the shapes do not fit or a target
+/// is no class.
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B>& targets,
                              std::int32_t ignore_index = ignored_target) {
@@ -156,8 +157,9 @@ Tensor<acc_t<T>, B> nll_loss(const Tensor<T, B>& x, const Tensor<std::int32_t, B
 }
 
 /// cross_entropy of targets that are smoothed: log_softmax, and then the mean over the rows that count of
-/// -(1 - s) log p[target] - s * (mean of all log p); 0 if none counts. logits [..., classes], targets [...]. Throws ShapeError
-/// if the shapes do not fit or a target is no class, ConfigError for a smoothing outside [0, 1).
+/// -(1 - s) log p[target] - s * (mean of all log p); 0 if none counts. logits [..., classes], targets [...].
+/// Throws ShapeError if the shapes do not fit or a target is no class, ConfigError for a smoothing outside
+/// [0, 1).
 template <FloatingPoint T, class B>
 Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::int32_t, B>& targets,
                                   const CrossEntropyOptions& options) {

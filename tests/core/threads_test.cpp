@@ -1,4 +1,4 @@
-#include "cria/backend/cpu/parallel.hpp"
+#include "cria/core/threads.hpp"
 
 #include <omp.h>
 
@@ -12,9 +12,8 @@
 #include "support/error_message.hpp"
 #include "support/threads.hpp"
 
-BOOST_AUTO_TEST_SUITE(backend)
-BOOST_AUTO_TEST_SUITE(cpu)
-BOOST_AUTO_TEST_SUITE(parallel)
+BOOST_AUTO_TEST_SUITE(core)
+BOOST_AUTO_TEST_SUITE(threads)
 
 namespace {
 
@@ -78,6 +77,5 @@ BOOST_AUTO_TEST_CASE(the_first_exception_comes_out_when_all_have_ended) {
   }
 }
 
-BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -79,6 +79,7 @@ BOOST_AUTO_TEST_CASE(constants_have_the_shape_of_another) {
   BOOST_TEST((zeros_like(x).to_vector() == std::vector<double>{0, 0, 0, 0}));
   BOOST_TEST((full_like(x, 7).to_vector() == std::vector<double>{7, 7, 7, 7}));
   BOOST_TEST(empty_like(x).shape() == x.shape());
+  BOOST_TEST((eye<bool>(2).to_vector() == std::vector<bool>{true, false, false, true}));
   BOOST_TEST((zeros<std::int32_t>({2}).to_vector() == std::vector<std::int32_t>{0, 0}));
   BOOST_TEST((ones<bool>({2}).to_vector() == std::vector<bool>{true, true}));
 }

@@ -2,12 +2,14 @@
 /// Tensors that are made from nothing but numbers. The element type is spelled: arange<float>(10). Random
 /// ones draw from a generator, the same numbers on every backend.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "cria/core/dtype.hpp"
 #include "cria/core/random.hpp"
@@ -47,14 +49,23 @@ inline void check_size(const char* op, const char* name, std::int64_t size) {
   throw ShapeError(std::string(op) + ": " + name + " is " + std::to_string(size) + "; it must be 0 or more");
 }
 
-/// Elements that `draw` gives one after the other, on the host.
+/// Elements that `fill(std::span<T>)` writes on the host, over zeros.
 template <class T, class B, class F>
-Tensor<T, B> drawn(const Shape& shape, F draw) {
+Tensor<T, B> filled(const Shape& shape, F fill) {
   auto y = Tensor<T, B>::empty(shape);  // refuses what is too large
-  std::vector<T> values(static_cast<std::size_t>(shape.size()));
-  for (T& value : values) value = static_cast<T>(static_cast<acc_t<T>>(draw()));
+  const auto size = static_cast<std::size_t>(shape.size());
+  const auto memory = std::make_unique<T[]>(size);
+  const std::span<T> values(memory.get(), size);
+  fill(values);
   y.assign(values);
   return y;
+}
+/// Elements that `draw` gives one after the other.
+template <class T, class B, class F>
+Tensor<T, B> drawn(const Shape& shape, F draw) {
+  return filled<T, B>(shape, [&](std::span<T> values) {
+    for (T& value : values) value = static_cast<T>(static_cast<acc_t<T>>(draw()));
+  });
 }
 }  // namespace detail
 
@@ -106,13 +117,11 @@ template <class T, class B = DefaultBackend>
 Tensor<T, B> eye(std::int64_t rows, std::int64_t columns) {
   detail::check_size("eye", "rows", rows);
   detail::check_size("eye", "columns", columns);
-  auto y = Tensor<T, B>::empty({rows, columns});  // refuses what is too large
-  std::vector<T> values(static_cast<std::size_t>(y.size()), T());
-  for (std::int64_t i = 0; i < std::min(rows, columns); ++i) {
-    values[static_cast<std::size_t>(i * columns + i)] = static_cast<T>(static_cast<acc_t<T>>(1));
-  }
-  y.assign(values);
-  return y;
+  return detail::filled<T, B>({rows, columns}, [&](std::span<T> values) {
+    for (std::int64_t i = 0; i < std::min(rows, columns); ++i) {
+      values[static_cast<std::size_t>(i * columns + i)] = static_cast<T>(static_cast<acc_t<T>>(1));
+    }
+  });
 }
 template <class T, class B = DefaultBackend>
 Tensor<T, B> eye(std::int64_t size) {
@@ -174,15 +183,13 @@ template <class T = std::int32_t, class B = DefaultBackend>
 Tensor<T, B> randperm(std::int64_t count, Rng& rng) {
   detail::check_size("randperm", "count", count);
   if (count > 0) detail::check_holds<T>("randperm", count - 1);
-  auto y = Tensor<T, B>::empty({count});  // refuses what is too large
-  std::vector<T> values(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t j = rng.below(i + 1);
-    values[i] = values[j];
-    values[j] = static_cast<T>(i);
-  }
-  y.assign(values);
-  return y;
+  return detail::filled<T, B>({count}, [&](std::span<T> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::size_t j = rng.below(i + 1);
+      values[i] = values[j];
+      values[j] = static_cast<T>(i);
+    }
+  });
 }
 
 }  // namespace cria

@@ -31,6 +31,14 @@ const std::string& checkpoint() {
   return path;
 }
 
+/// A copy of the model in `folder`, to be changed.
+std::filesystem::path copied_model(const TemporaryDirectory& folder) {
+  const std::filesystem::path model = folder / "model";
+  std::filesystem::copy(checkpoint(), model);
+  std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
+  return model;
+}
+
 /// What the program writes with `more` options; it must write nothing on stderr.
 std::string written(const std::vector<std::string>& more) {
   std::vector<std::string> arguments{PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(),
@@ -126,9 +134,7 @@ BOOST_AUTO_TEST_CASE(a_prompt_may_be_longer_than_the_context) {
 
 BOOST_AUTO_TEST_CASE(a_context_may_be_one_token) {
   const TemporaryDirectory folder;
-  const std::filesystem::path model = folder / "model";
-  std::filesystem::copy(checkpoint(), model);
-  std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
+  const std::filesystem::path model = copied_model(folder);
   auto description = cria::io::read_llama_config(model / "config.json");
   description.config.max_position_embeddings = 1;
   cria::io::write_llama_config(model / "config.json", description);
@@ -149,9 +155,7 @@ BOOST_AUTO_TEST_CASE(a_device_that_the_program_has_not_is_refused) {
 
 BOOST_AUTO_TEST_CASE(a_model_that_has_diverged_is_refused) {
   const TemporaryDirectory folder;
-  const std::filesystem::path model = folder / "model";
-  std::filesystem::copy(checkpoint(), model);
-  std::filesystem::remove(model / "manifest.json");  // with which the file would be damaged
+  const std::filesystem::path model = copied_model(folder);
   auto description = cria::io::read_llama_config(model / "config.json");
   Model weights(description.config);
   cria::nn::for_each_parameter(

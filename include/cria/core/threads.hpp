@@ -50,10 +50,10 @@ class FixedThreads {
 /// A reference to a function of X..., which lives where it is called: what takes it is compiled once, and not
 /// for every loop.
 template <class... X>
-class Body {
+class FunctionReference {
  public:
   template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, Body>) Body(F&& f)
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionReference>) FunctionReference(F&& f)
       : f_(&f), call_([](const void* body, X... x) {
           (*static_cast<std::remove_reference_t<F>*>(const_cast<void*>(body)))(x...);
         }) {}
@@ -67,7 +67,7 @@ class Body {
 /// Calls body(thread) for each thread in [0, threads), at once as far as OpenMP gives so many: under a limit
 /// or inside a parallel region a thread calls it for several of them, one after the other. Throws again what
 /// the first of the bodies threw, once all have ended.
-inline void run_on_threads(int threads, Body<int> body) {
+inline void run_on_threads(int threads, FunctionReference<int> body) {
 #ifdef _OPENMP
   std::exception_ptr error;
   int failed = threads;  // the first whose body threw
@@ -94,7 +94,7 @@ inline void run_on_threads(int threads, Body<int> body) {
 /// `threads` threads: with one thread each on those of one region (run_on_threads), otherwise each on a
 /// thread that is started for it, for work of seconds. Throws again what the first of the bodies threw, once
 /// all have ended.
-inline void run_on_groups(int groups, [[maybe_unused]] int threads, Body<int> body) {
+inline void run_on_groups(int groups, [[maybe_unused]] int threads, FunctionReference<int> body) {
 #ifdef _OPENMP
   if (threads > 1) {
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(groups));

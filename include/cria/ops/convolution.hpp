@@ -71,16 +71,16 @@ Rows<T> kernel_rows(T* data, const Shape& weight) {
 
 inline void check_sizes(std::string_view op, const Windows& windows) {
   constexpr std::int64_t most = std::int64_t{1} << 30;  // products of two can be counted
-  const auto at_least = [&](std::string_view name, const Size2d& size, std::int64_t least) {
+  const auto within = [&](std::string_view name, const Size2d& size, std::int64_t least) {
     for (const std::int64_t number : {size.height, size.width}) {
       check::option(number >= least, op, name, number, "it must be at least " + std::to_string(least));
       check::option(number <= most, op, name, number, "it must be at most " + std::to_string(most));
     }
   };
-  at_least("kernel", windows.kernel, 1);
-  at_least("stride", windows.stride, 1);
-  at_least("padding", windows.padding, 0);
-  at_least("dilation", windows.dilation, 1);
+  within("kernel", windows.kernel, 1);
+  within("stride", windows.stride, 1);
+  within("padding", windows.padding, 0);
+  within("dilation", windows.dilation, 1);
 }
 /// Throws ShapeError unless there is a window.
 inline void check_fit(std::string_view op, const Shape& x, const Windows& windows) {

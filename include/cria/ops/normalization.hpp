@@ -111,13 +111,18 @@ Tensor<T, B> normalize(std::string_view op, const Tensor<T, B>& x, const Reduced
   });
 }
 
+/// x is [n, channels, ...], and a vector has a number for each channel.
+inline void check_channels(std::string_view op, const Shape& x, const check::Named& vector) {
+  check::rank_at_least(op, {"x", x}, 2);
+  check::rank(op, vector, 1);
+  check::equal_dims(op, {"x", x}, 1, vector, 0);
+}
+
 /// A vector of `channels` as [1, channels, 1, ...] for x [n, channels, ...].
 template <FloatingPoint T, class B>
 Tensor<T, B> along_channels(std::string_view op, std::string_view name, const Tensor<T, B>& x,
                             const Tensor<T, B>& vector) {
-  check::rank_at_least(op, {"x", x.shape()}, 2);
-  check::rank(op, {name, vector.shape()}, 1);
-  check::equal_dims(op, {"x", x.shape()}, 1, {name, vector.shape()}, 0);
+  check_channels(op, x.shape(), {name, vector.shape()});
   std::array<std::int64_t, Shape::max_rank> dims;
   dims.fill(1);
   dims[1] = vector.size();
@@ -199,10 +204,8 @@ Tensor<T, B> batch_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor
                 "it must be in [0, 1]");
   const auto w = detail::along_channels("batch_norm", "weight", x, weight);
   const auto b = detail::along_channels("batch_norm", "bias", x, bias);
-  check::rank("batch_norm", {"running_mean", running_mean.shape()}, 1);
-  check::rank("batch_norm", {"running_variance", running_variance.shape()}, 1);
-  check::equal_dims("batch_norm", {"x", x.shape()}, 1, {"running_mean", running_mean.shape()}, 0);
-  check::equal_dims("batch_norm", {"x", x.shape()}, 1, {"running_variance", running_variance.shape()}, 0);
+  detail::check_channels("batch_norm", x.shape(), {"running_mean", running_mean.shape()});
+  detail::check_channels("batch_norm", x.shape(), {"running_variance", running_variance.shape()});
   const detail::Reduced shapes("batch_norm", x.shape(), Axes::all_but(1, x.rank()), true);
   if (!options.training) {
     const detail::Moments<A, B> running{detail::share_values(running_mean.value(), shapes.kept),

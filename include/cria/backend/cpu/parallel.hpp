@@ -9,7 +9,7 @@
 namespace cria::cpu {
 
 /// The body of a loop, called for [begin, end).
-using RangeBody = Body<std::int64_t, std::int64_t>;
+using RangeBody = FunctionReference<std::int64_t, std::int64_t>;
 
 /// Calls body(begin, end) on ranges that cover [0, size), each at least `grain` long, in parallel where that
 /// pays. Ranges must not depend on each other.

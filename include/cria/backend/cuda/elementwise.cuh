@@ -156,9 +156,7 @@ struct kernel<ops::Map, Cuda> {
                   "templated call operator is CRIA_HOST_DEVICE");
     constexpr int width = cuda::widest<Y, X...>;
     if (loop.all_whole() && cuda::packs_fit<width>(y.data, x.data...)) {
-      cuda::launch(cuda::detail::map_kernel<width, Y, cuda::Value<Y, F>, X...>,
-                   cuda::grid_for((loop.size + width - 1) / width), cuda::block_size, 0, loop.size, false,
-                   y.data, cuda::Value<Y, F>{f}, x.data...);
+      cuda::map_packs<width>(loop.size, false, y.data, cuda::Value<Y, F>{f}, cuda::Place(), x.data...);
     } else {
       cuda::launch(cuda::map_each_kernel<F, Y, X...>, cuda::grid_for(loop.size), cuda::block_size, 0, f, loop,
                    y.data, x.data...);

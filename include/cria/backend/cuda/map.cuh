@@ -36,16 +36,21 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
 
 }  // namespace detail
 
-/// y[i] = f(x[i]...), or y[i] += f(x[i]...) if `accumulate`.
+/// y[i] = f(x[i]...), or y[i] += f(x[i]...) if `accumulate`, in packs of Size elements, which must fit.
+template <int Size, class T, class F, class... X>
+void map_packs(std::int64_t size, bool accumulate, T* y, F f, Place place, const X*... x) {
+  launch(detail::map_kernel<Size, T, F, X...>, Grid(grid_for((size + Size - 1) / Size), place), block_size, 0,
+         size, accumulate, y, f, x...);
+}
+
+/// The same in the widest packs that fit.
 template <class T, class F, class... X>
 void map(std::int64_t size, bool accumulate, T* y, F f, Place place, const X*... x) {
   constexpr int width = widest<T, X...>;
   if (packs_fit<width>(y, x...)) {
-    launch(detail::map_kernel<width, T, F, X...>, Grid(grid_for((size + width - 1) / width), place),
-           block_size, 0, size, accumulate, y, f, x...);
+    map_packs<width>(size, accumulate, y, f, place, x...);
   } else {
-    launch(detail::map_kernel<1, T, F, X...>, Grid(grid_for(size), place), block_size, 0, size, accumulate, y,
-           f, x...);
+    map_packs<1>(size, accumulate, y, f, place, x...);
   }
 }
 

@@ -99,7 +99,7 @@ libraries=$(ldd "$carried"/bin/*)
 # glibc is the machine's own, and cuBLAS, half a gigabyte, is where PyTorch or a toolkit is.
 awk '$2 == "=>" { print $3 }' <<<"$libraries" | sort -u |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libcublas|libcublasLt)\.so' | xargs cp -L -t "$carried/lib"
-tar -C "$carried" -cf - bin lib data | xz -T0 >"$pack/programs.tar.xz"
+tar -C "$carried" -cf - bin lib data | xz --lzma2=preset=9,dict=256MiB >"$pack/programs.tar.xz"
 
 compiler="$("$nvcc" --version | sed -n 's/.*release \(.*\), .*/nvcc \1/p'), $("${CXX:-g++}" --version | head -n 1)"
 needed=$(grep -oE 'libcublas(Lt)?\.so\.[0-9]+ ' <<<"$libraries" | sort -u | sed 's/\(.*\) /"\1"/' | paste -sd,)

@@ -89,14 +89,25 @@ endif()
 
 # These may be carried to another machine that has a GPU, so they look for files in the folder where they are started.
 if(CRIA_CUDA STREQUAL ON)
-  cuda_sources(files_for_nvcc cuda/main.cpp ${cuda_test_sources} ${own_cuda_test_sources})
-  add_executable(cria_cuda_tests ${files_for_nvcc})
+  set(files_for_nvcc "")
+  list(LENGTH tests_without_kernels end)
+  math(EXPR last "${end} - 1")
+  foreach(first RANGE 0 ${last} ${CMAKE_UNITY_BUILD_BATCH_SIZE})
+    list(SUBLIST tests_without_kernels ${first} ${CMAKE_UNITY_BUILD_BATCH_SIZE} batch)
+    cuda_source(file tests_${first} ${batch})
+    list(APPEND files_for_nvcc ${file})
+  endforeach()
+  cuda_source(file tests_with_kernels ${tests_with_kernels})
+  cuda_source(main main cuda/main.cpp)
+  add_executable(cria_cuda_tests ${files_for_nvcc} ${file} ${main})
   target_include_directories(cria_cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(cria_cuda_tests PRIVATE cria::cuda cria::io cria_build_options Boost::unit_test_framework)
+  target_link_libraries(cria_cuda_tests PRIVATE cria_cuda_operators cria_cuda_kernels cria::io cria_build_options Boost::unit_test_framework)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR=".")
-  target_compile_options(cria_cuda_tests PRIVATE --diag-suppress=3189)  # a namespace may be called module
-  add_cuda_tests(cria_cuda_tests cuda "" ${cuda_test_sources} ${own_cuda_test_sources})
+  target_compile_options(cria_cuda_tests PRIVATE
+    --diag-suppress=3189  # a namespace may be called module
+    -Xcompiler=-Wno-subobject-linkage)  # and a file include others with fixtures in unnamed namespaces
+  add_cuda_tests(cria_cuda_tests cuda "" ${tests_without_kernels} ${tests_with_kernels})
 
   # The training program, of which nvcc compiles a part.
   add_executable(pretrain_llama_cuda_test support/main.cpp pretrain_llama/cuda_test.cpp)

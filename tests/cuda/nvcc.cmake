@@ -13,11 +13,12 @@ set(most_registers_of_attention 255)
 set(most_shared_memory 16384)
 
 separate_arguments(architectures)
-# Beside the library a user's program, of which nvcc refuses other things than g++ does.
+# Beside the library a user's program, of which nvcc refuses other things than g++ does; and, once, the CPU's operations.
 set(program "void train(nn::Linear<float, Cuda>& model) { AdamW<Cuda>(model, {}).step(); }")
+set(of_cpu "CRIA_KERNELS(, float, Cpu)\nCRIA_OPERATORS(, float, Cpu)")
 function(compile library)  # the other arguments say what for; the host's part is not compiled
   file(CONFIGURE OUTPUT ${folder}/${library}.cu CONTENT
-    "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n}\n")
+    "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n${of_cpu}\n}\n")
   execute_process(
     COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${library}.cu -I${include} -isystem ${eigen}
             -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}
@@ -31,6 +32,7 @@ endfunction()
 # Nobody reads what comes out.
 compile(CRIA_ALL_KERNELS -ptx -o ${folder}/kernels.ptx -arch compute_${oldest} -Xcicc -O0)
 set(report "")
+set(of_cpu "")
 compile(CRIA_ALL_OPERATORS -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
 
 # Headers ask for no more than architecture 80, so 90 shares its code, from which ptxas makes kernels of the same registers.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,23 +15,21 @@
 
 namespace cria {
 
-/// The loop over a result's elements that N inputs are broadcast to: as few dimensions as describe it,
+/// The loop over a result's elements that inputs are broadcast to: as few dimensions as describe it,
 /// outermost first, none of which is 1. Every input has a stride for each, 0 where it is repeated.
-template <int N>
 struct Broadcast {
+  static constexpr int most_inputs = 6;
+
   std::int64_t size = 1;  // elements of the result
+  int inputs = 0;
   int rank = 0;
   std::int64_t dims[Shape::max_rank];
-  std::int64_t strides[N][Shape::max_rank];
-  std::int64_t sizes[N];  // elements of each input
-  bool is_whole[N];       // whether an input's elements are those of the result, one by one
+  std::int64_t strides[most_inputs][Shape::max_rank];
+  std::int64_t sizes[most_inputs];  // elements of each input
+  bool is_whole[most_inputs];       // whether an input's elements are those of the result, one by one
 
   /// Whether this holds for every input.
-  CRIA_HOST_DEVICE bool all_whole() const {
-    bool all = true;
-    for (int k = 0; k < N; ++k) all = all && is_whole[k];
-    return all;
-  }
+  bool all_whole() const { return std::all_of(is_whole, is_whole + inputs, [](bool whole) { return whole; }); }
   /// Whether input k moves along the innermost dimension, and is not repeated there.
   bool moves(int k) const { return rank > 0 && strides[k][rank - 1] != 0; }
   /// Where input k is read for element i of the result.
@@ -49,8 +48,7 @@ struct Broadcast {
 
 /// The shape that tensors of these shapes are broadcast to. Throws ShapeError, in the name of the operation,
 /// if there is none.
-template <std::size_t N>
-Shape broadcast_shape(std::string_view op, const std::array<Shape, N>& shapes) {
+inline Shape broadcast_shape(std::string_view op, std::span<const Shape> shapes) {
   if (std::equal(shapes.begin() + 1, shapes.end(), shapes.begin())) return shapes[0];
   int rank = 0;
   for (const Shape& shape : shapes) rank = std::max(rank, shape.rank());
@@ -62,8 +60,8 @@ Shape broadcast_shape(std::string_view op, const std::array<Shape, N>& shapes) {
       if (dim == 1) dim = shape.dim(axis);
       if (shape.dim(axis) == dim || shape.dim(axis) == 1) continue;
       std::string text;
-      for (std::size_t k = 0; k < N; ++k) {
-        text += (k == 0 ? "" : k + 1 == N ? " and " : ", ") + to_string(shapes[k]);
+      for (std::size_t k = 0; k < shapes.size(); ++k) {
+        text += (k == 0 ? "" : k + 1 == shapes.size() ? " and " : ", ") + to_string(shapes[k]);
       }
       throw ShapeError(std::string(op) + ": shapes " + text +
                        " do not fit together; counted from the last, " + "dimensions must be equal or 1");
@@ -73,11 +71,11 @@ Shape broadcast_shape(std::string_view op, const std::array<Shape, N>& shapes) {
 }
 
 /// The loop over the elements of `result`, that `shapes` are broadcast to.
-template <std::size_t N>
-Broadcast<static_cast<int>(N)> broadcast(const Shape& result, const std::array<Shape, N>& shapes) {
-  constexpr int inputs = static_cast<int>(N);
-  Broadcast<inputs> loop;
+inline Broadcast broadcast(const Shape& result, std::span<const Shape> shapes) {
+  const int inputs = std::min(static_cast<int>(shapes.size()), Broadcast::most_inputs);
+  Broadcast loop;
   loop.size = result.size();
+  loop.inputs = inputs;
   for (int k = 0; k < inputs; ++k) {
     loop.sizes[k] = shapes[static_cast<std::size_t>(k)].size();
     loop.is_whole[k] = loop.sizes[k] == loop.size;
@@ -89,12 +87,12 @@ Broadcast<static_cast<int>(N)> broadcast(const Shape& result, const std::array<S
     return loop;
   }
   // From the innermost dimension on, as they are found; turned around below.
-  std::int64_t next[N];  // an input's stride in the next dimension
-  std::fill(next, next + N, 1);
+  std::int64_t next[Broadcast::most_inputs];  // an input's stride in the next dimension
+  std::fill(next, next + inputs, 1);
   for (int axis = -1; axis >= -result.rank(); --axis) {
     const std::int64_t dim = result.dim(axis);
     if (dim == 1) continue;
-    std::int64_t stride[N];
+    std::int64_t stride[Broadcast::most_inputs];
     bool goes_on = loop.rank > 0;  // whether this dimension is as if the one inside of it were longer
     for (int k = 0; k < inputs; ++k) {
       const Shape& shape = shapes[static_cast<std::size_t>(k)];

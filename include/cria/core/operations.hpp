@@ -54,8 +54,8 @@ namespace ops {
 
 /// y = f(x...), the inputs being broadcast to y. X is T, an integer or bool, and only T has a gradient; Y is
 /// T or what a comparison gives.
-///   forward(F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
-///   backward(F, const Broadcast<N>&, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
+///   forward(F, const Broadcast&, Vec<Y> y, Vec<const X>... x)
+///   backward(F, const Broadcast&, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
 ///            const std::tuple<Gradient<Vec<X>>...>& dx)
 struct Map;
 
@@ -73,7 +73,7 @@ struct Dropout;
 
 /// y = what R (core/reductions.hpp) makes of f(x...) of all elements that repeat it: of the loop over the
 /// inputs' elements y is input 0, and the formula's inputs are 1 to N - 1. It computes in reduction_t<Y>.
-///   forward(R, F, const Broadcast<N>&, Vec<Y> y, Vec<const X>... x)
+///   forward(R, F, const Broadcast&, Vec<Y> y, Vec<const X>... x)
 struct Reduce;
 
 /// Copies elements to other places, or adds them to what is there: to[...] = from[...] by the strides of

@@ -3,9 +3,9 @@
 /// whatever an input repeats, and what belongs to repeated elements is summed up.
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <type_traits>
 
@@ -17,8 +17,7 @@
 namespace cria::cpu {
 
 /// Elements of a result that are computed together: whole rows of its innermost dimension, or parts of one.
-template <int N>
-std::int64_t block_of(const Broadcast<N>& loop, std::int64_t most = map_block_size) {
+inline std::int64_t block_of(const Broadcast& loop, std::int64_t most = map_block_size) {
   if (loop.size == 0) return 1;
   std::int64_t block = most;
   if (!loop.all_whole()) {
@@ -30,8 +29,7 @@ std::int64_t block_of(const Broadcast<N>& loop, std::int64_t most = map_block_si
 
 /// Whether every block sees the same elements of input k, from its first on: those of a scalar or a short
 /// row.
-template <int N>
-bool is_same_in_blocks(const Broadcast<N>& loop, int k) {
+inline bool is_same_in_blocks(const Broadcast& loop, int k) {
   for (int axis = 0; axis < loop.rank; ++axis) {
     const bool is_innermost = axis == loop.rank - 1;
     if (loop.strides[k][axis] != 0 && !(is_innermost && loop.dims[axis] <= map_block_size)) return false;
@@ -42,8 +40,8 @@ bool is_same_in_blocks(const Broadcast<N>& loop, int k) {
 /// Calls run(position, offset, count) for elements [first, first + size) of the result, row by row of the
 /// innermost dimension: those from `position` on, counted from `first`, read input k from `offset` on, one
 /// after the other, or all the same one if the input is repeated there.
-template <int N, class F>
-void for_each_run(const Broadcast<N>& loop, int k, std::int64_t first, std::int64_t size, F run) {
+template <class F>
+void for_each_run(const Broadcast& loop, int k, std::int64_t first, std::int64_t size, F run) {
   if (size == 0) return;
   if (loop.rank == 0) return run(std::int64_t{0}, std::int64_t{0}, size);
   std::int64_t index[Shape::max_rank];
@@ -70,19 +68,19 @@ void for_each_run(const Broadcast<N>& loop, int k, std::int64_t first, std::int6
 }
 
 /// Input k of a loop, which is taken in blocks: a const array of X, or a Gradient<Vec<X>>.
-template <class Data, int N>
+template <class Data>
 struct InputOf {
-  const Broadcast<N>& loop;
+  const Broadcast& loop;
   int k;
   Data data;
   std::int64_t block;
 };
 
 /// An input's elements for each block of the result, as a loop over elements reads them.
-template <class X, int N>
+template <class X>
 class InputBlocks {
  public:
-  explicit InputBlocks(const InputOf<const X*, N>& input)
+  explicit InputBlocks(const InputOf<const X*>& input)
       : input_(input),
         is_whole_(input.loop.is_whole[input.k]),
         is_same_(!is_whole_ && is_same_in_blocks(input.loop, input.k)),
@@ -114,7 +112,7 @@ class InputBlocks {
     return memory_->data();
   }
 
-  InputOf<const X*, N> input_;
+  InputOf<const X*> input_;
   bool is_whole_;
   bool is_same_;
   std::optional<Scratch<X>> memory_;
@@ -124,12 +122,12 @@ class InputBlocks {
 
 /// What the elements of a result that repeat an input's elements make together for each of these: their sums,
 /// in double, or what else R makes of numbers of A.
-template <int N, class R, class A>
+template <class R, class A>
 class Folded {
   using S = std::conditional_t<sums_round<R, A>, double, A>;
 
  public:
-  Folded(const Broadcast<N>& loop, int k, std::int64_t block)
+  Folded(const Broadcast& loop, int k, std::int64_t block)
       : loop_(loop),
         k_(k),
         is_same_(loop.moves(k) && is_same_in_blocks(loop, k)),
@@ -193,19 +191,19 @@ class Folded {
     for (std::int64_t i = 0; i < size; ++i) put(i, of_element.data()[i]);
   }
 
-  const Broadcast<N>& loop_;
+  const Broadcast& loop_;
   int k_;
   bool is_same_;
   Scratch<S> folded_;
 };
 
 /// The gradient of an input, to which the blocks of a thread add.
-template <class X, int N>
+template <class X>
 class GradientBlocks {
   using A = acc_t<X>;
 
  public:
-  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>, N>& input)
+  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>>& input)
       : gradient_(input.data), is_whole_(input.loop.is_whole[input.k]) {
     if (gradient_ && !is_whole_) sums_.emplace(input.loop, input.k, input.block);
     if (!is_in_place()) memory_.emplace(input.block);
@@ -243,15 +241,15 @@ class GradientBlocks {
 
   Gradient<Vec<X>> gradient_;
   bool is_whole_;
-  std::optional<Folded<N, ops::Total, A>> sums_;  // of an input that is repeated
+  std::optional<Folded<ops::Total, A>> sums_;  // of an input that is repeated
   std::optional<Scratch<A>> memory_;              // the derivatives of a block
 };
 
 /// Integers and masks have none.
-template <class X, int N>
-requires(!FloatingPoint<X>) class GradientBlocks<X, N> {
+template <class X>
+requires(!FloatingPoint<X>) class GradientBlocks<X> {
  public:
-  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>, N>&) {}
+  explicit GradientBlocks(const InputOf<Gradient<Vec<X>>>&) {}
   std::nullptr_t target(std::int64_t) { return nullptr; }
   void add(std::int64_t, std::int64_t) {}
   void add(const GradientBlocks&) {}
@@ -260,12 +258,10 @@ requires(!FloatingPoint<X>) class GradientBlocks<X, N> {
 
 /// Threads for the gradients of the `wanted` inputs: each has sums of its own for what is repeated, which
 /// together are to be no larger than the result.
-template <int N>
-int threads_for_gradients(const Broadcast<N>& loop,
-                          const std::array<bool, static_cast<std::size_t>(N)>& wanted) {
+inline int threads_for_gradients(const Broadcast& loop, std::initializer_list<bool> wanted) {
   std::int64_t most = std::max<std::int64_t>(loop.size / elementwise_grain, 1);
-  for (int k = 0; k < N; ++k) {
-    if (!wanted[static_cast<std::size_t>(k)] || loop.is_whole[k] || is_same_in_blocks(loop, k)) continue;
+  for (int k = 0; k < loop.inputs; ++k) {
+    if (!wanted.begin()[k] || loop.is_whole[k] || is_same_in_blocks(loop, k)) continue;
     most = std::clamp<std::int64_t>(loop.size / std::max<std::int64_t>(loop.sizes[k], 1), 1, most);
   }
   return static_cast<int>(std::min<std::int64_t>(most, available_threads()));

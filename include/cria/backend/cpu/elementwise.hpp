@@ -44,72 +44,85 @@ template <class A, class F, class T, int... K, class... X>
   for (std::int64_t i = 0; i < size; ++i) write_derivatives<A>(all, f, static_cast<A>(dy[i]), to, i, x[i]...);
 }
 
+/// Computes y block by block: formula(size, y, x...) makes a block's elements from those of the inputs. It is
+/// compiled for the types of elements, and the formula for a block alone.
+template <class Y, class... X>
+void map_blocks(const Broadcast& loop,
+                FunctionReference<std::int64_t, acc_t<Y>*, const input_t<X>*...> formula, Vec<Y> y,
+                Vec<const X>... x) {
+  const std::int64_t block = block_of(loop);
+  const std::int64_t blocks = (loop.size + block - 1) / block;
+  parallel_for(blocks, elementwise_grain / block, [&](std::int64_t begin, std::int64_t end) {
+    int k = 0;
+    std::tuple<InputBlocks<X>...> inputs{InputOf<const X*>{loop, k++, x.data, block}...};
+    const Wide<Y> after(block);
+    for (std::int64_t first = begin * block; first < std::min(end * block, loop.size); first += block) {
+      const std::int64_t size = std::min(block, loop.size - first);
+      Y* to = y.data + first;
+      std::apply([&](auto&... input) { formula(size, after.target(to), input.read(first, size)...); }, inputs);
+      after.write(to, size);
+    }
+  });
+}
+
+/// Adds to the gradients block by block: derivatives(size, dy, d, x...) writes what a block has for input k to
+/// d[k].
+template <int... K, class T, class... X>
+void gradient_blocks(
+    std::integer_sequence<int, K...>, const Broadcast& loop,
+    FunctionReference<std::int64_t, const input_t<T>*, acc_t<T>* const*, const input_t<X>*...> derivatives,
+    Vec<const T> dy, const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
+  const std::int64_t block = block_of(loop);
+  const std::int64_t blocks = (loop.size + block - 1) / block;
+  const int threads = threads_for_gradients(loop, {static_cast<bool>(std::get<K>(dx))...});
+  std::vector<std::optional<std::tuple<GradientBlocks<X>...>>> gradients(static_cast<std::size_t>(threads));
+  const auto run = [&](int thread) {
+    auto& own = gradients[static_cast<std::size_t>(thread)].emplace(
+        InputOf<Gradient<Vec<X>>>{loop, K, std::get<K>(dx), block}...);
+    std::tuple<InputBlocks<X>...> inputs{InputOf<const X*>{loop, K, std::get<K>(x).data, block}...};
+    const Input<T> gradient_of_y(block);
+    const std::int64_t end = std::min(blocks * (thread + 1) / threads * block, loop.size);
+    for (std::int64_t first = blocks * thread / threads * block; first < end; first += block) {
+      const std::int64_t size = std::min(block, loop.size - first);
+      acc_t<T>* const d[] = {std::get<K>(own).target(first)...};
+      derivatives(size, gradient_of_y.read(dy.data + first, size), d,
+                  std::get<K>(inputs).read(first, size)...);
+      (std::get<K>(own).add(first, size), ...);
+    }
+  };
+  if (threads == 1) {
+    run(0);
+  } else {
+    run_on_threads(threads, run);
+  }
+  auto& total = *gradients.front();
+  for (std::size_t thread = 1; thread < gradients.size(); ++thread) {
+    (std::get<K>(total).add(std::get<K>(*gradients[thread])), ...);
+  }
+  (std::get<K>(total).finish(), ...);
+}
+
 }  // namespace cpu
 
 template <>
 struct kernel<ops::Map, Cpu> {
-  template <class F, int N, class Y, class... X>
-  static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
-    const std::int64_t block = cpu::block_of(loop);
-    const std::int64_t blocks = (loop.size + block - 1) / block;
-    cpu::parallel_for(blocks, cpu::elementwise_grain / block, [&](std::int64_t begin, std::int64_t end) {
-      int k = 0;
-      std::tuple<cpu::InputBlocks<X, N>...> inputs{cpu::InputOf<const X*, N>{loop, k++, x.data, block}...};
-      const cpu::Wide<Y> after(block);
-      for (std::int64_t first = begin * block; first < std::min(end * block, loop.size); first += block) {
-        const std::int64_t size = std::min(block, loop.size - first);
-        Y* to = y.data + first;
-        std::apply(
-            [&](auto&... input) {
-              cpu::formula_block(size, f, after.target(to), input.read(first, size)...);
-            },
-            inputs);
-        after.write(to, size);
-      }
-    });
-  }
-
-  template <class F, int N, class T, class... X>
-  static void backward(F f, const Broadcast<N>& loop, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
-                       const std::tuple<Gradient<Vec<X>>...>& dx) {
-    backward(std::make_integer_sequence<int, N>(), f, loop, dy, x, dx);
-  }
-
- private:
-  template <int... K, class F, int N, class T, class... X>
-  static void backward(std::integer_sequence<int, K...> all, F f, const Broadcast<N>& loop, Vec<const T> dy,
-                       const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
-    using A = acc_t<T>;
-    const std::int64_t block = cpu::block_of(loop);
-    const std::int64_t blocks = (loop.size + block - 1) / block;
-    const int threads = cpu::threads_for_gradients(loop, {static_cast<bool>(std::get<K>(dx))...});
-    std::vector<std::optional<std::tuple<cpu::GradientBlocks<X, N>...>>> gradients(
-        static_cast<std::size_t>(threads));
-    const auto run = [&](int thread) {
-      auto& own = gradients[static_cast<std::size_t>(thread)].emplace(
-          cpu::InputOf<Gradient<Vec<X>>, N>{loop, K, std::get<K>(dx), block}...);
-      std::tuple<cpu::InputBlocks<X, N>...> inputs{
-          cpu::InputOf<const X*, N>{loop, K, std::get<K>(x).data, block}...};
-      const cpu::Input<T> gradient_of_y(block);
-      const std::int64_t end = std::min(blocks * (thread + 1) / threads * block, loop.size);
-      for (std::int64_t first = blocks * thread / threads * block; first < end; first += block) {
-        const std::int64_t size = std::min(block, loop.size - first);
-        A* const d[] = {std::get<K>(own).target(first)...};
-        cpu::derivatives_block<A>(all, size, f, gradient_of_y.read(dy.data + first, size), d,
-                                  std::get<K>(inputs).read(first, size)...);
-        (std::get<K>(own).add(first, size), ...);
-      }
+  template <class F, class Y, class... X>
+  static void forward(F f, const Broadcast& loop, Vec<Y> y, Vec<const X>... x) {
+    const auto formula = [&f](std::int64_t size, acc_t<Y>* to, const cpu::input_t<X>*... block) {
+      cpu::formula_block(size, f, to, block...);
     };
-    if (threads == 1) {
-      run(0);
-    } else {
-      run_on_threads(threads, run);
-    }
-    auto& total = *gradients.front();
-    for (std::size_t thread = 1; thread < gradients.size(); ++thread) {
-      (std::get<K>(total).add(std::get<K>(*gradients[thread])), ...);
-    }
-    (std::get<K>(total).finish(), ...);
+    cpu::map_blocks<Y, X...>(loop, formula, y, x...);
+  }
+
+  template <class F, class T, class... X>
+  static void backward(F f, const Broadcast& loop, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
+                       const std::tuple<Gradient<Vec<X>>...>& dx) {
+    constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
+    const auto derivatives = [&f, all](std::int64_t size, const cpu::input_t<T>* of_y, acc_t<T>* const* d,
+                                       const cpu::input_t<X>*... block) {
+      cpu::derivatives_block<acc_t<T>>(all, size, f, of_y, d, block...);
+    };
+    cpu::gradient_blocks(all, loop, derivatives, dy, x, dx);
   }
 };
 

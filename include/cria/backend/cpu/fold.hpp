@@ -76,8 +76,10 @@ template <class R, int registers, class F, class A, class... X>
 /// The same for up to a block of numbers, so few that a sum of them loses nothing.
 template <class R, class F, class A, class... X>
 A fold_run(std::int64_t size, F f, const A* x, const X*... more) {
+#ifndef __CUDA_ARCH__  // nvcc's pass for devices reads this, too, and has no registers of numbers
   if (size >= 8 * lane_count<A>) return fold_registers<R, 8>(size, f, x, more...);
   if (size >= lane_count<A>) return fold_registers<R, 1>(size, f, x, more...);
+#endif
   return fold_numbers<R>(size, f, x, more...);
 }
 

@@ -68,6 +68,9 @@ struct AsItIs {
 /// vectorises among other arithmetic; widening float16 it does not.
 template <class T>
 using Input = std::conditional_t<std::is_same_v<T, float16>, Wide<T>, AsItIs<T>>;
+/// The elements that it gives.
+template <class T>
+using input_t = std::conditional_t<std::is_same_v<T, float16>, acc_t<T>, T>;
 
 /// y[i] = f(x[i]...), or y[i] = before[i] + f(x[i]...), where f gets acc_t. Flattened, because a call to f
 /// that is not inlined would keep the loops from being vectorised.

@@ -36,14 +36,14 @@ struct Value {
 
 template <class Y, class F, class... X, int... K>
 __device__ __forceinline__ Y value_at(std::integer_sequence<int, K...>, const F& f,
-                                      const Broadcast<sizeof...(X)>& loop, std::int64_t i, const X*... x) {
+                                      const Broadcast& loop, std::int64_t i, const X*... x) {
   return static_cast<Y>(formula::value<Y>(f(formula::number(x[loop.offset(K, i)])...)));
 }
 
 /// y[i] = f(x...), element by element: where inputs are repeated, or lie where packs do not fit.
 template <class F, class Y, class... X>
 __global__ void __launch_bounds__(block_size, shared_by_blocks<acc_t<Y>>)
-    map_each_kernel(F f, Broadcast<sizeof...(X)> loop, Y* y, const X*... x) {
+    map_each_kernel(F f, Broadcast loop, Y* y, const X*... x) {
   constexpr std::make_integer_sequence<int, static_cast<int>(sizeof...(X))> all{};
   for (std::int64_t i = first_item(); i < loop.size; i += item_stride())
     y[i] = value_at<Y>(all, f, loop, i, x...);
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(block_size, sharing_blocks)
 template <int K, class F, class T, class... X>
 struct DerivativeOf {
   F f;
-  Broadcast<sizeof...(X)> loop;
+  Broadcast loop;
   MapArguments<sizeof...(X)> inputs;
   const T* dy;
 
@@ -137,7 +137,7 @@ struct DerivativeOf {
 
 /// Adds to the gradient of input K, which is repeated.
 template <int K, class F, class T, class X, class... All>
-void add_sums(F f, const Broadcast<sizeof...(All)>& loop, const MapArguments<sizeof...(All)>& inputs,
+void add_sums(F f, const Broadcast& loop, const MapArguments<sizeof...(All)>& inputs,
               const T* dy, const Gradient<Vec<X>>& dx) {
   using A = acc_t<T>;
   const Scratch<A> sums(dx.size);
@@ -149,8 +149,8 @@ void add_sums(F f, const Broadcast<sizeof...(All)>& loop, const MapArguments<siz
 
 template <>
 struct kernel<ops::Map, Cuda> {
-  template <class F, int N, class Y, class... X>
-  static void forward(F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
+  template <class F, class Y, class... X>
+  static void forward(F f, const Broadcast& loop, Vec<Y> y, Vec<const X>... x) {
     static_assert(!cuda::is_lambda<F>(),
                   "nvcc makes no kernel of a lambda: state the formula by CRIA_FORMULA, or as a struct whose "
                   "templated call operator is CRIA_HOST_DEVICE");
@@ -163,17 +163,17 @@ struct kernel<ops::Map, Cuda> {
     }
   }
 
-  template <class F, int N, class T, class... X>
-  static void backward(F f, const Broadcast<N>& loop, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
+  template <class F, class T, class... X>
+  static void backward(F f, const Broadcast& loop, Vec<const T> dy, const std::tuple<Vec<const X>...>& x,
                        const std::tuple<Gradient<Vec<X>>...>& dx) {
-    backward(std::make_integer_sequence<int, N>(), f, loop, dy, x, dx);
+    backward(std::make_integer_sequence<int, static_cast<int>(sizeof...(X))>(), f, loop, dy, x, dx);
   }
 
  private:
-  template <int... K, class F, int N, class T, class... X>
-  static void backward(std::integer_sequence<int, K...>, F f, const Broadcast<N>& loop, Vec<const T> dy,
+  template <int... K, class F, class T, class... X>
+  static void backward(std::integer_sequence<int, K...>, F f, const Broadcast& loop, Vec<const T> dy,
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
-    const cuda::MapArguments<N> inputs{{std::get<K>(x).data...},
+    const cuda::MapArguments<sizeof...(X)> inputs{{std::get<K>(x).data...},
                                        {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
                                        {std::get<K>(dx).fresh...}};
     constexpr int width = cuda::widest<T, X...>;
@@ -185,14 +185,14 @@ struct kernel<ops::Map, Cuda> {
       return;
     }
     if (((inputs.dx[K] != nullptr) || ...)) {
-      cuda::launch(cuda::map_backward_kernel<1, Broadcast<N>, F, T, X...>, cuda::grid_for(loop.size),
+      cuda::launch(cuda::map_backward_kernel<1, Broadcast, F, T, X...>, cuda::grid_for(loop.size),
                    cuda::block_size, 0, f, loop, inputs, dy.data);
     }
     (add_sums<K, F, T, X, X...>(f, loop, inputs, dy.data, std::get<K>(dx)), ...);
   }
 
   template <int K, class F, class T, class X, class... All>
-  static void add_sums(F f, const Broadcast<sizeof...(All)>& loop,
+  static void add_sums(F f, const Broadcast& loop,
                        const cuda::MapArguments<sizeof...(All)>& inputs, const T* dy,
                        const Gradient<Vec<X>>& dx) {
     // An only input is repeated where it is expanded.

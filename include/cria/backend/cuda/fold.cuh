@@ -109,8 +109,8 @@ void fold_columns(Rows<const A> x, A* folded) {
 }
 
 /// folded[j] = what R makes of element(i) for all elements i of the loop that repeat element j of input k.
-template <class R, int N, class A, class Element>
-void fold(const Broadcast<N>& loop, int k, Element element, A* folded) {
+template <class R, class A, class Element>
+void fold(const Broadcast& loop, int k, Element element, A* folded) {
   LoopAxes kept, repeated;
   std::int64_t stride = 1;
   for (int axis = loop.rank - 1; axis >= 0; --axis) {

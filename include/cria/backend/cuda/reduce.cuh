@@ -15,7 +15,7 @@ namespace cuda {
 template <class A, class F, class... X>
 struct FormulaOf {
   F f;
-  Broadcast<1 + sizeof...(X)> loop;
+  Broadcast loop;
   const void* x[sizeof...(X)];
 
   __device__ A operator()(std::int64_t i) const {
@@ -34,8 +34,8 @@ struct FormulaOf {
 
 template <>
 struct kernel<ops::Reduce, Cuda> {
-  template <class R, class F, int N, class Y, class... X>
-  static void forward(R, F f, const Broadcast<N>& loop, Vec<Y> y, Vec<const X>... x) {
+  template <class R, class F, class Y, class... X>
+  static void forward(R, F f, const Broadcast& loop, Vec<Y> y, Vec<const X>... x) {
     using A = reduction_t<Y>;
     const cuda::FormulaOf<A, F, X...> element{f, loop, {x.data...}};
     if constexpr (std::is_same_v<A, Y>) {

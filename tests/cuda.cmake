@@ -106,7 +106,7 @@ if(CRIA_CUDA STREQUAL ON)
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR=".")
   target_compile_options(cria_cuda_tests PRIVATE
     --diag-suppress=3189  # a namespace may be called module
-    -Xcompiler=-Wno-subobject-linkage)  # and a file include others with fixtures in unnamed namespaces
+    -Xcompiler=-Wno-subobject-linkage,-O0)  # and a file include others with fixtures in unnamed namespaces
   add_cuda_tests(cria_cuda_tests cuda "" ${tests_without_kernels} ${tests_with_kernels})
 
   # The training program, of which nvcc compiles a part.

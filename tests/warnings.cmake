@@ -4,8 +4,7 @@
 set(warnings -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 set(ways
   "-std=c++20"
-  "-std=c++20 -O3 -march=native -fopenmp-simd -DCRIA_OPENMP_SIMD"
-  "-std=c++2b -Og -march=x86-64-v3 -fopenmp-simd -fno-rtti"
+  "-std=c++2b -march=x86-64-v3 -fopenmp-simd -DCRIA_OPENMP_SIMD -fno-rtti"
 )
 list(TRANSFORM ways PREPEND "-fsyntax-only ")  # which takes a fraction of the time
 # README's way, in which the optimiser of GCC warns, too.

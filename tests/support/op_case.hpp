@@ -15,10 +15,11 @@
 /// and CRIA_TEST_OPERATION(square, Square) makes a suite of it.
 
 #include <algorithm>
-#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
@@ -87,6 +88,13 @@ struct Result {
   bool recorded = false;                        // whether the output requires a gradient
   std::vector<Values> gradients;                // of every input; empty for one that has none
   std::vector<Values> gradients_of_two_losses;  // after the run was repeated on the same inputs
+  bool refused = false;                         // backward, since an input was changed
+};
+
+/// What a run does beside the operation.
+struct Way {
+  bool on_one_tensor = false;               // the first is also every other of its type and shape
+  std::optional<std::size_t> changed = {};  // input that NaN overwrites between forward and backward
 };
 
 /// One case for one element type, without types: so the checks below are compiled once.
@@ -94,13 +102,8 @@ struct Operation {
   std::string name, dtype;
   std::vector<Shapes> shapes;
   std::vector<bool> is_parameter;  // of every input
-  using Run = Result (*)(const Shapes&, const std::vector<Values>&, const std::vector<bool>& wanted,
-                         bool on_one_tensor);
-  Run run_as_dtype, run_as_double;
-  /// The gradients where input `changed` is overwritten by NaN between forward and backward; none if that is
-  /// refused.
-  std::optional<std::vector<Values>> (*run_and_change)(const Shapes&, const std::vector<Values>&,
-                                                       std::size_t changed);
+  std::function<Result(const Shapes&, const std::vector<Values>&, const std::vector<bool>&wanted, const Way&)>
+      run_as_dtype, run_as_double;
   Values (*reference)(const std::vector<Values>&, const Shapes&);
   std::int64_t (*terms)(const Shapes&);
   double (*tolerance)(std::int64_t terms);
@@ -127,16 +130,11 @@ struct Operation {
   std::vector<bool> all_wanted() const { return std::vector<bool>(is_parameter.size(), true); }
 
   Result run(const Shapes& of, const std::vector<Values>& x, const std::vector<bool>& wanted) const {
-    return run_as_dtype(of, x, wanted, false);
-  }
-  /// With the first tensor also in the place of every other input of its type and shape.
-  Result run_on_one_tensor(const Shapes& of, const std::vector<Values>& x,
-                           const std::vector<bool>& wanted) const {
-    return run_as_dtype(of, x, wanted, true);
+    return run_as_dtype(of, x, wanted, {});
   }
   Result run_in_double(const Shapes& of, const std::vector<Values>& x,
                        const std::vector<bool>& wanted) const {
-    return run_as_double(of, x, wanted, false);
+    return run_as_double(of, x, wanted, {});
   }
 };
 
@@ -219,43 +217,48 @@ Tensor<acc_t<Y>> loss_of(const Tensor<Y>& y) {
   return sum(y * loss_weights<Y>(y.shape()));
 }
 
-template <class Case, class Inputs>
-auto output(const Inputs& inputs) {
-  return std::apply([](const auto&... x) { return Case::run(x...); }, inputs);
-}
-
-template <class Case, class T>
-Result run(const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted,
-           bool on_one_tensor) {
-  auto inputs = make_inputs<typename Case::template Inputs<T>>(shapes, values, wanted);
-  if (on_one_tensor) share_first(inputs);
+template <class Inputs, class Y>
+Result run(Y (*operation)(const Inputs&), const Shapes& shapes, const std::vector<Values>& values,
+           const std::vector<bool>& wanted, const Way& way) {
+  auto inputs = make_inputs<Inputs>(shapes, values, wanted);
+  if (way.on_one_tensor) share_first(inputs);
   Result result;
   for (auto* after : {&result.gradients, &result.gradients_of_two_losses}) {
-    const auto y = output<Case>(inputs);
+    const auto y = operation(inputs);
+    if (way.changed) overwrite_by_nan(inputs, *way.changed);
     const auto loss = loss_of(y);
     result.output = to_values(y);
     result.loss = to_double(loss.item());
     result.recorded = y.requires_grad();
     if (!result.recorded) break;
-    backward(loss);
+    try {
+      backward(loss);
+    } catch (const AutogradError&) {
+      if (!way.changed) throw;
+      result.refused = true;
+    }
     *after = gradients(inputs);
+    if (way.changed) break;
   }
   return result;
 }
+template <class Inputs, class Y>
+auto runner(Y (*operation)(const Inputs&)) {
+  return [operation](const Shapes& shapes, const std::vector<Values>& values, const std::vector<bool>& wanted,
+                     const Way& way) { return run(operation, shapes, values, wanted, way); };
+}
 
-template <class Case, class T>
-std::optional<std::vector<Values>> run_and_change(const Shapes& shapes, const std::vector<Values>& values,
-                                                  std::size_t changed) {
-  const auto inputs =
-      make_inputs<typename Case::template Inputs<T>>(shapes, values, std::vector<bool>(shapes.size(), true));
-  const auto y = output<Case>(inputs);
-  overwrite_by_nan(inputs, changed);
-  try {
-    backward(loss_of(y));
-  } catch (const AutogradError&) {
-    return std::nullopt;
+/// The operation alone, of all inputs.
+template <class Case, class Inputs>
+auto output(const Inputs& inputs) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return Case::run(std::get<I>(inputs)...);
   }
-  return gradients(inputs);
+  (std::make_index_sequence<std::tuple_size_v<Inputs>>());
+}
+template <class Case, class T>
+auto runner_of() {
+  return runner(output<Case, typename Case::template Inputs<T>>);
 }
 
 template <class Case, class T>
@@ -284,9 +287,8 @@ Operation operation(const std::string& name) {
           std::string(dtype_name<T>),
           Case::shapes(),
           detail::parameters_among(static_cast<const Inputs*>(nullptr)),
-          detail::run<Case, T>,
-          detail::run<Case, double>,
-          detail::run_and_change<Case, T>,
+          detail::runner_of<Case, T>(),
+          detail::runner_of<Case, double>(),
           Case::reference,
           Case::terms,
           tolerance<T>,
@@ -296,7 +298,7 @@ Operation operation(const std::string& name) {
 
 /// The case for every element type.
 template <class Case>
-std::array<Operation, 4> operations(const std::string& name) {
+std::vector<Operation> operations(const std::string& name) {
   return {operation<Case, float>(name), operation<Case, double>(name), operation<Case, bfloat16>(name),
           operation<Case, float16>(name)};
 }
@@ -332,7 +334,7 @@ inline void gradients_match_finite_differences(const Operation& op) {
 /// Gradients are those that the same inputs have in double; those of double itself are compared with finite
 /// differences.
 inline void gradients_match_double(const Operation& op) {
-  if (op.run_as_dtype == op.run_as_double) return;
+  if (op.dtype == dtype_name<double>) return;
   for (const Shapes& shapes : op.shapes) {
     const auto values = op.values(shapes);
     const auto got = op.run(shapes, values, op.all_wanted()).gradients;
@@ -372,7 +374,7 @@ inline void accumulates_into_existing_gradients(const Operation& op) {
       for (std::size_t at = 0; is_first_too(i) && at < total.size(); ++at) total[at] += apart[i][at];
     }
     check_close(op.describe_gradient(shapes, 0) + ", as several inputs",
-                op.run_on_one_tensor(shapes, values, op.all_wanted()).gradients[0], total,
+                op.run_as_dtype(shapes, values, op.all_wanted(), {.on_one_tensor = true}).gradients[0], total,
                 4 * op.tolerance(op.terms(shapes) + shapes[0].size()));
   }
 }
@@ -450,10 +452,10 @@ inline void changed_inputs_are_noticed(const Operation& op) {
   const auto values = op.values(shapes);
   const auto want = op.run(shapes, values, op.all_wanted()).gradients;
   for (std::size_t changed = 0; changed < shapes.size(); ++changed) {
-    const auto got = op.run_and_change(shapes, values, changed);
-    for (std::size_t input = 0; got && input < shapes.size(); ++input) {
+    const Result got = op.run_as_dtype(shapes, values, op.all_wanted(), {.changed = changed});
+    for (std::size_t input = 0; !got.refused && input < shapes.size(); ++input) {
       check_close(op.describe_gradient(shapes, input) + ", input " + std::to_string(changed) + " changed",
-                  (*got)[input], want[input], 0);
+                  got.gradients[input], want[input], 0);
     }
   }
 }
@@ -474,70 +476,54 @@ inline void repeats_in_every_order(const Operation& op) {
 }
 #endif
 
-}  // namespace cria::test
-
-#ifdef CRIA_CUDA_EMULATION
-#define CRIA_TEST_ORDERS(suite, ...) \
-  BOOST_AUTO_TEST_CASE(repeats_in_every_order) { \
-    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, float>(#suite)); \
-    cria::test::repeats_in_every_order(cria::test::operation<__VA_ARGS__, cria::bfloat16>(#suite)); \
-  }
-#else
-#define CRIA_TEST_ORDERS(suite, ...)
-#endif
-#define CRIA_TEST_NO_ORDERS(suite, ...)
-
-#ifdef CRIA_DEFAULT_BACKEND_CUDA
-namespace cria::test {
 /// On a GPU operators that are composed of others are the same templates for every type.
 template <class Case>
-std::array<Operation, 2> composed_operations(const std::string& name) {
+std::vector<Operation> composed_operations(const std::string& name) {
+#ifdef CRIA_DEFAULT_BACKEND_CUDA
   return {operation<Case, float>(name), operation<Case, double>(name)};
-}
-}  // namespace cria::test
 #else
-namespace cria::test {
-template <class Case>
-auto composed_operations(const std::string& name) {
   return operations<Case>(name);
-}
-}  // namespace cria::test
 #endif
+}
 
-/// The suite of one case. Each test runs all element types: templates of test cases take long to compile.
-#define CRIA_TEST_IN(operations, orders, suite, ...) \
+/// Adds the checks to the suite that is being registered, each as a test case of all element types.
+inline bool add_checks(const char* name, std::vector<Operation> (*operations)(const std::string&),
+                       [[maybe_unused]] bool in_every_order, const char* file, std::size_t line) {
+  const auto add = [&](const char* check_name, void (*check)(const Operation&),
+                       std::initializer_list<std::string_view> dtypes) {
+    const auto run = [=, dtypes = std::vector<std::string_view>(dtypes)] {
+      for (const Operation& op : operations(name)) {
+        if (std::find(dtypes.begin(), dtypes.end(), op.dtype) != dtypes.end()) check(op);
+      }
+    };
+    boost::unit_test::framework::current_auto_test_suite().add(
+        boost::unit_test::make_test_case(run, check_name, file, line));
+  };
+  const auto all = {dtype_name<float>, dtype_name<double>, dtype_name<bfloat16>, dtype_name<float16>};
+  add("matches_reference", matches_reference, all);
+  add("gradients_match_double", gradients_match_double, all);
+  add("accumulates_into_existing_gradients", accumulates_into_existing_gradients, all);
+  add("skips_inputs_without_gradient", skips_inputs_without_gradient, all);
+  add("nan_in_gives_nan_out", nan_in_gives_nan_out, all);
+  add("infinities_match_reference", infinities_match_reference, all);
+  add("changed_inputs_are_noticed", changed_inputs_are_noticed, all);
+  add("gradients_match_finite_differences", gradients_match_finite_differences, {dtype_name<double>});
+#ifdef CRIA_CUDA_EMULATION
+  if (in_every_order) {
+    add("repeats_in_every_order", repeats_in_every_order, {dtype_name<float>, dtype_name<bfloat16>});
+  }
+#endif
+  return true;
+}
+
+}  // namespace cria::test
+
+/// The suite of one case.
+#define CRIA_TEST_IN(operations, in_every_order, suite, ...) \
   BOOST_AUTO_TEST_SUITE(suite) \
-  BOOST_AUTO_TEST_CASE(matches_reference) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::matches_reference(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(gradients_match_double) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
-      cria::test::gradients_match_double(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(accumulates_into_existing_gradients) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
-      cria::test::accumulates_into_existing_gradients(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(skips_inputs_without_gradient) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
-      cria::test::skips_inputs_without_gradient(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(nan_in_gives_nan_out) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) cria::test::nan_in_gives_nan_out(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(infinities_match_reference) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
-      cria::test::infinities_match_reference(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(changed_inputs_are_noticed) { \
-    for (const auto& op : cria::test::operations<__VA_ARGS__>(#suite)) \
-      cria::test::changed_inputs_are_noticed(op); \
-  } \
-  BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) { \
-    cria::test::gradients_match_finite_differences(cria::test::operation<__VA_ARGS__, double>(#suite)); \
-  } \
-  orders(suite, __VA_ARGS__) BOOST_AUTO_TEST_SUITE_END()
-#define CRIA_TEST_OPERATION(suite, ...) CRIA_TEST_IN(operations, CRIA_TEST_ORDERS, suite, __VA_ARGS__)
+  [[maybe_unused]] const bool added = cria::test::add_checks(#suite, cria::test::operations<__VA_ARGS__>, \
+                                                             in_every_order, __FILE__, __LINE__); \
+  BOOST_AUTO_TEST_SUITE_END()
+#define CRIA_TEST_OPERATION(suite, ...) CRIA_TEST_IN(operations, true, suite, __VA_ARGS__)
 /// The suite of one that is composed of other operations.
-#define CRIA_TEST_COMPOSED(suite, ...) \
-  CRIA_TEST_IN(composed_operations, CRIA_TEST_NO_ORDERS, suite, __VA_ARGS__)
+#define CRIA_TEST_COMPOSED(suite, ...) CRIA_TEST_IN(composed_operations, false, suite, __VA_ARGS__)

@@ -213,6 +213,8 @@
   EXTERN template Sorted<std::int32_t, B> detail::first_in_order( \
       const char*, const Tensor<std::int32_t, B>&, std::int64_t, bool); \
   CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int64_t, sum) \
+  CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int32_t, max) \
+  CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int32_t, min) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, std::int64_t, sum) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, any) \
   CRIA_REDUCE_KERNEL(EXTERN, bool, B, bool, all) \

@@ -239,6 +239,9 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
              }) == "conv2d: stride is 0; it must be at least 1");
   BOOST_TEST(error_message<ConfigError>([&] { conv2d(x, w, {.padding = -1}); }) ==
              "conv2d: padding is -1; it must be at least 0");
+  BOOST_TEST(error_message<ShapeError>([&] {
+               max_pool2d(Tensor<float>::zeros({1, 1, 0, 4}), 2, {.padding = 1});
+             }) == "max_pool2d: x is [1, 1, 0, 4]; its height and width must be at least 1");
   BOOST_TEST(error_message<ConfigError>([&] { max_pool2d(x, 2, {.padding = 2}); }) ==
              "max_pool2d: padding is 2; it must be at most half of a window");
   BOOST_TEST(error_message<ConfigError>([&] {

@@ -174,6 +174,26 @@ BOOST_AUTO_TEST_CASE(integers_are_calculated_with) {
   BOOST_TEST(((5 - a).to_vector() == std::vector<std::int32_t>{2, 9}));
 }
 
+BOOST_AUTO_TEST_CASE(integers_and_masks_are_chosen_from) {
+  using Integers = std::vector<std::int32_t>;
+  const auto a = Tensor<std::int32_t>::from({3}, {3, -4, 7}),
+             b = Tensor<std::int32_t>::from({3}, {10, -20, 7});
+  BOOST_TEST((cria::maximum(a, b).to_vector() == Integers{10, -4, 7}));
+  BOOST_TEST((cria::minimum(a, b).to_vector() == Integers{3, -20, 7}));
+  BOOST_TEST((cria::maximum(a, 0).to_vector() == Integers{3, 0, 7}));
+  BOOST_TEST((cria::minimum(a, 5).to_vector() == Integers{3, -4, 5}));
+  BOOST_TEST((cria::clamp(a, -1, 5).to_vector() == Integers{3, -1, 5}));
+  BOOST_TEST((where(a > 0, a, b).to_vector() == Integers{3, -20, 7}));
+  BOOST_TEST((where(a > 0, 1, b).to_vector() == Integers{1, -20, 1}));
+  BOOST_TEST((cria::masked_fill(a, a > 0, -1).to_vector() == Integers{-1, -4, -1}));
+  BOOST_TEST((where(a > 0, a == b, a != b).to_vector() == std::vector<bool>{false, true, true}));
+  auto x = Tensor<float>::from({3}, {1, -2, 3}).set_requires_grad();
+  const auto y = cria::maximum(x, 0.5f);
+  BOOST_TEST((y.to_vector() == std::vector<float>{1, 0.5f, 3}));
+  backward(sum(y + cria::minimum(x, 1)));  // equal ones have half the derivative
+  BOOST_TEST((x.grad().to_vector() == std::vector<float>{1.5f, 1, 1}));
+}
+
 template <class N>
 concept StandsBesideIntegers = requires(const Tensor<std::int32_t>& x, N number) {
   x* number;

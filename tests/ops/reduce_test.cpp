@@ -297,6 +297,8 @@ BOOST_AUTO_TEST_CASE(integers_and_masks_are_counted) {
   const auto x = Tensor<std::int32_t>::from({2, 3}, {2'000'000'000, 2'000'000'000, 1, 0, -5, 0});
   BOOST_TEST((cria::sum(x, 1).to_vector() == std::vector<std::int64_t>{4'000'000'001, -5}));
   BOOST_TEST((cria::count(x, 1).to_vector() == std::vector<std::int64_t>{3, 1}));
+  BOOST_TEST((cria::max(x, 1).to_vector() == std::vector<std::int32_t>{2'000'000'000, 0}));
+  BOOST_TEST((cria::min(x, 0).to_vector() == std::vector<std::int32_t>{0, -5, 0}));
   BOOST_TEST(cria::sum(x > 0).item() == 3);
   BOOST_TEST((cria::any(x > 0, 1).to_vector() == std::vector<bool>{true, false}));
   BOOST_TEST((cria::all(x > 0, 1).to_vector() == std::vector<bool>{true, false}));

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cria/cria.hpp"
+#include "support/error_message.hpp"
 #include "support/llama_golden.hpp"
 #include "support/memory.hpp"
 
@@ -30,6 +31,19 @@ void step(GradScaler& scaler, bool overflow) {
 
 BOOST_AUTO_TEST_CASE(the_scale_starts_at_2_to_the_16) {
   BOOST_TEST(GradScaler({}).scale() == 65536.0);
+}
+
+BOOST_AUTO_TEST_CASE(options_must_be_in_range) {
+  const auto message = [](const GradScaler::Options& options) {
+    return cria::test::error_message<ConfigError>([&] { GradScaler{options}; });
+  };
+  BOOST_TEST(message({.scale = 0}) == "GradScaler: scale is 0.000000; it must be greater than 0");
+  BOOST_TEST(message({.growth_factor = 0.5}) ==
+             "GradScaler: growth_factor is 0.500000; it must be at least 1");
+  BOOST_TEST(message({.backoff_factor = 2}) ==
+             "GradScaler: backoff_factor is 2.000000; it must be in (0, 1]");
+  BOOST_TEST(message({.growth_interval = 0}) == "GradScaler: growth_interval is 0; it must be at least 1");
+  BOOST_TEST(message({.scale = std::nan("")}) == "GradScaler: scale is nan; it must be greater than 0");
 }
 
 BOOST_AUTO_TEST_CASE(the_scale_doubles_after_2000_good_steps_in_a_row) {

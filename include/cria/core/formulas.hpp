@@ -21,12 +21,41 @@ CRIA_FORMULA(Add, (auto a, auto b), a + b)
 CRIA_FORMULA(Subtract, (auto a, auto b), a - b)
 CRIA_FORMULA(Multiply, (auto a, auto b), a* b)
 CRIA_FORMULA(Divide, (auto a, auto b), a / b)
-CRIA_FORMULA(Maximum, (auto a, auto b), max(a, b))
-CRIA_FORMULA(Minimum, (auto a, auto b), min(a, b))
 CRIA_FORMULA(Power, (auto x, auto exponent), pow(x, exponent))
 CRIA_FORMULA(Lerp, (auto a, auto b, auto weight), a + weight * (b - a))
-CRIA_FORMULA(Where, (auto condition, auto a, auto b), where(condition, a, b))
 CRIA_FORMULA(SwiGlu, (auto gate, auto up), gate* sigmoid(gate) * up)
+
+// Also of integers, and the last of masks.
+struct Maximum {
+  template <class X, class Y>
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(X a, Y b) const {
+    if constexpr (std::is_integral_v<X>) {
+      return a > b ? a : b;
+    } else {
+      return max(a, b);
+    }
+  }
+};
+struct Minimum {
+  template <class X, class Y>
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(X a, Y b) const {
+    if constexpr (std::is_integral_v<X>) {
+      return a < b ? a : b;
+    } else {
+      return min(a, b);
+    }
+  }
+};
+struct Where {
+  template <class X, class Y>
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool condition, X a, Y b) const {
+    if constexpr (std::is_integral_v<X> && std::is_integral_v<Y>) {
+      return condition ? a : b;
+    } else {
+      return where(condition, a, b);
+    }
+  }
+};
 
 CRIA_FORMULA(Equal, (auto a, auto b), a == b)
 CRIA_FORMULA(NotEqual, (auto a, auto b), a != b)
@@ -61,14 +90,14 @@ struct Clamp {
   S low;
   S high;
   CRIA_HOST_DEVICE CRIA_INLINE auto operator()(auto x) const {
-    return where(x < low, low, where(x > high, high, x));
+    return Where{}(x < low, low, Where{}(x > high, high, x));
   }
 };
 /// `value` where the mask holds.
 template <class S>
 struct FillWhere {
   S value;
-  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool mask, auto x) const { return where(mask, value, x); }
+  CRIA_HOST_DEVICE CRIA_INLINE auto operator()(bool mask, auto x) const { return Where{}(mask, value, x); }
 };
 /// An element as To. What is too large for an integer becomes its largest or smallest, NaN becomes 0; bool is
 /// whether it is not 0.

@@ -285,6 +285,10 @@ template <class T, class B>
 Windows pooling(std::string_view op, const Tensor<T, B>& x, const Size2d& kernel,
                 const Pool2dOptions& options) {
   check::rank(op, {"x", x.shape()}, 4);
+  if (x.dim(2) == 0 || x.dim(3) == 0) {
+    throw ShapeError(std::string(op) + ": x is " + to_string(x.shape()) +
+                     "; its height and width must be at least 1");
+  }
   const Size2d stride{options.stride.height == 0 ? kernel.height : options.stride.height,
                       options.stride.width == 0 ? kernel.width : options.stride.width};
   const Windows windows{x.dim(1), {x.dim(2), x.dim(3)}, kernel, stride, options.padding, 1};

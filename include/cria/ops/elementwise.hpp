@@ -230,11 +230,12 @@ Tensor<T, B> softplus(const Tensor<T, B>& x) {
 }
 /// x, not below `low` and not above `high`, where the derivative is 0. Throws ConfigError if low is greater
 /// than high.
-template <FloatingPoint T, class B>
-Tensor<T, B> clamp(const Tensor<T, B>& x, std::type_identity_t<acc_t<T>> low,
-                   std::type_identity_t<acc_t<T>> high) {
-  check::option(low <= high, "clamp", "low", low, "it must be at most high = " + std::to_string(high));
-  return detail::map("clamp", ops::Clamp<acc_t<T>>{low, high}, x);
+template <Number T, class B>
+Tensor<T, B> clamp(const Tensor<T, B>& x, detail::number_t<T> low, detail::number_t<T> high) {
+  const ops::Clamp<acc_t<T>> between{low, high};
+  check::option(between.low <= between.high, "clamp", "low", between.low,
+                "it must be at most high = " + std::to_string(between.high));
+  return detail::map("clamp", between, x);
 }
 /// x^exponent
 template <FloatingPoint T, class B>
@@ -247,13 +248,21 @@ Tensor<T, B> pow(const Tensor<T, B>& x, const Tensor<T, B>& exponent) {
   return detail::map("pow", ops::Power{}, x, exponent);
 }
 /// The greater, the smaller of two; NaN if one is. Equal ones have half the derivative each.
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> maximum(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("maximum", ops::Maximum{}, a, b);
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> minimum(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("minimum", ops::Minimum{}, a, b);
+}
+template <Number T, class B>
+Tensor<T, B> maximum(const Tensor<T, B>& x, detail::number_t<T> number) {
+  return detail::map("maximum", ops::WithNumber<ops::Maximum, acc_t<T>>{number}, x);
+}
+template <Number T, class B>
+Tensor<T, B> minimum(const Tensor<T, B>& x, detail::number_t<T> number) {
+  return detail::map("minimum", ops::WithNumber<ops::Minimum, acc_t<T>>{number}, x);
 }
 /// silu(gate) * up. Shazeer 2020.
 template <FloatingPoint T, class B>
@@ -265,27 +274,24 @@ template <FloatingPoint T, class B>
 Tensor<T, B> lerp(const Tensor<T, B>& a, const Tensor<T, B>& b, const Tensor<T, B>& weight) {
   return detail::map("lerp", ops::Lerp{}, a, b, weight);
 }
-/// a where the condition holds, b elsewhere.
-template <FloatingPoint T, class B>
+/// a where the condition holds, b elsewhere; also of integers and masks.
+template <class T, class B>
 Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return detail::map("where", ops::Where{}, condition, a, b);
 }
 
 /// x with `value` where the mask holds.
-template <FloatingPoint T, class B>
-Tensor<T, B> masked_fill(const Tensor<T, B>& x, const Tensor<bool, B>& mask,
-                         std::type_identity_t<acc_t<T>> value) {
+template <class T, class B>
+Tensor<T, B> masked_fill(const Tensor<T, B>& x, const Tensor<bool, B>& mask, detail::number_t<T> value) {
   return detail::map("masked_fill", ops::FillWhere<acc_t<T>>{value}, mask, x);
 }
 /// The same with a number on one side.
-template <FloatingPoint T, class B>
-Tensor<T, B> where(const Tensor<bool, B>& condition, std::type_identity_t<acc_t<T>> a,
-                   const Tensor<T, B>& b) {
+template <class T, class B>
+Tensor<T, B> where(const Tensor<bool, B>& condition, detail::number_t<T> a, const Tensor<T, B>& b) {
   return masked_fill(b, condition, a);
 }
-template <FloatingPoint T, class B>
-Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a,
-                   std::type_identity_t<acc_t<T>> b) {
+template <class T, class B>
+Tensor<T, B> where(const Tensor<bool, B>& condition, const Tensor<T, B>& a, detail::number_t<T> b) {
   return masked_fill(a, !condition, b);
 }
 

@@ -155,16 +155,20 @@ void accumulate_formula(const Sink<T, B>& to, const Shape& shape, F f, const Ten
 }
 
 /// The greatest or the smallest.
-template <class R, FloatingPoint T, class B>
+template <class R, class T, class B>
 Tensor<T, B> extreme(std::string_view op, R together, const Tensor<T, B>& x, const Reduced& shapes) {
   shapes.check_more_than(0, op, x.shape());
   const auto y = reduce<T>(together, ops::Identity{}, shapes, x);
-  return record(op, y, inputs(x), [=, values = y.detach()](const Tensor<T, B>& dy) {
-    const auto kept = share_values(values, shapes.kept);
-    const auto count = reduce<acc_t<T>>(ops::Total{}, ops::Equal{}, shapes.keeping(), x, kept);
-    accumulate_formula(sink(x), x.shape(), ops::ShareOfEqual{}, share_values(dy, shapes.kept), x, kept,
-                       count);
-  });
+  if constexpr (FloatingPoint<T>) {
+    return record(op, y, inputs(x), [=, values = y.detach()](const Tensor<T, B>& dy) {
+      const auto kept = share_values(values, shapes.kept);
+      const auto count = reduce<acc_t<T>>(ops::Total{}, ops::Equal{}, shapes.keeping(), x, kept);
+      accumulate_formula(sink(x), x.shape(), ops::ShareOfEqual{}, share_values(dy, shapes.kept), x, kept,
+                         count);
+    });
+  } else {
+    return y;
+  }
 }
 
 /// The indices along one dimension of the greatest or smallest.
@@ -266,11 +270,11 @@ Tensor<acc_t<T>, B> prod(const Tensor<T, B>& x, const Axes& axes = Axes::all(), 
 
 /// The greatest, the smallest element; NaN if one is. Equal ones share the gradient. Throws ShapeError where
 /// there is none, of no elements.
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> max(const Tensor<T, B>& x, const Axes& axes = Axes::all(), ReduceOptions options = {}) {
   return detail::extreme("max", ops::Largest{}, x, detail::Reduced("max", x.shape(), axes, options.keepdim));
 }
-template <FloatingPoint T, class B>
+template <Number T, class B>
 Tensor<T, B> min(const Tensor<T, B>& x, const Axes& axes = Axes::all(), ReduceOptions options = {}) {
   return detail::extreme("min", ops::Smallest{}, x, detail::Reduced("min", x.shape(), axes, options.keepdim));
 }

@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+
+#include "cria/core/check.hpp"
 
 namespace cria {
 
@@ -26,8 +29,20 @@ class GradScaler {
     std::int64_t good_steps = 0;
   };
 
+  /// Throws ConfigError for options out of range.
   explicit GradScaler(const Options& options)
-      : options_(options), state_{options.enabled ? options.scale : 1.0, 0} {}
+      : options_(options), state_{options.enabled ? options.scale : 1.0, 0} {
+    const auto check = [](bool holds, std::string_view name, auto value, std::string_view rule) {
+      check::option(holds, "GradScaler", name, value, rule);
+    };
+    check(options.scale > 0 && std::isfinite(options.scale), "scale", options.scale,
+          "it must be greater than 0");
+    check(options.growth_factor >= 1 && std::isfinite(options.growth_factor), "growth_factor",
+          options.growth_factor, "it must be at least 1");
+    check(options.backoff_factor > 0 && options.backoff_factor <= 1, "backoff_factor", options.backoff_factor,
+          "it must be in (0, 1]");
+    check(options.growth_interval >= 1, "growth_interval", options.growth_interval, "it must be at least 1");
+  }
 
   double scale() const { return state_.scale; }
   State state() const { return state_; }

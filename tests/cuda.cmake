@@ -89,6 +89,9 @@ endif()
 
 # These may be carried to another machine that has a GPU, so they look for files in the folder where they are started.
 if(CRIA_CUDA STREQUAL ON)
+  cria_add_kernels(cria_cuda_operators STATIC Cuda OPERATORS)
+  target_link_libraries(cria_cuda_operators PUBLIC cria_cuda_kernels cria_operators PRIVATE cria_build_options)
+
   set(files_for_nvcc "")
   list(LENGTH tests_without_kernels end)
   math(EXPR last "${end} - 1")
@@ -101,7 +104,7 @@ if(CRIA_CUDA STREQUAL ON)
   cuda_source(main main cuda/main.cpp)
   add_executable(cria_cuda_tests ${files_for_nvcc} ${file} ${main})
   target_include_directories(cria_cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(cria_cuda_tests PRIVATE cria_cuda_operators cria_cuda_kernels cria::io cria_build_options Boost::unit_test_framework)
+  target_link_libraries(cria_cuda_tests PRIVATE cria_cuda_operators cria::io cria_build_options Boost::unit_test_framework)
   target_compile_definitions(cria_cuda_tests PRIVATE
     CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR=".")
   target_compile_options(cria_cuda_tests PRIVATE

@@ -186,6 +186,45 @@ BOOST_AUTO_TEST_CASE(float16_scales_its_loss_and_leaves_out_steps_that_overflow)
   BOOST_TEST((Training<bfloat16>({}).step.scaler().scale() == 1.0));
 }
 
+/// Counts the calls of its loss.
+struct CountingGuess {
+  Guess<float> guess;
+  Buffer<float> calls{{1}};
+
+  Tensor<float> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
+    auto own = calls;
+    own.value().assign(std::vector<float>{own.value().to_vector()[0] + 1});
+    return guess.loss(tokens, targets);
+  }
+  static void visit(auto& self, auto&& field) {
+    field("guess", self.guess);
+    field("calls", self.calls);
+  }
+};
+
+BOOST_AUTO_TEST_CASE(buffers_are_what_they_were_before_a_step_that_fails) {
+  Training<float> data({});
+  CountingGuess model;
+  nn::initialize(model, Rng(3));
+  TrainStep step(model, data.batch, {.micro_batches = 2});
+  AdamW<> optimizer(model, {});
+  const auto calls = [&] { return model.calls.value().to_vector()[0]; };
+  const auto train = [&] {
+    for (const std::uint64_t seed : {1u, 2u}) step.add(data.batch_of(seed), Rng(seed));
+    step.update(optimizer);
+  };
+  train();
+  const float each = calls();
+  BOOST_TEST(each >= 2.0f);  // a chunk or more of two micro-batches
+  step.add(data.batch_of(3), Rng(3));
+  BOOST_TEST(calls() > each);
+  *model.guess.calls_left = 0;
+  BOOST_TEST(error_message<ShapeError>([&] { step.add(data.batch_of(4), Rng(4)); }) == "as asked");
+  BOOST_TEST(calls() == each);
+  train();
+  BOOST_TEST(calls() == 2 * each);
+}
+
 /// An optimiser whose step fails.
 struct Failing {
   void step(const GradientScaling&) { throw BackendError("as asked"); }

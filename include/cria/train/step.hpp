@@ -64,9 +64,9 @@ struct StepProfile {
 /// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
 /// of sums alone, and on nothing else that is not given.
 ///
-/// After an exception a step is forgotten: the gradients are gone, the parameters and the loss scale are what
-/// they were, and it may be begun again; buffers keep what forward wrote to them. (A device reports late what
-/// went wrong: its update may be done by then.)
+/// After an exception a step is forgotten: the gradients are gone, the parameters, the buffers and the loss
+/// scale are what they were, and it may be begun again. (A device reports late what went wrong: its update may
+/// be done by then.)
 template <class M, class B = DefaultBackend, class X = std::int32_t, class Y = X>
 class TrainStep {
   using Inputs = Tensor<X, B>;
@@ -92,7 +92,15 @@ class TrainStep {
         targets_(batch.shape_of_targets),
         micro_step_(options.replay),
         scaler_({.enabled = has_float16_parameters(model)}),
-        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {}
+        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {
+    nn::for_each_value(model, [&](const std::string&, auto& field) {
+      if constexpr (requires { field.copy_from(field); }) {
+        const auto before = field.clone();
+        save_buffers_.push_back([from = field, to = before]() mutable { to.copy_from(from); });
+        restore_buffers_.push_back([from = before, to = field]() mutable { to.copy_from(from); });
+      }
+    });
+  }
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
@@ -106,6 +114,9 @@ class TrainStep {
                         " micro-batches; update comes next");
     }
     follow_frozen_parameters();
+    if (micro_batch_ == 0) {
+      for (auto& save : save_buffers_) save();
+    }
     forgotten_on_exception([&] {
       parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
         const auto timed = timed_chunk(profile, chunk);
@@ -294,6 +305,7 @@ class TrainStep {
       work();
     } catch (...) {
       parallel_.clear_gradients();
+      for (auto& restore : restore_buffers_) restore();
       micro_step_.reset();
       micro_batch_ = 0;
       throw;
@@ -321,6 +333,7 @@ class TrainStep {
   std::vector<bool> trained_;     // which parameters were not frozen in the last micro-batch
   std::vector<Loss> losses_;      // of the chunks of the micro-batches
   std::int64_t micro_batch_ = 0;  // the step's next one
+  std::vector<std::function<void()>> save_buffers_, restore_buffers_;  // one for each, as a step begins
 };
 
 }  // namespace cria

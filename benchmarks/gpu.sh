@@ -116,7 +116,9 @@ JSON
 cat >"$pack/run" <<'RUN'
 #!/usr/bin/env bash
 # Runs this pack: [--budget=SECONDS] [--dry-run]. What it finds goes to the folder OUT, or to report/ beside this file.
-exec python3 "$(dirname "$0")/benchmarks/gpu/run.py" "$@"
+folder=${0%/*}
+[ "$folder" != "$0" ] || folder=.
+exec python3 "$folder/benchmarks/gpu/run.py" "$@"
 RUN
 chmod +x "$pack/run"
 bytes=$(du -sb --exclude=report "$pack" | cut -f 1)

@@ -40,8 +40,9 @@ function(add_emulated_cuda_tests flavour label left_out)
     target_link_libraries(${library} PUBLIC cuda_emulation_${flavour} cria_warnings cria::cpu)
     target_compile_definitions(${library} PUBLIC CRIA_CUDA)
     target_compile_options(${library} PRIVATE -O1)
-    set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)  # types have the headers in common
   endforeach()
+  set_target_properties(cuda_kernels_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)
+  set_target_properties(cuda_operators_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
 
   set(executable cria_cuda_tests_${flavour})
   add_executable(${executable} cuda/main.cpp ${tests_with_kernels})
@@ -129,7 +130,7 @@ if(CRIA_CUDA)
   get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
   if(CRIA_NVCC)
     add_test(NAME cuda.nvcc COMMAND ${CMAKE_COMMAND}
-      -Dnvcc=${CRIA_NVCC} "-Darchitectures=80 90 100" -Doldest=75 -Dof_operators=90
+      -Dnvcc=${CRIA_NVCC} -Doldest=75 "-Darchitectures=80 90" -Dnewest=100 -Dof_operators=90
       -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
       -Dfolder=${CMAKE_CURRENT_BINARY_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
   else()

@@ -130,6 +130,16 @@ struct Inputs {
   bool is_unrecorded = false;  // a gradient would be wanted, but for NoGrad, here or before
   std::vector<Input> all;      // none under NoGrad
 
+  /// Whether a gradient of x is wanted.
+  template <class T, class B>
+  void follow(const Tensor<T, B>& x) {
+    is_unrecorded = is_unrecorded || TensorAccess::state(x)->is_unrecorded;
+    if (x.requires_grad()) (is_recording() ? wanted : is_unrecorded) = true;
+  }
+  template <class X>
+  void follow(const Unread<X>& unread) {
+    follow(unread.x);
+  }
   template <class T, class B>
   void add(const Tensor<T, B>& x) {
     follow(x);
@@ -156,13 +166,6 @@ struct Inputs {
       }
     }
   }
-
- private:
-  template <class T, class B>
-  void follow(const Tensor<T, B>& x) {
-    is_unrecorded = is_unrecorded || TensorAccess::state(x)->is_unrecorded;
-    if (x.requires_grad()) (is_recording() ? wanted : is_unrecorded) = true;
-  }
 };
 
 }  // namespace detail
@@ -178,6 +181,9 @@ detail::Unread<X> unread(const X& x) {
 template <class... X>
 detail::Inputs inputs(const X&... x) {
   detail::Inputs result;
+  (result.follow(x), ...);
+  if (!result.wanted) return result;
+  result.all.reserve(sizeof...(X));
   (result.add(x), ...);
   return result;
 }
@@ -254,6 +260,16 @@ void set_backward(std::string_view op, Inputs inputs, F backward, const Tensor<T
   };
 }
 
+}  // namespace detail
+
+namespace detail {
+/// The result of an operation on inputs that want no gradient.
+template <FloatingPoint T, class B>
+Tensor<T, B> unrecorded(std::string_view op, Tensor<T, B> y, const Inputs& inputs) {
+  end_of_operation(op, y);
+  TensorAccess::state(y)->is_unrecorded = inputs.is_unrecorded;
+  return y;
+}
 }  // namespace detail
 
 /// Records that `y` was computed from `inputs`, if a gradient is wanted. `backward(dy)` gets y's gradient as

@@ -15,7 +15,8 @@ template <class F, FloatingPoint... T, class B>
 auto recompute(F f, const Tensor<T, B>&... x) {
   if (!is_recording()) return f(x...);
   const detail::DropoutSource source = detail::dropout_source;
-  auto from = inputs(x...);
+  cria::detail::Inputs from;
+  (from.add(x), ...);
   const std::tuple leaves{cria::detail::as_leaf(x)...};
   const auto y = std::apply(f, leaves);
   from.wanted = y.requires_grad();

@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 #include "cria/backend/cpu/elementwise.hpp"
 #include "cria/core/broadcast.hpp"
@@ -17,35 +18,39 @@ namespace cria {
 
 namespace detail {
 
+template <class F, class B, class... X>
+Tensor<formula::output_t<F, X...>, B> map_values(std::string_view op, F f, const Tensor<X, B>&... x) {
+  const std::array shapes{x.shape()...};
+  const Shape shape = broadcast_shape(op, shapes);
+  auto y = Tensor<formula::output_t<F, X...>, B>::empty(shape);
+  kernel_for<ops::Map, B>::forward(f, broadcast(shape, shapes), y.mutable_vec(), x.vec()...);
+  return y;
+}
+
 /// `map`, for the operation that is called `op`.
 template <class F, class B, class... X>
 Tensor<formula::output_t<F, X...>, B> map(std::string_view op, F f, const Tensor<X, B>&... x) {
   static_assert(sizeof...(X) <= most_inputs, "map takes at most 4 tensors");
-  using K = kernel_for<ops::Map, B>;
   using Y = formula::output_t<F, X...>;
   using T = formula::floating_t<X...>;
   static_assert(((!FloatingPoint<X> || std::is_same_v<X, T>)&&...),
                 "tensors of different floating-point types are combined; cast one of them");
-  const auto compute = [=] {
-    const std::array shapes{x.shape()...};
-    const Shape shape = broadcast_shape(op, shapes);
-    auto y = Tensor<Y, B>::empty(shape);
-    K::forward(f, broadcast(shape, shapes), y.mutable_vec(), x.vec()...);
-    return y;
-  };
+  auto y = map_values(op, f, x...);
   if constexpr (FloatingPoint<Y> && !std::is_void_v<T>) {
+    auto from = inputs(x...);
+    if (!from.wanted) return unrecorded(op, std::move(y), from);
     return record(
-        op, compute(), inputs(x...),
+        op, std::move(y), std::move(from),
         [=](const Tensor<Y, B>& dy) {
           const std::array shapes{x.shape()...};
           // In the order of the inputs: of two gradients that are the same memory the first is fresh.
           const std::tuple<Gradient<Vec<X>>...> dx{sink(x).vec()...};
-          K::backward(f, broadcast(dy.shape(), shapes), dy.vec(), std::tuple<Vec<const X>...>{x.vec()...},
-                      dx);
+          kernel_for<ops::Map, B>::backward(f, broadcast(dy.shape(), shapes), dy.vec(),
+                                            std::tuple<Vec<const X>...>{x.vec()...}, dx);
         },
-        compute);
+        [=] { return map_values(op, f, x...); });
   } else {
-    return compute();
+    return y;
   }
 }
 

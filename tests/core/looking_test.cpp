@@ -60,7 +60,15 @@ BOOST_AUTO_TEST_CASE(the_first_number_that_is_not_finite_is_named) {
              "DetectAnomaly: the result of 'log', [2], is -inf at element 1");
   const auto loss = sum(square(sqrt(x)) * 0);
   BOOST_TEST(error_message<AutogradError>([&] { backward(sum(sqrt(x * 1))); }) ==
-             "DetectAnomaly: the gradient of the result of 'multiply', [2], is inf at element 1");
+             "DetectAnomaly: the gradient of an input of 'sqrt', [2], is inf at element 1");
+  BOOST_TEST(error_message<AutogradError>([&] { backward(sum(sqrt(x))); }) ==  // x is a leaf
+             "DetectAnomaly: the gradient of an input of 'sqrt', [2], is inf at element 1");
+  BOOST_TEST(error_message<AutogradError>([&] { backward(sum(x * 2), std::nanf("")); }) ==
+             "DetectAnomaly: the gradient of the result of 'sum', [], is nan at element 0");
+  auto again = Tensor<float>::from({2}, {1, 0}).set_requires_grad();
+  const auto inner = [](const auto& t) { return sum(sqrt(t * 1)); };
+  BOOST_TEST(error_message<AutogradError>([&] { backward(recompute(inner, again)); }) ==
+             "DetectAnomaly: the gradient of an input of 'sqrt', [2], is inf at element 1");
 }
 
 BOOST_AUTO_TEST_CASE(memory_is_counted) {

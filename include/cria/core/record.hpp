@@ -12,6 +12,7 @@
 /// y.detach() is fine.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <tuple>
@@ -57,6 +58,51 @@ Tensor<T, B> as_leaf(const Tensor<T, B>& x) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Throws AutogradError if an element of x, which is called `what`, is not finite.
+template <class T, class B>
+void check_finite(std::string_view op, std::string_view what, const Tensor<T, B>& x) {
+  const auto values = x.to_vector();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto value = static_cast<acc_t<T>>(values[i]);
+    if (value - value == 0) continue;
+    throw AutogradError("DetectAnomaly: " + std::string(what) + " of '" + std::string(op) + "', " +
+                        to_string(x.shape()) + ", is " + std::to_string(value) + " at element " +
+                        std::to_string(i));
+  }
+}
+
+class AddedGradients;
+/// That of the innermost backward which runs on this thread, while anomalies are looked for.
+CRIA_SHARED inline thread_local AddedGradients* added_gradients = nullptr;
+
+/// The gradients that the backward of an operation adds to, to be checked after it.
+class AddedGradients {
+ public:
+  AddedGradients() : before_(std::exchange(added_gradients, this)) {}
+  ~AddedGradients() { added_gradients = before_; }
+  AddedGradients(const AddedGradients&) = delete;
+  AddedGradients& operator=(const AddedGradients&) = delete;
+
+  template <class T, class B>
+  void add(const Shape& shape, std::shared_ptr<GradientSlot<T, B>> slot) {
+    checks_.push_back([shape, slot = std::move(slot)](std::string_view op) {
+      if (!slot->storage()) return;
+      check_finite(op, "the gradient of an input", TensorAccess::tensor<T, B>(shape, slot->storage()));
+    });
+  }
+  void check(std::string_view op) const {
+    for (const auto& check : checks_) check(op);
+  }
+
+ private:
+  AddedGradients* before_;
+  std::vector<std::function<void(std::string_view)>> checks_;
+};
+
+}  // namespace detail
+
 /// Where the gradient of an operation's input goes: all that backward needs of an input whose values it does
 /// not read. T is the gradient's type, for a parameter acc_t of its own. Each view is to be added to, or
 /// overwritten if it is fresh, as soon as it was asked for; it is empty if the gradient is not wanted.
@@ -70,7 +116,11 @@ class Sink {
   /// Whether the gradient is wanted.
   explicit operator bool() const { return slot_ != nullptr; }
 
-  Gradient<Vec<T>> vec() const { return slot_ ? slot_->accumulate() : Gradient<Vec<T>>{}; }
+  Gradient<Vec<T>> vec() const {
+    if (!slot_) return {};
+    note();
+    return slot_->accumulate();
+  }
   Gradient<Rows<T>> rows() const {
     const auto all = vec();
     return {as_rows(all.data, shape_), all.fresh};
@@ -98,11 +148,16 @@ class Sink {
   /// it did.
   bool share_first(const Tensor<T, B>& gradient) const {
     if (slot_->storage()) return false;
+    note();
     slot_->share(detail::TensorAccess::state(gradient)->values());
     return true;
   }
 
  private:
+  void note() const {
+    if (detail::added_gradients) detail::added_gradients->add(shape_, slot_);
+  }
+
   Shape shape_;
   std::shared_ptr<detail::GradientSlot<T, B>> slot_;  // null: not wanted
 };
@@ -217,19 +272,6 @@ class OutputGradient {
   std::shared_ptr<GradientSlot<T, B>> slot_;
 };
 
-/// Throws AutogradError if an element of x, which is called `what`, is not finite.
-template <class T, class B>
-void check_finite(std::string_view op, std::string_view what, const Tensor<T, B>& x) {
-  const auto values = x.to_vector();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto value = static_cast<acc_t<T>>(values[i]);
-    if (value - value == 0) continue;
-    throw AutogradError("DetectAnomaly: " + std::string(what) + " of '" + std::string(op) + "', " +
-                        to_string(x.shape()) + ", is " + std::to_string(value) + " at element " +
-                        std::to_string(i));
-  }
-}
-
 /// An operation is done, and these are its results.
 template <class... T, class B>
 void end_of_operation(std::string_view op, const Tensor<T, B>&... y) {
@@ -249,10 +291,12 @@ void set_backward(std::string_view op, Inputs inputs, F backward, const Tensor<T
           const std::tuple gradients{output.take()...};
           std::apply(
               [&](const auto&... dy) {
-                if (detects_anomalies) {
-                  ((dy.defined() ? check_finite(op, "the gradient of the result", dy) : void()), ...);
-                }
-                if ((dy.defined() || ...)) backward(dy...);
+                if (!(dy.defined() || ...)) return;
+                if (!detects_anomalies) return backward(dy...);
+                ((dy.defined() ? check_finite(op, "the gradient of the result", dy) : void()), ...);
+                AddedGradients added;
+                backward(dy...);
+                added.check(op);
               },
               gradients);
         },

@@ -71,7 +71,8 @@ BOOST_AUTO_TEST_CASE(rows_may_be_apart) {
     for (const bool fresh : {true, false}) {
       const Results want = run_attention_kernel<T, Cuda>(sizes, fresh);
       for (const Spacing& spacing :
-           {Spacing{0, 8}, Spacing{0, 4}, Spacing{0, 3}, Spacing{4, 0}, Spacing{1, 0}}) {
+           {Spacing{0, 8}, Spacing{0, 4}, Spacing{0, 3}, Spacing{4, 0}, Spacing{1, 0}, Spacing{0, 3, 5},
+            Spacing{0, 0, 3}}) {  // positions alone, sequences alone
         BOOST_TEST((run_attention_kernel<T, Cuda>(sizes, fresh, spacing) == want));
       }
     }

@@ -85,6 +85,10 @@ BOOST_AUTO_TEST_CASE(rows_of_norms) {
     Kernel<cria::ops::RmsNorm>::forward<float, float>(matrix(x[0]), {x[1].data, cols}, 1e-5f, matrix(x[2]),
                                                       {x[3].data, rows});
   });
+  check<6>("rms_norm of a sum", [](const auto& x) {
+    Kernel<cria::ops::RmsNorm>::forward_of_sum<float, float>(
+        matrix(x[0]), matrix(x[1]), {x[2].data, cols}, 1e-5f, matrix(x[3]), matrix(x[4]), {x[5].data, rows});
+  });
   check<6>("rms_norm, backward", [](const auto& x) {
     Kernel<cria::ops::RmsNorm>::backward<float, float>(matrix(x[0]), matrix(x[1]), {x[2].data, cols},
                                                        {x[3].data, rows}, {matrix(x[4]), false},

@@ -25,14 +25,8 @@ Tensor<float> numbers(const Shape& shape, float first) {
 
 /// The elements of a part, which is all heads of some positions.
 std::vector<float> elements(const HeadsPart<float>& part) {
-  const auto all = part.whole().to_vector();
-  const std::int64_t text = part.whole().shape().product(1, 4), size = part.shape().product(1, 4);
-  std::vector<float> result;
-  for (std::int64_t b = 0; b < part.dim(0); ++b) {
-    const auto first = all.begin() + part.offset() + b * text;
-    result.insert(result.end(), first, first + size);
-  }
-  return result;
+  const std::int64_t first = part.offset() / part.whole().shape().product(2, 4);
+  return slice(part.whole(), 1, first, first + part.dim(1)).to_vector();
 }
 
 }  // namespace

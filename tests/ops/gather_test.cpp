@@ -128,9 +128,11 @@ BOOST_AUTO_TEST_CASE(indices_must_be_in_range) {
     const auto index = Tensor<std::int32_t>::from({2}, {0, bad});
     BOOST_TEST(error_message<ShapeError>([&] { cria::index_select(x, 1, index).to_vector(); }) ==
                "index_select" + sentence);
-    const auto rows = Tensor<std::int32_t>::from({2, 1}, {0, bad});
+    // Of one row, where every other place is outside of the memory.
     BOOST_TEST(error_message<ShapeError>([&] {
-                 cria::scatter_add(x, 1, rows, Tensor<float>::zeros({2, 1})).to_vector();
+                 cria::scatter_add(Tensor<float>::zeros({1, 3}), 1, reshape(index, {1, 2}),
+                                   Tensor<float>::zeros({1, 2}))
+                     .to_vector();
                }) == "scatter_add" + sentence);
     BOOST_TEST(error_message<ShapeError>([&] {
                  cria::gather(x, 1, reshape(index, {2, 1})).to_vector();

@@ -118,6 +118,12 @@ struct Upper {
   static Shape result(const Shape& x) { return x; }
   static Index source(const Index& i, const Shape&) { return i[2] >= i[1] - 1 ? i : Index{}; }
 };
+struct Transposed : Moved<Transposed> {  // matrices of a batch, each large enough to be moved in squares
+  static std::vector<Shapes> shapes() { return {{{3, 9, 35}}}; }
+  static auto run(const auto& x) { return cria::transpose(x, 1, 2); }
+  static Shape result(const Shape& x) { return {x.dim(0), x.dim(2), x.dim(1)}; }
+  static Index source(const Index& i, const Shape&) { return {i[0], i[2], i[1]}; }
+};
 struct Expanded : Moved<Expanded> {
   static std::vector<Shapes> shapes() { return {{{2, 1, 3}}, {{1, 1, 1}}, {{5, 1, 1}}}; }
   static auto run(const auto& x) { return cria::expand(x, result(x.shape())); }
@@ -161,6 +167,7 @@ CRIA_TEST_OPERATION(padded, Moved<Padded>)
 CRIA_TEST_OPERATION(repeated, Moved<Repeated>)
 CRIA_TEST_OPERATION(lower, Moved<Lower>)
 CRIA_TEST_OPERATION(upper, Moved<Upper>)
+CRIA_TEST_OPERATION(transposed, Transposed)
 CRIA_TEST_OPERATION(expanded, Expanded)
 CRIA_TEST_OPERATION(concatenated, Concatenated)
 

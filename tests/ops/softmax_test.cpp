@@ -72,6 +72,28 @@ BOOST_AUTO_TEST_CASE(large_numbers_and_masks_are_fine) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_maximum_may_grow_along_a_row) {
+  // Long enough that every thread of a GPU's block has numbers from all over the row.
+  constexpr std::int64_t part = 1024, parts = 32, n = part * parts;
+  std::vector<float> growing, late;
+  for (std::int64_t j = 0; j < n; ++j) {
+    growing.push_back(0.002f * static_cast<float>(j));
+    late.push_back(j < n - part ? -0.3f * static_cast<float>(j / part % 7) : 50.0f);
+  }
+  const auto of = [](const std::vector<float>& row) {
+    return test::to_values(cria::softmax(Tensor<float>::from({n}, row), 0));
+  };
+  Values want(static_cast<std::size_t>(n));
+  double sum = 0;
+  for (const float x : growing) sum += std::exp(static_cast<double>(x - growing.back()));
+  for (std::size_t j = 0; j < want.size(); ++j) {
+    want[j] = std::exp(static_cast<double>(growing[j] - growing.back())) / sum;
+  }
+  test::check_close("growing", of(growing), want, 1e-6);
+  // Next to the last numbers all others vanish, and so does what additions of theirs rounded off.
+  BOOST_TEST(of(late).back() == 1.0 / part);
+}
+
 BOOST_AUTO_TEST_CASE(there_must_be_something_along_the_dimension) {
   BOOST_TEST(error_message<ShapeError>([] {
                cria::softmax(Tensor<float>::zeros({2, 0}), 1);

@@ -27,6 +27,7 @@
 #include "memory.hpp"
 #include "observer.hpp"
 #include "report.hpp"
+#include "runtime.hpp"
 #include "scheduler.hpp"
 #include "symbols.hpp"
 
@@ -195,6 +196,7 @@ class Checker final : public Observer {
     });
     if (initialized) return;
     report("read of uninitialised device memory by %s, %s", what, describe(address_of(memory), size).c_str());
+    fail_for_good();
   }
   void library_copies(const void* to, const void* from, std::size_t size) override {
     std::vector<bool> initialized;  // by byte

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(block_size) rearrange_kernel(StridedCopy copy,
   }
 }
 
-/// Neighbours are those of dimension `across` on the side that is read and of the last one on the other: a
+/// Neighbours are those of dimension `across` on the side that is read and of `last` on the other: a
 /// block moves squares of 32 x 32 elements through shared memory, so that both sides are read and written
 /// along their neighbours. `outer` is the copy without the two.
 template <bool Adds, class T>
@@ -75,19 +75,21 @@ __global__ void __launch_bounds__(block_size)
 
 template <bool Adds, class T>
 void rearrange(const StridedCopy& copy, const T* from, T* to) {
-  const int last = copy.rank - 1;
-  for (int axis = 0; axis < last; ++axis) {
-    const bool neighbours_differ = copy.from[axis] == 1 && copy.from[last] != 1 && copy.to[last] == 1;
-    if (!neighbours_differ || copy.dims[axis] < 8 || copy.dims[last] < 8) continue;
+  int read = -1, written = -1;  // dimensions along which neighbours are neighbours in memory
+  for (int axis = 0; axis < copy.rank; ++axis) {
+    if (copy.from[axis] == 1) read = axis;
+    if (copy.to[axis] == 1) written = axis;
+  }
+  if (read >= 0 && written >= 0 && read != written && copy.dims[read] >= 8 && copy.dims[written] >= 8) {
     StridedCopy outer;
-    for (int other = 0; other < last; ++other) {
-      if (other != axis) outer.add(copy.dims[other], copy.from[other], copy.to[other]);
+    for (int axis = 0; axis < copy.rank; ++axis) {
+      if (axis != read && axis != written) outer.add(copy.dims[axis], copy.from[axis], copy.to[axis]);
     }
     outer.from_first = copy.from_first;
     outer.to_first = copy.to_first;
-    const std::int64_t squares = (copy.dims[axis] + 31) / 32 * ((copy.dims[last] + 31) / 32);
-    launch(rearrange_squares_kernel<Adds, T>, outer.size * squares, block_size, 0, outer, copy.dims[axis],
-           copy.to[axis], copy.dims[last], copy.from[last], from, to);
+    const std::int64_t squares = (copy.dims[read] + 31) / 32 * ((copy.dims[written] + 31) / 32);
+    launch(rearrange_squares_kernel<Adds, T>, outer.size * squares, block_size, 0, outer, copy.dims[read],
+           copy.to[read], copy.dims[written], copy.from[written], from, to);
     return;
   }
   launch(rearrange_kernel<Adds, T>, grid_for(copy.size), block_size, 0, copy, from, to);

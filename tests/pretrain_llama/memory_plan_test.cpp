@@ -14,7 +14,7 @@ namespace {
 
 using namespace cria;
 
-constexpr std::int64_t length = 64;
+constexpr std::int64_t length = 128;
 
 cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   cria::nn::LlamaConfig c;
@@ -22,7 +22,7 @@ cria::nn::LlamaConfig config(cria::nn::Recompute recompute) {
   c.vocab_size = 1000;
   c.hidden_size = 144;
   c.intermediate_size = 384;
-  c.num_hidden_layers = 4;
+  c.num_hidden_layers = 3;
   c.num_attention_heads = 4;
   c.num_key_value_heads = 2;
   c.max_position_embeddings = length;

@@ -18,7 +18,7 @@ namespace cria {
 /// The loop over a result's elements that inputs are broadcast to: as few dimensions as describe it,
 /// outermost first, none of which is 1. Every input has a stride for each, 0 where it is repeated.
 struct Broadcast {
-  static constexpr int most_inputs = 6;
+  static constexpr int most_inputs = 8;
 
   std::int64_t size = 1;  // elements of the result
   int inputs = 0;
@@ -29,7 +29,9 @@ struct Broadcast {
   bool is_whole[most_inputs];       // whether an input's elements are those of the result, one by one
 
   /// Whether this holds for every input.
-  bool all_whole() const { return std::all_of(is_whole, is_whole + inputs, [](bool whole) { return whole; }); }
+  bool all_whole() const {
+    return std::all_of(is_whole, is_whole + inputs, [](bool whole) { return whole; });
+  }
   /// Whether input k moves along the innermost dimension, and is not repeated there.
   bool moves(int k) const { return rank > 0 && strides[k][rank - 1] != 0; }
   /// Where input k is read for element i of the result.
@@ -70,7 +72,7 @@ inline Shape broadcast_shape(std::string_view op, std::span<const Shape> shapes)
   return Shape(std::span(dims.data(), static_cast<std::size_t>(rank)));
 }
 
-/// The loop over the elements of `result`, that `shapes` are broadcast to.
+namespace detail {
 inline Broadcast broadcast(const Shape& result, std::span<const Shape> shapes) {
   const int inputs = std::min(static_cast<int>(shapes.size()), Broadcast::most_inputs);
   Broadcast loop;
@@ -114,6 +116,14 @@ inline Broadcast broadcast(const Shape& result, std::span<const Shape> shapes) {
   std::reverse(loop.dims, loop.dims + loop.rank);
   for (int k = 0; k < inputs; ++k) std::reverse(loop.strides[k], loop.strides[k] + loop.rank);
   return loop;
+}
+}  // namespace detail
+
+/// The loop over the elements of `result`, that `shapes` are broadcast to.
+template <std::size_t N>
+Broadcast broadcast(const Shape& result, const std::array<Shape, N>& shapes) {
+  static_assert(N <= Broadcast::most_inputs);
+  return detail::broadcast(result, shapes);
 }
 
 }  // namespace cria

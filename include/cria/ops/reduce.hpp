@@ -129,7 +129,6 @@ struct Reduced {
 /// What R makes of f(x...), outside the graph.
 template <class Y, class R, class F, class B, class... X>
 Tensor<Y, B> reduce(R together, F f, const Reduced& shapes, const Tensor<X, B>&... x) {
-  static_assert(sizeof...(X) < Broadcast::most_inputs, "the result is an input of the loop, too");
   const std::array all{shapes.kept, x.shape()...};
   auto y = Tensor<Y, B>::empty(shapes.result);
   kernel_for<ops::Reduce, B>::forward(together, f, broadcast(broadcast_shape("reduce", all), all),

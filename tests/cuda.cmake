@@ -10,6 +10,10 @@ file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)
 # add_cuda_tests(<executable> <label> <left out> <source>...): one test for each file, as in tests/CMakeLists.txt, without the
 # suites and cases that are left out.
 function(add_cuda_tests executable label left_out)
+  set(environment CRIA_CUDA_PASS_THROUGH=1)
+  if(left_out)
+    list(APPEND environment CRIA_TESTS_WITHOUT=float16)  # its kernels are bfloat16's
+  endif()
   foreach(source IN LISTS ARGN)
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
     string(REPLACE "_test.cpp" "" suite ${path})
@@ -20,7 +24,7 @@ function(add_cuda_tests executable label left_out)
     string(REPLACE "/" "." name ${suite})
     add_test(NAME ${label}.${name} COMMAND ${executable} --run_test=${suite} ${but_not} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${label}.${name} PROPERTIES TIMEOUT 300 LABELS ${label} SKIP_RETURN_CODE 77
-                                                     ENVIRONMENT "CRIA_CUDA_PASS_THROUGH=1")
+                                                     ENVIRONMENT "${environment}")
   endforeach()
 endfunction()
 

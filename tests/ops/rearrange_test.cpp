@@ -49,6 +49,7 @@ struct Moved {
     return {{{2, 3, 2}}, {{1, 5, 3}}, {{33, 1, 40}}, {{65, 2, 34}}, {{0, 2, 3}}, {{2, 3, 4}}};
   }
   static std::int64_t terms(const Shapes&) { return 1; }
+  static constexpr bool moves_elements = true;
   static auto run(const auto& x) { return Move::run(x); }
   static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
     const Shape result = Move::result(shapes[0]);

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
 BOOST_AUTO_TEST_CASE(without_tf32_float32_is_float32) {
   const TemporaryDirectory folder;
   const auto with = [](const char* tf32) {
-    return std::vector<std::string>{std::string("--tf32=") + tf32, "--dropout=0", "--max_iters=20"};
+    return std::vector<std::string>{std::string("--tf32=") + tf32, "--dropout=0", "--max_iters=8"};
   };
   BOOST_TEST_REQUIRE(train("cpu", folder / "cpu", with("true")).exit_code == 0);
   for (const char* tf32 : {"true", "false"}) {
@@ -92,15 +92,15 @@ BOOST_AUTO_TEST_CASE(without_tf32_float32_is_float32) {
 BOOST_AUTO_TEST_CASE(a_resumed_run_is_the_run_that_was_never_stopped) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
     const TemporaryDirectory folder;
-    for (const auto& [out, iterations] : {std::pair{"whole", 10}, std::pair{"parts", 5}}) {
+    for (const auto& [out, iterations] : {std::pair{"whole", 6}, std::pair{"parts", 3}}) {
       const auto outcome =
           train("cuda", folder / out,
-                {"--dtype=" + dtype, "--max_iters=" + std::to_string(iterations), "--lr_decay_iters=10"});
+                {"--dtype=" + dtype, "--max_iters=" + std::to_string(iterations), "--lr_decay_iters=6"});
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
     }
     const auto resumed =
         train("cuda", folder / "parts",
-              {"--init_from=resume", "--max_iters=10", "--dtype=" + dtype, "--lr_decay_iters=10"});
+              {"--init_from=resume", "--max_iters=6", "--dtype=" + dtype, "--lr_decay_iters=6"});
     BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
     const auto model = [&](const char* out) {
       return cria::io::read_file(std::filesystem::path(folder / out) / "ckpt" / "model.safetensors");
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(a_graph_computes_what_single_launches_do) {
     for (const std::string graph : {"on", "off"}) {
       const auto outcome =
           train("cuda", folder / graph,
-                {"--dtype=" + dtype, "--dropout=0.1", "--max_iters=8", "--cuda_graph=" + graph});
+                {"--dtype=" + dtype, "--dropout=0.1", "--max_iters=5", "--cuda_graph=" + graph});
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
     }
     BOOST_TEST((losses(folder / "on") == losses(folder / "off")), dtype);
@@ -132,16 +132,16 @@ BOOST_AUTO_TEST_CASE(a_graph_needs_a_device) {
 
 BOOST_AUTO_TEST_CASE(a_checkpoint_of_one_device_is_trained_on_by_the_other) {
   const TemporaryDirectory folder;
-  const std::vector<std::string> more{"--dropout=0", "--lr_decay_iters=20"};
+  const std::vector<std::string> more{"--dropout=0", "--lr_decay_iters=10"};
   const auto with = [&more](std::vector<std::string> options) {
     options.insert(options.end(), more.begin(), more.end());
     return options;
   };
-  BOOST_TEST_REQUIRE(train("cpu", folder / "cpu", with({"--max_iters=20"})).exit_code == 0);
+  BOOST_TEST_REQUIRE(train("cpu", folder / "cpu", with({"--max_iters=10"})).exit_code == 0);
   for (const auto& [first, second] : {std::pair{"cpu", "cuda"}, std::pair{"cuda", "cpu"}}) {
     const std::string out = folder / (std::string(first) + "_first");
-    BOOST_TEST_REQUIRE(train(first, out, with({"--max_iters=10"})).exit_code == 0);
-    const auto resumed = train(second, out, with({"--init_from=resume", "--max_iters=20"}));
+    BOOST_TEST_REQUIRE(train(first, out, with({"--max_iters=5"})).exit_code == 0);
+    const auto resumed = train(second, out, with({"--init_from=resume", "--max_iters=10"}));
     BOOST_TEST_REQUIRE(resumed.exit_code == 0, resumed.errors);
     check_close(std::string(first) + " first", losses(out), losses(folder / "cpu"), 5e-3);
   }

@@ -34,8 +34,8 @@ list(FILTER tests_with_kernels INCLUDE REGEX "/cuda/(device|formulas|mma|optimiz
 set(tests_without_kernels ${cuda_test_sources} ${own_cuda_test_sources})
 list(REMOVE_ITEM tests_without_kernels ${tests_with_kernels})
 
-# add_emulated_cuda_tests(<flavour> <label> <left out>): the flavour is that of the kernels, and of tests that have kernels of
-# their own; all others are compiled once.
+# add_emulated_cuda_tests(<flavour> <label> <left out> <source>...): the flavour is that of the kernels, and of the sources, which
+# have kernels of their own; all other tests are compiled once.
 function(add_emulated_cuda_tests flavour label left_out)
   set(kernels cuda_kernels_${flavour} cuda_operators_${flavour})
   cria_add_kernels(cuda_kernels_${flavour} OBJECT Cuda)
@@ -49,12 +49,12 @@ function(add_emulated_cuda_tests flavour label left_out)
   set_target_properties(cuda_operators_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
 
   set(executable cria_cuda_tests_${flavour})
-  add_executable(${executable} cuda/main.cpp ${tests_with_kernels})
+  add_executable(${executable} cuda/main.cpp ${ARGN})
   target_include_directories(${executable} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${executable} PRIVATE ${kernels} cuda_test_objects)  # which are linked in this order
   target_compile_options(${executable} PRIVATE -O1)
   compile_together(${executable})
-  add_cuda_tests(${executable} ${label} "${left_out}" ${tests_without_kernels} ${tests_with_kernels})
+  add_cuda_tests(${executable} ${label} "${left_out}" ${tests_without_kernels} ${ARGN})
 endfunction()
 
 if(CRIA_CUDA STREQUAL EMULATION)
@@ -68,7 +68,11 @@ if(CRIA_CUDA STREQUAL EMULATION)
   target_compile_definitions(cuda_test_objects PUBLIC
     CRIA_CUDA CRIA_DEFAULT_BACKEND_CUDA BOOST_TEST_DYN_LINK CRIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 
-  add_emulated_cuda_tests(plain cuda "")
+  if(TARGET cuda_emulation_chk)  # tests with kernels of their own are watched
+    add_emulated_cuda_tests(plain cuda "")
+  else()
+    add_emulated_cuda_tests(plain cuda "" ${tests_with_kernels})
+  endif()
   # Where kernels are watched, which takes its time, it does not matter what they compute. Left out is what runs kernels
   # again as others do: of the tests of an operation accumulates_into_existing_gradients runs all shapes in all types, the
   # rest is about orders, memory and longer training.
@@ -79,7 +83,7 @@ if(CRIA_CUDA STREQUAL EMULATION)
     "ops/cross_entropy/linear_cross_entropy_never_holds_all_logits" "ops/long_sums" "cuda/attention/schedules_do_not_matter"
     "nn/llama/ten_training_losses_are_pytorchs" "nn/mixed_precision/*_training_follows_float32")
   if(TARGET cuda_emulation_chk)
-    add_emulated_cuda_tests(chk cuda_chk "${seen_before}")
+    add_emulated_cuda_tests(chk cuda_chk "${seen_before}" ${tests_with_kernels})
     # A kernel of the library that reads past the end of its tensor is caught, so it is the watched one that is linked.
     add_test(NAME cuda_chk.kernels_are_watched COMMAND cria_cuda_tests_chk --run_test=kernels/read_past_the_end)
     set_tests_properties(cuda_chk.kernels_are_watched PROPERTIES LABELS cuda_chk ENVIRONMENT CRIA_CUDA_PASS_THROUGH=1

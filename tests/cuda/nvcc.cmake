@@ -1,7 +1,7 @@
 # Compiles all kernels, those of a kernel library, and reads what ptxas reports of them: no warning, no register that spills
 # to memory, and within these limits. Prints the largest instance of each kernel.
-# Transformers' kernels are compiled for several architectures, for the newest those of two types; for the oldest they need only
-# compile. Those of the operators, which are the same code everywhere, are compiled for one.
+# Transformers' kernels are compiled for several architectures, for the newest those of two types; those of the operators, which
+# are the same code everywhere, for one. For the oldest they need only compile, with those of float16, which are bfloat16's.
 # Arguments: nvcc, oldest (75), architectures ("80 90"), newest (100), of_operators (90), include, eigen, folder for what is
 # written.
 #
@@ -31,10 +31,17 @@ function(compile name kernels)  # the other arguments say what for; the host's p
 endfunction()
 
 # Nobody reads what comes out.
-compile(oldest "CRIA_ALL_KERNELS(, Cuda)" -ptx -o ${folder}/kernels.ptx -arch compute_${oldest} -Xcicc -O0)
+compile(oldest "CRIA_ALL_KERNELS(, Cuda)\nCRIA_OPERATORS(, float16, Cuda)" -ptx -o ${folder}/kernels.ptx -arch compute_${oldest} -Xcicc -O0)
 set(report "")
 set(of_cpu "")
-compile(operators "CRIA_ALL_OPERATORS(, Cuda)" -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
+set(operators "CRIA_INTEGER_OPERATORS(, Cuda)")
+foreach(dtype float double bfloat16)
+  string(APPEND operators "\nCRIA_OPERATORS(, ${dtype}, Cuda)")
+endforeach()
+foreach(dtype float double)
+  string(APPEND operators "\nCRIA_COMPOSED_OPERATORS(, ${dtype}, Cuda)")
+endforeach()
+compile(operators "${operators}" -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
 
 # Headers ask for no more than architecture 80, so 90 shares its code, from which ptxas makes kernels of the same registers.
 # (From 100 on the compiler unrolls differently.)
@@ -53,8 +60,9 @@ foreach(architecture IN LISTS architectures)
   endif()
   list(APPEND code -gencode arch=compute_${virtual},code=sm_${architecture})
 endforeach()
-compile(kernels "CRIA_ALL_KERNELS(, Cuda)" -fatbin -o ${folder}/kernels.fatbin -Xptxas -v --threads 2 ${code})
-compile(newest "CRIA_COMMON_KERNELS(, Cuda)\nCRIA_KERNELS(, float, Cuda)\nCRIA_KERNELS(, bfloat16, Cuda)"
+set(of_two_types "CRIA_COMMON_KERNELS(, Cuda)\nCRIA_KERNELS(, float, Cuda)\nCRIA_KERNELS(, bfloat16, Cuda)")
+compile(kernels "${of_two_types}\nCRIA_KERNELS(, double, Cuda)" -fatbin -o ${folder}/kernels.fatbin -Xptxas -v --threads 2 ${code})
+compile(newest "${of_two_types}"
         -cubin -o ${folder}/newest.cubin -Xptxas -v -arch sm_${newest})
 list(APPEND architectures ${newest})
 

@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(rows) {
 
 BOOST_AUTO_TEST_CASE(heads_and_images) {
   const std::int64_t n = items();
-  check("rope", rope(numbers({n, 1, 1, 2})), [](std::int64_t i) { return i % 5; });  // at position 0
+  check("rope", cria::rope(numbers({n, 1, 1, 2})), [](std::int64_t i) { return i % 5; });  // at position 0
   auto image = numbers({1, 1, 1, n}).set_requires_grad();
   const auto y = conv2d(image, Tensor<float>::full({1, 1, 1, 1}, 3.0f));
   check("conv2d", y, [](std::int64_t i) { return 3 * (i % 5); });

@@ -16,7 +16,7 @@ set(most_shared_memory 16384)
 separate_arguments(architectures)
 # Beside the library a user's program, of which nvcc refuses other things than g++ does; and, once, the CPU's operations.
 set(program "void train(nn::Linear<float, Cuda>& model) { AdamW<Cuda>(model, {}).step(); }")
-set(of_cpu "CRIA_KERNELS(, float, Cpu)\nCRIA_OPERATORS(, float, Cpu)")
+set(of_cpu "CRIA_OPERATORS(, float, Cpu)")
 function(compile name kernels)  # the other arguments say what for; the host's part is not compiled
   file(CONFIGURE OUTPUT ${folder}/${name}.cu CONTENT
     "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${kernels}\n${program}\n${of_cpu}\n}\n")

@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(state_dict_reads_and_writes_the_values) {
 namespace {
 
 struct WithBuffer {
-  cria::nn::Linear<float> layer{2, 2, true};
+  cria::nn::Linear<float> layer{2, 2, {.bias = true}};
   Buffer<float> running_mean{{2}, 3.0f};
   std::optional<Buffer<std::int64_t>> batches{Buffer<std::int64_t>({})};
 

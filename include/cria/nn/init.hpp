@@ -24,15 +24,16 @@ void fill(Parameter<T, B>& parameter, double value) {
 }
 
 /// Initialises every parameter for training from scratch: those with a constant of their own (norms) get it,
-/// matrices normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and other
-/// vectors 0. Models with rules of their own overload this.
+/// matrices and kernels normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and
+/// other vectors 0. The inputs of a kernel [out, in, ...] are all numbers that one of its results sums up. Models with rules of their own overload this.
 template <class M>
 void initialize(M& module, Rng rng) {
   std::uint64_t index = 0;
   for_each_parameter(module, [&](const std::string&, auto& parameter) {
     const Rng own = rng.split(index++);
     if (parameter.shape().rank() >= 2 && !parameter.constant()) {
-      fill_normal(parameter, 1.0 / std::sqrt(static_cast<double>(parameter.shape().dim(-1))), own);
+      const std::int64_t inputs = parameter.shape().product(1, parameter.shape().rank());
+      fill_normal(parameter, 1.0 / std::sqrt(static_cast<double>(inputs)), own);
     } else {
       fill(parameter, parameter.constant().value_or(0.0));
     }

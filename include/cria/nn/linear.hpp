@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "cria/core/parameter.hpp"
@@ -7,15 +8,19 @@
 
 namespace cria::nn {
 
+struct LinearOptions {
+  bool bias = false;
+};
+
 /// y = x weight^T, or x weight^T + bias. x [..., in] -> [..., out]; weight [out, in], bias [out].
 template <FloatingPoint T, class B = DefaultBackend>
 struct Linear {
   Parameter<T, B> weight;               // [out, in]
   std::optional<Parameter<T, B>> bias;  // [out], 0 before training
 
-  /// Without a bias, as in Llama.
-  Linear(std::int64_t in, std::int64_t out, bool with_bias = false) : weight({out, in}) {
-    if (with_bias) bias.emplace(Shape{out}, 0.0);
+  /// Without a bias, as in Llama, unless it is asked for: Linear(in, out, {.bias = true}).
+  Linear(std::int64_t in, std::int64_t out, const LinearOptions& options = {}) : weight({out, in}) {
+    if (options.bias) bias.emplace(Shape{out}, 0.0);
   }
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {

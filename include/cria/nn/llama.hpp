@@ -126,10 +126,10 @@ struct LlamaAttention {
   RotaryFrequencies frequencies;
 
   explicit LlamaAttention(const LlamaConfig& c)
-      : q_proj(c.hidden_size, c.query_size(), c.attention_bias != AttentionBias::none),
-        k_proj(c.hidden_size, c.key_value_size(), c.attention_bias != AttentionBias::none),
-        v_proj(c.hidden_size, c.key_value_size(), c.attention_bias != AttentionBias::none),
-        o_proj(c.query_size(), c.hidden_size, c.attention_bias == AttentionBias::all),
+      : q_proj(c.hidden_size, c.query_size(), {.bias = c.attention_bias != AttentionBias::none}),
+        k_proj(c.hidden_size, c.key_value_size(), {.bias = c.attention_bias != AttentionBias::none}),
+        v_proj(c.hidden_size, c.key_value_size(), {.bias = c.attention_bias != AttentionBias::none}),
+        o_proj(c.query_size(), c.hidden_size, {.bias = c.attention_bias == AttentionBias::all}),
         head_dim(c.head_size()),
         frequencies(c.rope_parameters) {
     if (c.query_key_norm) {
@@ -173,9 +173,9 @@ struct LlamaMLP {
   Recompute recompute;
 
   explicit LlamaMLP(const LlamaConfig& c)
-      : gate_proj(c.hidden_size, c.intermediate_size, c.mlp_bias),
-        up_proj(c.hidden_size, c.intermediate_size, c.mlp_bias),
-        down_proj(c.intermediate_size, c.hidden_size, c.mlp_bias),
+      : gate_proj(c.hidden_size, c.intermediate_size, {.bias = c.mlp_bias}),
+        up_proj(c.hidden_size, c.intermediate_size, {.bias = c.mlp_bias}),
+        down_proj(c.intermediate_size, c.hidden_size, {.bias = c.mlp_bias}),
         recompute(c.recompute) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {

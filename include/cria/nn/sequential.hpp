@@ -2,22 +2,13 @@
 
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
-
-#include "cria/ops/elementwise.hpp"
 
 namespace cria::nn {
 
-/// max(x, 0) as a module.
-struct Relu {
-  template <FloatingPoint T, class B>
-  Tensor<T, B> operator()(const Tensor<T, B>& x) const {
-    return relu(x);
-  }
-  static void visit(auto&, auto&&) {}
-};
-
-/// Modules one after the other: Sequential{a, b}(x) = b(a(x)). They are named 0, 1, ...
+/// Modules one after the other: Sequential{a, b}(x) = b(a(x)). They are named 0, 1, ... Anything else that
+/// can be called with a tensor and has no fields, as a lambda without captures, may stand between them.
 template <class... M>
 struct Sequential {
   std::tuple<M...> modules;
@@ -30,7 +21,18 @@ struct Sequential {
 
   static void visit(auto& self, auto&& field) {
     std::size_t index = 0;
-    std::apply([&](auto&... m) { (field(std::to_string(index++), m), ...); }, self.modules);
+    const auto visit_one = [&](auto& m) {
+      const std::string name = std::to_string(index++);
+      if constexpr (requires { field(name, m); }) {
+        field(name, m);
+      } else {
+        static_assert(
+            std::is_empty_v<std::remove_cvref_t<decltype(m)>>,
+            "a module has a static member `visit` that lists its fields; only what has none, like a "
+            "lambda without captures, does without");
+      }
+    };
+    std::apply([&](auto&... m) { (visit_one(m), ...); }, self.modules);
   }
 
  private:

@@ -11,7 +11,7 @@ build=$root/build/instructions-$compiler
 "$root/.ci/install_packages.sh" valgrind
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="$compiler" -DCRIA_NATIVE=OFF \
   -DCRIA_ONEDNN=OFF -DCMAKE_CXX_FLAGS=-march=x86-64-v3 >/dev/null
-cmake --build "$build" --target small_steps >/dev/null
+cmake --build "$build" --target small_steps >&2
 
 count() {
   OMP_NUM_THREADS=1 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$build/benchmarks/small_steps" "$1" 2>&1 |

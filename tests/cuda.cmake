@@ -45,7 +45,7 @@ function(add_emulated_cuda_tests flavour label left_out)
     target_compile_definitions(${library} PUBLIC CRIA_CUDA)
     target_compile_options(${library} PRIVATE -O1)
   endforeach()
-  set_target_properties(cuda_kernels_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 3)
+  set_target_properties(cuda_kernels_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 5)
   set_target_properties(cuda_operators_${flavour} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
 
   set(executable cria_cuda_tests_${flavour})

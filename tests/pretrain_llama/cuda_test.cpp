@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_SUITE(cuda, *boost::unit_test::precondition(finds_device))
 BOOST_AUTO_TEST_CASE(losses_are_those_of_the_cpu) {
   for (const std::string dtype : {"float32", "bfloat16", "float16"}) {
     const TemporaryDirectory folder;
-    const std::vector<std::string> more{"--dtype=" + dtype, "--dropout=0", "--max_iters=30",
+    const std::vector<std::string> more{"--dtype=" + dtype, "--dropout=0", "--max_iters=20",
                                         "--learning_rate=1e-2"};
     for (const std::string device : {"cpu", "cuda"}) {
       const auto outcome = train(device, folder / device, more);

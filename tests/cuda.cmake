@@ -138,7 +138,7 @@ if(CRIA_CUDA)
   get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
   if(CRIA_NVCC)
     add_test(NAME cuda.nvcc COMMAND ${CMAKE_COMMAND}
-      -Dnvcc=${CRIA_NVCC} -Doldest=75 "-Darchitectures=80 90" -Dnewest=100 -Dof_operators=90
+      -Dnvcc=${CRIA_NVCC} "-Darchitectures=80 90 100" -Doldest=75 -Dof_operators=90
       -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
       -Dfolder=${CMAKE_CURRENT_BINARY_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
   else()

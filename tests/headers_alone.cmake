@@ -1,7 +1,7 @@
-# Reads each header by itself, and fails for one that needs what it does not include. Those that do not name Eigen themselves
-# get the stand-in, which is read in no time.
-# -Dcompiler= the compiler, -Dinclude= cria's headers, -Deigen= Eigen's, -Dstand_ins= the folder with the other,
-# -Dflags= for headers of a library, -Dheaders= the list, -Dparts= into how many it is divided, -Dpart= which of them, from 0.
+# Reads each header by itself, and fails for one that needs what it does not include. In the place of Eigen, which kernels alone
+# use, stands what is read in no time.
+# -Dcompiler= the compiler, -Dinclude= cria's headers, -Dstand_ins= the folder that stands in for Eigen's, -Dheaders= the list,
+# -Dparts= into how many it is divided, -Dpart= which of them, from 0.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -15,13 +15,7 @@ foreach(header IN LISTS headers)
     continue()
   endif()
   math(EXPR count "${count} + 1")
-  file(STRINGS ${header} library REGEX "^#include <(Eigen|oneapi)/")
-  if(library)
-    set(includes ${flags} -isystem ${eigen})
-  else()
-    set(includes -isystem ${stand_ins})
-  endif()
-  execute_process(COMMAND ${compiler} -std=c++20 -fopenmp -fsyntax-only -I${include} ${includes}
+  execute_process(COMMAND ${compiler} -std=c++20 -fopenmp -fsyntax-only -I${include} -isystem ${stand_ins}
                           -include ${header} -x c++ /dev/null
                   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT status EQUAL 0)

@@ -1,9 +1,8 @@
 # Compiles all kernels, those of a kernel library, and reads what ptxas reports of them: no warning, no register that spills
 # to memory, and within these limits. Prints the largest instance of each kernel.
-# Transformers' kernels are compiled for several architectures, for the newest those of two types; those of the operators, which
-# are the same code everywhere, for one. For the oldest they need only compile, with those of float16, which are bfloat16's.
-# Arguments: nvcc, oldest (75), architectures ("80 90"), newest (100), of_operators (90), include, eigen, folder for what is
-# written.
+# Transformers' kernels are compiled for several architectures; for the oldest they need only compile. Those of the operators,
+# which are the same code everywhere, are compiled for one.
+# Arguments: nvcc, architectures ("80 90"), oldest (75), of_operators (90), include, eigen, folder for what is written.
 #
 # 64 registers let 1,024 threads share a multiprocessor. The launch bounds of attention's kernels (cria::cuda::flash) say
 # themselves how many blocks do. So much static shared memory is left by 1,024 threads in blocks of 256 on every architecture;
@@ -17,9 +16,9 @@ separate_arguments(architectures)
 # Beside the library a user's program, of which nvcc refuses other things than g++ does; and, once, the CPU's operations.
 set(program "void train(nn::Linear<float, Cuda>& model) { AdamW<Cuda>(model, {}).step(); }")
 set(of_cpu "CRIA_OPERATORS(, float, Cpu)")
-function(compile name kernels)  # the other arguments say what for; the host's part is not compiled
+function(compile name library)  # the other arguments say what for; the host's part is not compiled
   file(CONFIGURE OUTPUT ${folder}/${name}.cu CONTENT
-    "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${kernels}\n${program}\n${of_cpu}\n}\n")
+    "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n${of_cpu}\n}\n")
   execute_process(
     COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${name}.cu -I${include} -isystem ${eigen}
             -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}
@@ -31,17 +30,10 @@ function(compile name kernels)  # the other arguments say what for; the host's p
 endfunction()
 
 # Nobody reads what comes out.
-compile(oldest "CRIA_ALL_KERNELS(, Cuda)\nCRIA_OPERATORS(, float16, Cuda)" -ptx -o ${folder}/kernels.ptx -arch compute_${oldest} -Xcicc -O0)
+compile(oldest CRIA_ALL_KERNELS -ptx -o ${folder}/oldest.ptx -arch compute_${oldest} -Xcicc -O0)
 set(report "")
 set(of_cpu "")
-set(operators "CRIA_INTEGER_OPERATORS(, Cuda)")
-foreach(dtype float double bfloat16)
-  string(APPEND operators "\nCRIA_OPERATORS(, ${dtype}, Cuda)")
-endforeach()
-foreach(dtype float double)
-  string(APPEND operators "\nCRIA_COMPOSED_OPERATORS(, ${dtype}, Cuda)")
-endforeach()
-compile(operators "${operators}" -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
+compile(operators CRIA_ALL_OPERATORS -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})
 
 # Headers ask for no more than architecture 80, so 90 shares its code, from which ptxas makes kernels of the same registers.
 # (From 100 on the compiler unrolls differently.)
@@ -60,11 +52,7 @@ foreach(architecture IN LISTS architectures)
   endif()
   list(APPEND code -gencode arch=compute_${virtual},code=sm_${architecture})
 endforeach()
-set(of_two_types "CRIA_COMMON_KERNELS(, Cuda)\nCRIA_KERNELS(, float, Cuda)\nCRIA_KERNELS(, bfloat16, Cuda)")
-compile(kernels "${of_two_types}\nCRIA_KERNELS(, double, Cuda)" -fatbin -o ${folder}/kernels.fatbin -Xptxas -v --threads 2 ${code})
-compile(newest "${of_two_types}"
-        -cubin -o ${folder}/newest.cubin -Xptxas -v -arch sm_${newest})
-list(APPEND architectures ${newest})
+compile(kernels CRIA_ALL_KERNELS -fatbin -o ${folder}/kernels.fatbin -Xptxas -v --threads 2 ${code})
 
 string(REGEX REPLACE ";" "," report "${report}")
 string(REGEX MATCHALL "Compiling entry function[^\n]*|[0-9]+ bytes spill stores, [0-9]+ bytes spill loads|Used [0-9]+ registers[^\n]*" lines "${report}")

@@ -47,6 +47,23 @@ struct Guess {
   }
 };
 
+/// M, which counts the calls of its loss.
+template <class M>
+struct Counting {
+  M model;
+  Buffer<float> calls{{1}};
+
+  Tensor<float> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
+    auto count = calls;
+    count.value().assign(std::vector<float>{count.value().item() + 1});
+    return model.loss(tokens, targets);
+  }
+  static void visit(auto& self, auto&& field) {
+    field("model", self.model);
+    field("calls", self.calls);
+  }
+};
+
 /// A model, an optimiser and eight sequences.
 template <class T>
 struct Training {
@@ -186,29 +203,13 @@ BOOST_AUTO_TEST_CASE(float16_scales_its_loss_and_leaves_out_steps_that_overflow)
   BOOST_TEST((Training<bfloat16>({}).step.scaler().scale() == 1.0));
 }
 
-/// Counts the calls of its loss.
-struct CountingGuess {
-  Guess<float> guess;
-  Buffer<float> calls{{1}};
-
-  Tensor<float> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
-    auto own = calls;
-    own.value().assign(std::vector<float>{own.value().to_vector()[0] + 1});
-    return guess.loss(tokens, targets);
-  }
-  static void visit(auto& self, auto&& field) {
-    field("guess", self.guess);
-    field("calls", self.calls);
-  }
-};
-
 BOOST_AUTO_TEST_CASE(buffers_are_what_they_were_before_a_step_that_fails) {
   Training<float> data({});
-  CountingGuess model;
+  Counting<Guess<float>> model;
   nn::initialize(model, Rng(3));
   TrainStep step(model, data.batch, {.micro_batches = 2});
   AdamW<> optimizer(model, {});
-  const auto calls = [&] { return model.calls.value().to_vector()[0]; };
+  const auto calls = [&] { return model.calls.value().item(); };
   const auto train = [&] {
     for (const std::uint64_t seed : {1u, 2u}) step.add(data.batch_of(seed), Rng(seed));
     step.update(optimizer);
@@ -218,7 +219,7 @@ BOOST_AUTO_TEST_CASE(buffers_are_what_they_were_before_a_step_that_fails) {
   BOOST_TEST(each >= 2.0f);  // a chunk or more of two micro-batches
   step.add(data.batch_of(3), Rng(3));
   BOOST_TEST(calls() > each);
-  *model.guess.calls_left = 0;
+  *model.model.calls_left = 0;
   BOOST_TEST(error_message<ShapeError>([&] { step.add(data.batch_of(4), Rng(4)); }) == "as asked");
   BOOST_TEST(calls() == each);
   train();
@@ -427,22 +428,6 @@ struct Tied {
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 };
 
-/// The same, which counts its calls.
-struct Counting {
-  Tied<float> tied;
-  Buffer<float> calls{{1}};
-
-  Tensor<float> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
-    auto count = calls;
-    count.value().assign(std::vector<float>{count.value().item() + 1});
-    return tied.loss(tokens, targets);
-  }
-  static void visit(auto& self, auto&& field) {
-    field("tied", self.tied);
-    field("calls", self.calls);
-  }
-};
-
 /// The weight after five steps of two micro-batches.
 template <class T>
 std::vector<double> trained_tied(const TrainStepOptions& options) {
@@ -489,7 +474,7 @@ BOOST_FIXTURE_TEST_CASE(a_graph_trains_parameters_in_the_place_of_tensors, Cachi
 BOOST_AUTO_TEST_CASE(buffers_stay_as_the_first_replica_leaves_them) {
   for (const int threads : thread_counts) {
     Batch<> batch({8, length}, {8, length});
-    Counting model;
+    Counting<Tied<float>> model;
     TrainStep step(model, batch, {.threads = threads});
     const auto own_calls = [&, chunks = (8 + step.chunk_size() - 1) / step.chunk_size()] {
       const std::int64_t shared = chunks_on_replicas(chunks, threads);

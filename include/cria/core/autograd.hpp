@@ -140,10 +140,10 @@ class NoGrad {
   bool previous_;
 };
 
-/// While one of these lives, the first operation on this thread whose result, or what its backward adds to the
-/// gradients of its inputs, has an element that is not finite throws AutogradError with its name. For the search: every result
-/// is copied to the host. While a `DetectAnomaly off(false)` lives none does, as in a part that is meant to
-/// have infinities.
+/// While one of these lives, the first operation on this thread whose result, or what its backward adds to
+/// the gradients of its inputs, has an element that is not finite throws AutogradError with its name. For the
+/// search: every result is copied to the host. While a `DetectAnomaly off(false)` lives none does, as in a
+/// part that is meant to have infinities.
 class DetectAnomaly {
  public:
   explicit DetectAnomaly(bool detects = true)

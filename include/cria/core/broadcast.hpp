@@ -74,6 +74,7 @@ inline Shape broadcast_shape(std::string_view op, std::span<const Shape> shapes)
 
 namespace detail {
 inline Broadcast broadcast(const Shape& result, std::span<const Shape> shapes) {
+  // No more than it ever is, which lets GCC see that no array is exceeded.
   const int inputs = std::min(static_cast<int>(shapes.size()), Broadcast::most_inputs);
   Broadcast loop;
   loop.size = result.size();

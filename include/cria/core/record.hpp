@@ -304,9 +304,6 @@ void set_backward(std::string_view op, Inputs inputs, F backward, const Tensor<T
   };
 }
 
-}  // namespace detail
-
-namespace detail {
 /// The result of an operation on inputs that want no gradient.
 template <FloatingPoint T, class B>
 Tensor<T, B> unrecorded(std::string_view op, Tensor<T, B> y, const Inputs& inputs) {

@@ -29,8 +29,8 @@ struct Conv2dOptions {
   bool bias = true;
 };
 
-/// conv2d of images [n, in, h, w] -> [n, out, ...] (ops/convolution.hpp). The kernel is {height, width} or one
-/// number for both: Conv2d<float>(3, 8, 5, {.padding = 2}).
+/// conv2d of images [n, in, h, w] -> [n, out, ...] (ops/convolution.hpp). The kernel is {height, width} or
+/// one number for both: Conv2d<float>(3, 8, 5, {.padding = 2}).
 template <FloatingPoint T, class B = DefaultBackend>
 struct Conv2d {
   Parameter<T, B> weight;               // [out, in / groups, kh, kw]

@@ -25,7 +25,8 @@ void fill(Parameter<T, B>& parameter, double value) {
 
 /// Initialises every parameter for training from scratch: those with a constant of their own (norms) get it,
 /// matrices and kernels normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and
-/// other vectors 0. The inputs of a kernel [out, in, ...] are all numbers that one of its results sums up. Models with rules of their own overload this.
+/// other vectors 0. The inputs of a kernel [out, in, ...] are all numbers that one of its results sums up.
+/// Models with rules of their own overload this.
 template <class M>
 void initialize(M& module, Rng rng) {
   std::uint64_t index = 0;

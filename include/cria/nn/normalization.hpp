@@ -51,8 +51,8 @@ struct BatchNormOptions {
 };
 
 /// batch_norm of x [n, channels, ...], signals, images or rows; all fields [channels]. While gradients are
-/// recorded it takes the batch's moments, and the running ones follow them; under NoGrad (evaluation) it takes
-/// the running ones. There is no training flag to forget. Ioffe, Szegedy 2015.
+/// recorded it takes the batch's moments, and the running ones follow them; under NoGrad (evaluation) it
+/// takes the running ones. There is no training flag to forget. Ioffe, Szegedy 2015.
 template <FloatingPoint T, class B = DefaultBackend>
 struct BatchNorm {
   Parameter<T, B> weight, bias;

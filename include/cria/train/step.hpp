@@ -65,8 +65,8 @@ struct StepProfile {
 /// of sums alone, and on nothing else that is not given.
 ///
 /// After an exception a step is forgotten: the gradients are gone, the parameters, the buffers and the loss
-/// scale are what they were, and it may be begun again. (A device reports late what went wrong: its update may
-/// be done by then.)
+/// scale are what they were, and it may be begun again. (A device reports late what went wrong: its update
+/// may be done by then.)
 template <class M, class B = DefaultBackend, class X = std::int32_t, class Y = X>
 class TrainStep {
   using Inputs = Tensor<X, B>;

@@ -242,7 +242,7 @@ class GradientBlocks {
   Gradient<Vec<X>> gradient_;
   bool is_whole_;
   std::optional<Folded<ops::Total, A>> sums_;  // of an input that is repeated
-  std::optional<Scratch<A>> memory_;              // the derivatives of a block
+  std::optional<Scratch<A>> memory_;           // the derivatives of a block
 };
 
 /// Integers and masks have none.

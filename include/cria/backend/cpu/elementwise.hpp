@@ -44,8 +44,8 @@ template <class A, class F, class T, int... K, class... X>
   for (std::int64_t i = 0; i < size; ++i) write_derivatives<A>(all, f, static_cast<A>(dy[i]), to, i, x[i]...);
 }
 
-/// Computes y block by block: formula(size, y, x...) makes a block's elements from those of the inputs. It is
-/// compiled for the types of elements, and the formula for a block alone.
+/// Computes y block by block: formula(size, y, x...) makes a block's elements from those of the inputs. This
+/// is compiled for the types of elements, and the formula for a block alone.
 template <class Y, class... X>
 void map_blocks(const Broadcast& loop,
                 FunctionReference<std::int64_t, acc_t<Y>*, const input_t<X>*...> formula, Vec<Y> y,
@@ -59,14 +59,15 @@ void map_blocks(const Broadcast& loop,
     for (std::int64_t first = begin * block; first < std::min(end * block, loop.size); first += block) {
       const std::int64_t size = std::min(block, loop.size - first);
       Y* to = y.data + first;
-      std::apply([&](auto&... input) { formula(size, after.target(to), input.read(first, size)...); }, inputs);
+      std::apply([&](auto&... input) { formula(size, after.target(to), input.read(first, size)...); },
+                 inputs);
       after.write(to, size);
     }
   });
 }
 
-/// Adds to the gradients block by block: derivatives(size, dy, d, x...) writes what a block has for input k to
-/// d[k].
+/// Adds to the gradients block by block: derivatives(size, dy, d, x...) writes what a block has for input k
+/// to d[k].
 template <int... K, class T, class... X>
 void gradient_blocks(
     std::integer_sequence<int, K...>, const Broadcast& loop,

@@ -31,8 +31,8 @@ inline Broadcast part_of(Broadcast loop, std::int64_t count) {
   return loop;
 }
 
-/// One reduction. Input 0 of the loop is the result, the others are those of the formula, which is compiled for
-/// a block alone: formula(size, numbers, x...) computes the numbers to be put together.
+/// One reduction. Input 0 of the loop is the result, the others are those of the formula, which is compiled
+/// for a block alone: formula(size, numbers, x...) computes the numbers to be put together.
 template <class R, class Y, class... X>
 class Reduction {
   using A = reduction_t<Y>;

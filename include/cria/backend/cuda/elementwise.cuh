@@ -35,8 +35,8 @@ struct Value {
 };
 
 template <class Y, class F, class... X, int... K>
-__device__ __forceinline__ Y value_at(std::integer_sequence<int, K...>, const F& f,
-                                      const Broadcast& loop, std::int64_t i, const X*... x) {
+__device__ __forceinline__ Y value_at(std::integer_sequence<int, K...>, const F& f, const Broadcast& loop,
+                                      std::int64_t i, const X*... x) {
   return static_cast<Y>(formula::value<Y>(f(formula::number(x[loop.offset(K, i)])...)));
 }
 
@@ -137,8 +137,8 @@ struct DerivativeOf {
 
 /// Adds to the gradient of input K, which is repeated.
 template <int K, class F, class T, class X, class... All>
-void add_sums(F f, const Broadcast& loop, const MapArguments<sizeof...(All)>& inputs,
-              const T* dy, const Gradient<Vec<X>>& dx) {
+void add_sums(F f, const Broadcast& loop, const MapArguments<sizeof...(All)>& inputs, const T* dy,
+              const Gradient<Vec<X>>& dx) {
   using A = acc_t<T>;
   const Scratch<A> sums(dx.size);
   fold<ops::Total>(loop, K, DerivativeOf<K, F, T, All...>{f, loop, inputs, dy}, sums.data());
@@ -174,8 +174,8 @@ struct kernel<ops::Map, Cuda> {
   static void backward(std::integer_sequence<int, K...>, F f, const Broadcast& loop, Vec<const T> dy,
                        const std::tuple<Vec<const X>...>& x, const std::tuple<Gradient<Vec<X>>...>& dx) {
     const cuda::MapArguments<sizeof...(X)> inputs{{std::get<K>(x).data...},
-                                       {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
-                                       {std::get<K>(dx).fresh...}};
+                                                  {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
+                                                  {std::get<K>(dx).fresh...}};
     constexpr int width = cuda::widest<T, X...>;
     if (loop.all_whole() &&
         cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...)) {
@@ -192,9 +192,8 @@ struct kernel<ops::Map, Cuda> {
   }
 
   template <int K, class F, class T, class X, class... All>
-  static void add_sums(F f, const Broadcast& loop,
-                       const cuda::MapArguments<sizeof...(All)>& inputs, const T* dy,
-                       const Gradient<Vec<X>>& dx) {
+  static void add_sums(F f, const Broadcast& loop, const cuda::MapArguments<sizeof...(All)>& inputs,
+                       const T* dy, const Gradient<Vec<X>>& dx) {
     // An only input is repeated where it is expanded.
     constexpr bool may_repeat = sizeof...(All) > 1 || std::is_same_v<F, ops::Identity>;
     if constexpr (FloatingPoint<X> && may_repeat) {

@@ -139,6 +139,7 @@
   EXTERN template Sorted<T, B> detail::first_in_order(const char*, const Tensor<T, B>&, std::int64_t, bool); \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Sqrt) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Tanh) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Gelu) \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Tensor<T, B>&); \

@@ -93,5 +93,34 @@ BOOST_AUTO_TEST_CASE(lstm_is_pytorchs) {
                         });
 }
 
+BOOST_AUTO_TEST_CASE(attention_is_pytorchs) {
+  using Attention = cria::nn::MultiHeadAttention<double>;
+  const auto to_itself = [](const auto& attention, const X& x) { return X{attention(x[0])}; };
+  const auto to_itself_as_source = [](const auto& attention, const X& x) { return X{attention(x[0], x[0])}; };
+  check_against_pytorch("self_attention", Attention(6, 2), to_itself);
+  check_against_pytorch("self_attention", Attention(6, 2), to_itself_as_source);
+  check_against_pytorch("causal_attention", Attention(6, 2, {.bias = false, .causal = true}), to_itself);
+  check_against_pytorch("causal_attention", Attention(6, 2, {.bias = false, .causal = true}),
+                        to_itself_as_source);
+  check_against_pytorch("cross_attention", Attention(6, 2),
+                        [](const auto& attention, const X& x) { return X{attention(x[0], x[1])}; });
+  const auto padding = Tensor<bool>::from({2, 1, 1, 5}, {false, false, false, false, false,  //
+                                                         false, false, false, true, true});
+  check_against_pytorch("masked_attention", Attention(6, 2),
+                        [&](const auto& attention, const X& x) { return X{attention(x[0], x[1], padding)}; });
+}
+
+BOOST_AUTO_TEST_CASE(transformer_blocks_are_pytorchs) {
+  check_against_pytorch("encoder_block", cria::nn::TransformerEncoderBlock<double>(6, 2, {.feed_forward = 8}),
+                        [](const auto& block, const X& x) { return X{block(x[0])}; });
+  const auto nothing = Tensor<bool>::full({1}, false);
+  check_against_pytorch("encoder_block", cria::nn::TransformerEncoderBlock<double>(6, 2, {.feed_forward = 8}),
+                        [&](const auto& block, const X& x) { return X{block(x[0], nothing)}; });
+  check_against_pytorch("decoder_block", cria::nn::TransformerDecoderBlock<double>(6, 2, {.feed_forward = 8}),
+                        [](const auto& block, const X& x) { return X{block(x[0], x[1])}; });
+  check_against_pytorch("decoder_block", cria::nn::TransformerDecoderBlock<double>(6, 2, {.feed_forward = 8}),
+                        [&](const auto& block, const X& x) { return X{block(x[0], x[1], nothing)}; });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

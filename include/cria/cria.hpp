@@ -41,6 +41,7 @@
 #include "cria/nn/linear.hpp"
 #include "cria/nn/llama.hpp"
 #include "cria/nn/llama_costs.hpp"
+#include "cria/nn/lora.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/nn/normalization.hpp"
 #include "cria/nn/recompute.hpp"

@@ -39,6 +39,13 @@ struct MultiHeadAttention {
                   "it must be a divisor of the width, " + std::to_string(width));
     if (options.bias) in_proj_bias.emplace(Shape{3 * width}, 0.0);
   }
+  template <class From, class Source>
+  explicit MultiHeadAttention(const MultiHeadAttention<From, Source>& other)
+      : heads(other.heads),
+        causal(other.causal),
+        in_proj_weight(other.in_proj_weight),
+        in_proj_bias(other.in_proj_bias),
+        out_proj(other.out_proj) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     check_input("x", x);

@@ -39,6 +39,9 @@ struct Lora {
     freeze(base);
     fill_kaiming_normal(a, rng, 1);
   }
+  template <class From, class Source>
+  explicit Lora(const Lora<From, Source>& other)
+      : base(other.base), a(other.a), b(other.b), scale(other.scale) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return base(x) + linear(linear(x, a), b) * static_cast<acc_t<T>>(scale);

@@ -34,6 +34,12 @@ struct RecurrentLayer {
         weight_hh({gates * hidden, hidden}),
         bias_ih({gates * hidden}, 0.0),
         bias_hh({gates * hidden}, 0.0) {}
+  template <class From, class Source>
+  explicit RecurrentLayer(const RecurrentLayer<From, Source>& other)
+      : weight_ih(other.weight_ih),
+        weight_hh(other.weight_hh),
+        bias_ih(other.bias_ih),
+        bias_hh(other.bias_hh) {}
 };
 
 /// What Gru and Lstm share: layers whose states go through all steps before those of the next begin.
@@ -50,6 +56,9 @@ struct Recurrent {
     for (std::int64_t i = 0; i < options.layers; ++i)
       layers.emplace_back(i == 0 ? in : hidden, hidden, gates);
   }
+  template <class From, class Source>
+  explicit Recurrent(const Recurrent<From, Source>& other)
+      : layers(other.layers.begin(), other.layers.end()), dropout(other.dropout) {}
 
   std::int64_t hidden() const { return layers[0].weight_hh.dim(1); }
   /// Of x [batch, ...]: [layers, batch, hidden].
@@ -97,6 +106,8 @@ struct Gru {
 
   Gru(std::int64_t in, std::int64_t hidden, const RecurrentOptions& options = {})
       : all("Gru", in, hidden, 3, options) {}
+  template <class From, class Source>
+  explicit Gru(const Gru<From, Source>& other) : all(other.all) {}
 
   std::pair<Tensor<T, B>, Tensor<T, B>> operator()(const Tensor<T, B>& x, const Tensor<T, B>& h) const {
     check::rank("Gru", {"x", x.shape()}, 3);
@@ -132,6 +143,8 @@ struct Lstm {
 
   Lstm(std::int64_t in, std::int64_t hidden, const RecurrentOptions& options = {})
       : all("Lstm", in, hidden, 4, options) {}
+  template <class From, class Source>
+  explicit Lstm(const Lstm<From, Source>& other) : all(other.all) {}
 
   std::pair<Tensor<T, B>, LstmState<T, B>> operator()(const Tensor<T, B>& x,
                                                       const LstmState<T, B>& state) const {

@@ -51,6 +51,14 @@ struct TransformerEncoderBlock {
         norm1(width),
         norm2(width),
         dropout{options.dropout} {}
+  template <class From, class Source>
+  explicit TransformerEncoderBlock(const TransformerEncoderBlock<From, Source>& other)
+      : self_attn(other.self_attn),
+        linear1(other.linear1),
+        linear2(other.linear2),
+        norm1(other.norm1),
+        norm2(other.norm2),
+        dropout(other.dropout) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return rest(x, self_attn(norm1(x))); }
   Tensor<T, B> operator()(const Tensor<T, B>& x, const Tensor<bool, B>& hidden) const {
@@ -93,6 +101,16 @@ struct TransformerDecoderBlock {
         norm2(width),
         norm3(width),
         dropout{options.dropout} {}
+  template <class From, class Source>
+  explicit TransformerDecoderBlock(const TransformerDecoderBlock<From, Source>& other)
+      : self_attn(other.self_attn),
+        multihead_attn(other.multihead_attn),
+        linear1(other.linear1),
+        linear2(other.linear2),
+        norm1(other.norm1),
+        norm2(other.norm2),
+        norm3(other.norm3),
+        dropout(other.dropout) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x, const Tensor<T, B>& source) const {
     return run(x, [&](const Tensor<T, B>& q) { return multihead_attn(q, source); });

@@ -1,4 +1,4 @@
-// Slips that the compiler answers with one error, the sentence beside the CASE (tests/compile_errors/run.cmake).
+// Slips that the compiler answers with one error, the sentence beside the CASE (run.cmake).
 
 #include "cria/nn/convert.hpp"
 #include "cria/nn/embedding.hpp"

@@ -37,8 +37,8 @@ class Optimizer {
   /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
   /// decay and learning_rate_factor (functions of a parameter's name and shape) and missing_gradient, whose
   /// error calls the optimiser by `name`. A frozen parameter gets no state before it is trained. Throws
-  /// ConfigError if a parameter is listed twice, if none is trained, if the learning rate, its factor or the weight decay is
-  /// negative or no number, or if one of the functions is empty.
+  /// ConfigError if a parameter is listed twice, if none is trained, if the learning rate, its factor or the
+  /// weight decay is negative or no number, or if one of the functions is empty.
   template <class M, class Options>
   Optimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
       : name_(name),

@@ -97,8 +97,8 @@ void fill_kaiming_normal(Parameter<T, B>& parameter, Rng rng, double gain = std:
 }
 
 /// Fills a matrix or kernel [out, all others] with `gain` times an orthogonal matrix, all of which are
-/// equally probable: its rows are orthonormal, or its columns if there are more rows. Throws ShapeError for a vector.
-/// Saxe et al. 2013.
+/// equally probable: its rows are orthonormal, or its columns if there are more rows. Throws ShapeError for
+/// a vector. Saxe et al. 2013.
 template <class T, class B>
 void fill_orthogonal(Parameter<T, B>& parameter, Rng rng, double gain = 1) {
   const Shape& shape = parameter.shape();

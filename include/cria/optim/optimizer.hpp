@@ -82,10 +82,10 @@ class Optimizer {
   }
 
   /// Updates all parameters that are not frozen, then clears the gradients. If one of the gradients is not
-  /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that got
-  /// no gradient unless the option missing_gradient allows it, and for one that got one but that no module
-  /// lists; ConfigError unless loss_scale is positive
-  /// and max_norm 0 or more, and then changes nothing. On a device the host does not wait.
+  /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that
+  /// got no gradient unless the option missing_gradient allows it, and for one that got one but that no
+  /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and then changes
+  /// nothing. On a device the host does not wait.
   void step(const GradientScaling& scaling = {}) {
     using K = kernel_for<ops::Update<Rule>, B>;
     check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");

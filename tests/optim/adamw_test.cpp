@@ -73,8 +73,8 @@ BOOST_AUTO_TEST_CASE(matrices_decay_and_vectors_do_not) {
 BOOST_AUTO_TEST_CASE(the_decay_rule_can_be_replaced) {
   Weights<double> model(1);
   model.weight.value().assign(std::vector<double>{2.0});
-  AdamW optimizer(model,
-                  {.learning_rate = 0.1, .decay = [](std::string_view, const Shape&) { return false; }});
+  AdamW optimizer(model, {.learning_rate = 0.1,
+                          .weight_decay_factor = [](std::string_view, const Shape&) { return 0.0; }});
   model.set_gradient({0.0});
   optimizer.step();
   BOOST_TEST(model.weight.value().item() == 2.0);

@@ -91,8 +91,10 @@ struct Adam : AdamW {
   };
 };
 
-/// RMSprop: steps divided by the root of a running mean of squares, with momentum. Hinton 2012; PyTorch's formula.
-///   g = g + decay x;  v = alpha v + (1 - alpha) g^2;  m = momentum m + g / (sqrt(v) + epsilon);  x = x - lr m
+/// RMSprop: steps divided by the root of a running mean of squares, with momentum. Hinton 2012; PyTorch's
+/// formula.
+///   g = g + decay x;  v = alpha v + (1 - alpha) g^2
+///   m = momentum m + g / (sqrt(v) + epsilon);  x = x - lr m
 struct RMSprop {
   static constexpr std::string_view name = "rmsprop";
   static constexpr std::array<std::string_view, 2> state{"square_average", "momentum"};
@@ -182,7 +184,7 @@ struct Lion {
   };
 };
 
-// ---- parts of optimisers that are no formula on each element ----------------------------------------------------------
+// ---- parts of optimisers that are no formula on each element -----------------------------------------------
 
 /// Muon's momentum; x becomes the direction that is to be orthogonalised. Jordan et al. 2024.
 ///   m = momentum m + (1 - momentum) g;  x = m, or momentum m + (1 - momentum) g if `nesterov`
@@ -247,8 +249,8 @@ struct Average {
   };
 };
 
-/// A step in a direction g, with decoupled weight decay: x = x - lr decay x - rate g. The rate is the learning rate,
-/// or where `damped` 1 / sqrt(t) if that is less.
+/// A step in a direction g, with decoupled weight decay: x = x - lr decay x - rate g. The rate is the
+/// learning rate, or where `damped` 1 / sqrt(t) if that is less.
 struct Descend {
   static constexpr std::string_view name = "descend";
   static constexpr std::array<std::string_view, 0> state{};

@@ -53,8 +53,8 @@ struct UpdateSize {
 
 }  // namespace detail
 
-/// Adafactor: Adam without momentum, whose mean squares of a matrix are kept by row and by column alone, so that
-/// its state is next to nothing. Shazeer & Stern 2018; PyTorch's formula.
+/// Adafactor: Adam without momentum, whose mean squares of a matrix are kept by row and by column alone, so
+/// that its state is next to nothing. Shazeer & Stern 2018; PyTorch's formula.
 ///   w = t^beta2_decay
 ///   row = row + w (mean_columns(g^2) - row);  column = column + w (mean_rows(g^2) - column)
 ///   u = g / sqrt(row column / mean(row)), of vectors g / sqrt(v);  v = v + w (g^2 - v)

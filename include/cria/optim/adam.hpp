@@ -20,8 +20,8 @@ struct AdamOptions {
   std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
 };
 
-/// Adam, whose weight decay is part of the gradient; AdamW decays as much whatever the gradient's size is. Kingma &
-/// Ba 2015.
+/// Adam, whose weight decay is part of the gradient; AdamW decays as much whatever the gradient's size is.
+/// Kingma & Ba 2015.
 ///   g = g + decay x;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 ///   x = x - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 template <class B = DefaultBackend>

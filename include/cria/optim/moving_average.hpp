@@ -23,8 +23,8 @@ namespace cria {
 template <class M, class B = DefaultBackend>
 class ExponentialMovingAverage {
  public:
-  /// Keeps handles of the parameters of `model`. Throws ConfigError unless decay is in [0, 1), or if a parameter
-  /// is listed twice.
+  /// Keeps handles of the parameters of `model`. Throws ConfigError unless decay is in [0, 1), or if a
+  /// parameter is listed twice.
   ExponentialMovingAverage(const M& model, double decay)
       : model_(model), decay_(decay), pass_({.power = 0, .weight = 1 - decay}) {
     check::below_one("ExponentialMovingAverage", "decay", decay);

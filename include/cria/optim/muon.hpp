@@ -20,7 +20,7 @@ namespace cria {
 
 /// How the learning rate of a matrix [m, n] grows with its size.
 enum class MuonScale {
-  match_adamw,  // 0.2 sqrt(max(m, n)): steps as long as AdamW's, so that they share its rates. Liu et al. 2025
+  match_adamw,  // 0.2 sqrt(max(m, n)): steps as long as AdamW's, so that both share rates. Liu et al. 2025
   original      // sqrt(max(1, m / n)). Jordan et al. 2024
 };
 
@@ -62,9 +62,10 @@ struct Combination {
 
 }  // namespace detail
 
-/// Moves the singular values of matrices close to 1: x [s, m, n] is U S V^T, the result nearly U V^T. Each step of
-/// Newton and Schulz is X = a X + (b X X^T + c (X X^T)^2) X, after X has been divided by its norm; its constants
-/// bring singular values quickly, but not exactly, between 0.7 and 1.2. Computed in T. Jordan et al. 2024.
+/// Moves the singular values of matrices close to 1: x [s, m, n] is U S V^T, the result nearly U V^T. Each
+/// step of Newton and Schulz is X = a X + (b X X^T + c (X X^T)^2) X, after X has been divided by its norm;
+/// its constants bring singular values quickly, but not exactly, between 0.7 and 1.2. Computed in T. Jordan
+/// et al. 2024.
 template <FloatingPoint T, class B>
 Tensor<T, B> orthogonalize(const Tensor<T, B>& x, int steps) {
   using A = acc_t<T>;
@@ -81,15 +82,15 @@ Tensor<T, B> orthogonalize(const Tensor<T, B>& x, int steps) {
   return is_tall ? transpose(y, 1, 2) : y;
 }
 
-/// Muon: momentum whose matrices are orthogonalised, so that a step moves along all directions alike, and AdamW
-/// for the other parameters. Jordan et al. 2024. A kernel [out, in, ...] counts as [out, in ...].
+/// Muon: momentum whose matrices are orthogonalised, so that a step moves along all directions alike, and
+/// AdamW for the other parameters. Jordan et al. 2024. A kernel [out, in, ...] counts as [out, in ...].
 ///   m = momentum m + (1 - momentum) g;  d = m, or momentum m + (1 - momentum) g if `nesterov`
 ///   x = x - lr decay x - lr scale orthogonalize(d)
 template <class B = DefaultBackend>
 class Muon : public Optimizer<B> {
  public:
-  /// Throws what Optimizer does, and ConfigError unless momentum, beta1 and beta2 are in [0, 1), epsilon is 0 or
-  /// more, there is a Newton-Schulz step, and `orthogonalized` is a function that takes matrices only.
+  /// Throws what Optimizer does, and ConfigError unless momentum, beta1 and beta2 are in [0, 1), epsilon is 0
+  /// or more, there is a Newton-Schulz step, and `orthogonalized` is a function that takes matrices only.
   template <class M>
   explicit Muon(M& model, const MuonOptions& options = {})
       : Optimizer<B>("Muon", model, options),

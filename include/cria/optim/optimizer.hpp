@@ -175,8 +175,8 @@ class UpdatePass {
   std::unique_ptr<ScratchMemory<ops::UpdateState<Rule>, B>> state_;
 };
 
-/// An optimiser that is a formula on each element. AdamW, SGD and the others are this with their rule and their
-/// options (optim/lion.hpp is the pattern for another one).
+/// An optimiser that is a formula on each element. AdamW, SGD and the others are this with their rule and
+/// their options (optim/lion.hpp is the pattern for another one).
 template <class Rule, class B>
 class RuleOptimizer : public Optimizer<B> {
  public:

@@ -20,13 +20,14 @@ struct RMSpropOptions {
   std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
 };
 
-/// RMSprop: steps divided by the root of a running mean of squared gradients, with momentum. Hinton 2012; PyTorch's
-/// formula.
+/// RMSprop: steps divided by the root of a running mean of squared gradients, with momentum. Hinton 2012;
+/// PyTorch's formula.
 ///   g = g + decay x;  v = alpha v + (1 - alpha) g^2
 ///   m = momentum m + g / (sqrt(v) + epsilon);  x = x - lr m
 template <class B = DefaultBackend>
 struct RMSprop : RuleOptimizer<ops::RMSprop, B> {
-  /// Throws what Optimizer does, and ConfigError unless alpha and momentum are in [0, 1) and epsilon 0 or more.
+  /// Throws what Optimizer does, and ConfigError unless alpha and momentum are in [0, 1) and epsilon 0 or
+  /// more.
   template <class M>
   explicit RMSprop(M& model, const RMSpropOptions& options = {})
       : RuleOptimizer<ops::RMSprop, B>("RMSprop", model, {options.alpha, options.epsilon, options.momentum},

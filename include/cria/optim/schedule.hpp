@@ -4,8 +4,8 @@
 ///   const Schedule rate = schedule::warm_up(1000, schedule::cosine(5e-4, 5e-5, 99000));
 ///   optimizer.set_learning_rate(rate(iteration));
 ///
-/// Iterations count from 0. What is made for a number of iterations stays at its last rate after them. All throw
-/// ConfigError for a rate that is negative or no number, and for a negative number of iterations.
+/// Iterations count from 0. What is made for a number of iterations stays at its last rate after them. All
+/// throw ConfigError for a rate that is negative or no number, and for a negative number of iterations.
 
 #include <cmath>
 #include <cstdint>
@@ -89,8 +89,8 @@ inline Schedule then(Schedule first, std::int64_t iterations, Schedule second) {
   };
 }
 
-/// A straight line from 0 at iteration 0 to the first rate of `after` at iteration `iterations`, and from there
-/// on that. Goyal et al. 2017.
+/// A straight line from 0 at iteration 0 to the first rate of `after` at iteration `iterations`, and from
+/// there on that. Goyal et al. 2017.
 inline Schedule warm_up(std::int64_t iterations, Schedule after) {
   check::function("schedule::warm_up", "after", after, "an iteration");
   const double rate = after(0);
@@ -101,7 +101,8 @@ inline Schedule warm_up(std::int64_t iterations, Schedule after) {
   return then(rise, iterations, std::move(after));
 }
 
-/// Warm-up, a stable rate, and a straight line down to `to` in the last `decay` of all `iterations`. Hu et al. 2024.
+/// Warm-up, a stable rate, and a straight line down to `to` in the last `decay` of all `iterations`. Hu et
+/// al. 2024.
 inline Schedule warmup_stable_decay(double rate, double to, std::int64_t warmup, std::int64_t decay,
                                     std::int64_t iterations) {
   detail::check_iterations("schedule::warmup_stable_decay", "decay", decay);
@@ -116,8 +117,9 @@ struct OneCycleOptions {
   double end_divisor = 250000;  // and over the last
 };
 
-/// Half a cosine up to `rate` and one down to next to nothing, in `iterations`. Smith & Topin 2018; PyTorch's OneCycleLR.
-/// Throws ConfigError also for a share that is not in (0, 1) and for divisors that are not positive.
+/// Half a cosine up to `rate` and one down to next to nothing, in `iterations`. Smith & Topin 2018; PyTorch's
+/// OneCycleLR. Throws ConfigError also for a share that is not in (0, 1) and for divisors that are not
+/// positive.
 inline Schedule one_cycle(double rate, std::int64_t iterations, const OneCycleOptions& options = {}) {
   constexpr std::string_view name = "schedule::one_cycle";
   check::not_negative(name, "rate", rate);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes array.npy, arrays.npz and arrays_stored.npz beside this script: arrays of numbers as NumPy writes them.
+"""Makes array.npy, arrays.npz and arrays_stored.npz beside this script: arrays as NumPy writes them.
 
 Usage: pip install numpy; python make_array_goldens.py
 

@@ -76,7 +76,8 @@ class Batches {
     return full + (!options_.drop_last && examples() % options_.batch_size > 0 ? 1 : 0);
   }
 
-  /// The epoch that the next begin() starts, 0 at first. A run that is resumed sets what the one before it had.
+  /// The epoch that the next begin() starts, 0 at first. A run that is resumed sets what the one before it
+  /// had.
   std::uint64_t epoch() const { return epoch_; }
   void set_epoch(std::uint64_t epoch) { epoch_ = epoch; }
 

@@ -53,8 +53,8 @@ struct SplitOptions {
 };
 
 /// Divides a source at random into examples to train on and examples to validate with, in this order: each
-/// example is in one of the two, and both keep the order of the source. Throws ConfigError unless `validation`
-/// is in (0, 1) and leaves at least one example to either.
+/// example is in one of the two, and both keep the order of the source. Throws ConfigError unless
+/// `validation` is in (0, 1) and leaves at least one example to either.
 template <Source S>
 std::pair<Subset<S>, Subset<S>> split(S source, const SplitOptions& options = {}) {
   const auto size = static_cast<std::size_t>(source.size());

@@ -117,8 +117,8 @@ class CsvCells {
 /// A file of values that are divided by commas, or by another character (RFC 4180), mapped into memory.
 class CsvFile {
  public:
-  /// Throws FileError for a file without a line, for lines with different numbers of cells and for quotes that
-  /// are not as the format says; ConfigError for a separator that is a quote or ends a line.
+  /// Throws FileError for a file without a line, for lines with different numbers of cells and for quotes
+  /// that are not as the format says; ConfigError for a separator that is a quote or ends a line.
   explicit CsvFile(const std::filesystem::path& path, const CsvOptions& options = {})
       : path_(path.string()), options_(options), file_(path) {
     if (options.separator == '"' || options.separator == '\n' || options.separator == '\r')
@@ -145,8 +145,8 @@ class CsvFile {
   /// The names of the columns; empty without a header.
   const std::vector<std::string>& header() const { return header_; }
 
-  /// All columns as numbers, [rows, columns]. Spaces around them do not matter. Throws FileError, with line and
-  /// column, for a cell that is no number of T; "nan" and "inf" are numbers of floating-point types.
+  /// All columns as numbers, [rows, columns]. Spaces around them do not matter. Throws FileError, with line
+  /// and column, for a cell that is no number of T; "nan" and "inf" are numbers of floating-point types.
   template <class T>
   Tensor<T, Cpu> read() const {
     std::vector<std::int64_t> places(static_cast<std::size_t>(columns_));

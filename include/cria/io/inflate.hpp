@@ -16,8 +16,8 @@ namespace cria::io {
 /// What stands around deflated data (RFC 1951): nothing, or the head and checksum of gzip (RFC 1952).
 enum class Deflated { raw, gzip };
 
-/// The bytes that were compressed. Throws FileError, about `path`, for damaged data, for bytes behind its end,
-/// and for more than `limit` bytes.
+/// The bytes that were compressed. Throws FileError, about `path`, for damaged data, for bytes behind its
+/// end, and for more than `limit` bytes.
 inline std::vector<std::byte> inflate(std::span<const std::byte> compressed, Deflated format,
                                       const std::string& path,
                                       std::size_t limit = std::numeric_limits<std::size_t>::max()) {

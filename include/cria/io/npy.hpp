@@ -124,8 +124,8 @@ class NpyHeader {
   const std::string& path_;
 };
 
-/// The array in a .npy file with these bytes. Throws FileError, about `path`, for what is no such file, and for
-/// arrays that no tensor holds.
+/// The array in a .npy file with these bytes. Throws FileError, about `path`, for what is no such file, and
+/// for arrays that no tensor holds.
 inline ArrayView parse_npy(std::span<const std::byte> file, const std::string& path) {
   const auto refuse = [&](const std::string& problem) { throw FileError(path, problem); };
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
@@ -167,8 +167,8 @@ inline ArrayView parse_npy(std::span<const std::byte> file, const std::string& p
 
 }  // namespace detail
 
-/// The array in a .npy file: versions 1 to 3, in C's order, of float16, float32, float64, integers or bool, as
-/// to_tensor converts them. Throws FileError.
+/// The array in a .npy file: versions 1 to 3, in C's order, of float16, float32, float64, integers or bool,
+/// as to_tensor converts them. Throws FileError.
 template <class T>
 Tensor<T, Cpu> read_npy(const std::filesystem::path& path) {
   const MappedFile file(path);
@@ -202,8 +202,8 @@ void write_npy(const std::filesystem::path& path, const Tensor<T, B>& x) {
   });
 }
 
-/// A .npz file, as numpy.savez and numpy.savez_compressed write it, mapped into memory. An archive of more than
-/// 4 GB or 65,534 files has another directory, which is not read.
+/// A .npz file, as numpy.savez and numpy.savez_compressed write it, mapped into memory. An archive of more
+/// than 4 GB or 65,534 files has another directory, which is not read.
 class NpzFile {
  public:
   /// Throws FileError for what is no ZIP archive of arrays.

@@ -4,7 +4,7 @@
 set(cuda_test_sources ${test_sources})
 list(FILTER cuda_test_sources INCLUDE REGEX "/tests/(ops|core|nn|optim|data|train)/")
 # These are about the CPU alone: its threads, its allocator, types without a backend.
-list(FILTER cuda_test_sources EXCLUDE REGEX "/(activations|broadcast|create|dtype|dual|looking|map|math|operators_golden|print|profile|random|shape|threads|schedule|data_parallel|recompute|llama_costs)_test")
+list(FILTER cuda_test_sources EXCLUDE REGEX "/(activations|broadcast|create|dtype|dual|looking|map|math|operators_golden|print|profile|random|shape|threads|schedule|data_parallel|recompute|llama_costs|layers_golden)_test")
 file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)
 
 # add_cuda_tests(<executable> <label> <left out> <source>...): one test for each file, as in tests/CMakeLists.txt, without the

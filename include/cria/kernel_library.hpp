@@ -24,6 +24,7 @@
 #include "cria/ops/normalization.hpp"
 #include "cria/ops/order.hpp"
 #include "cria/ops/rearrange.hpp"
+#include "cria/ops/recurrent.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/rms_norm.hpp"
@@ -145,6 +146,7 @@
   EXTERN template Sorted<T, B> detail::first_in_order(const char*, const Tensor<T, B>&, std::int64_t, bool); \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Sqrt) \
   CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Tanh) \
+  CRIA_UNARY_KERNEL(EXTERN, T, B, ops::Gelu) \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> linear(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> embedding(const Tensor<std::int32_t, B>&, const Tensor<T, B>&); \
@@ -161,6 +163,11 @@
   EXTERN template Tensor<T, B> detail::softmax(std::string_view, const Tensor<T, B>&, int, bool); \
   EXTERN template Tensor<T, B> layer_norm(const Tensor<T, B>&, const Tensor<T, B>&, const Tensor<T, B>&, \
                                           double); \
+  EXTERN template Tensor<T, B> gru(const Tensor<T, B>&, const Parameter<T, B>&, const Parameter<T, B>&, \
+                                   const Tensor<T, B>&); \
+  EXTERN template std::pair<Tensor<T, B>, Tensor<T, B>> lstm(const Tensor<T, B>&, const Parameter<T, B>&, \
+                                                             const Parameter<T, B>&, const Tensor<T, B>&, \
+                                                             const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
                                                 const ConvTranspose2dOptions&); \

@@ -17,6 +17,10 @@ class Buffer {
   /// `constant` everywhere.
   explicit Buffer(const Shape& shape, T constant = T()) : value_(Tensor<T, B>::full(shape, constant)) {}
 
+  /// A buffer of another type or on another backend, with values of its own.
+  template <class From, class Source>
+  explicit Buffer(const Buffer<From, Source>& other) : value_(detail::converted<T, B>(other.value())) {}
+
   const Shape& shape() const { return value_.shape(); }
   std::int64_t size() const { return value_.size(); }
 

@@ -134,6 +134,24 @@ struct MatMul;
 ///            std::int64_t groups, Gradient<Planes<T>> dx, Gradient<Rows<A>> dweight)
 struct Convolution;
 
+// ---- of recurrent networks ----
+
+/// A step of gated recurrent units (core/recurrent.hpp): what x and the state h bring to their gates r, z, n
+/// stands side by side in a row, h's being product + bias. `saved` are the gates and what h brings to n; if
+/// it is empty, they are not wanted. dh comes with what later steps add to the gradient of y, and gets h's
+/// without what goes through the product, which is that of dproduct.
+///   forward(Rows<const T> x [rows, 3 n], Rows<const T> product [rows, 3 n], Vec<const T> bias [3 n],
+///           Rows<const T> h [rows, n], Rows<T> saved [rows, 4 n], Rows<T> y [rows, n])
+///   backward(Rows<const T> dy, Rows<const T> h, Rows<const T> saved, Rows<T> dh, Rows<T> dx, Rows<T> dproduct)
+struct GruCell;
+
+/// A step of long short-term memory, of gates i, f, g, o and a cell c. dx, of what x and h bring, is one.
+///   forward(Rows<const T> x [rows, 4 n], Rows<const T> product [rows, 4 n], Vec<const T> bias [4 n],
+///           Rows<const T> c [rows, n], Rows<T> saved [rows, 4 n], Rows<T> next_c [rows, n], Rows<T> y)
+///   backward(Rows<const T> dy, Rows<const T> dh, Rows<const T> c, Rows<const T> next_c,
+///            Rows<const T> saved, Rows<T> dc, Rows<T> dx)        dc: next_c's gradient, and then c's
+struct LstmCell;
+
 // ---- of transformers ----
 
 /// y = weight[tokens]. forward throws ShapeError for a token outside the vocabulary, or has the next wait for

@@ -57,6 +57,13 @@ class Parameter : public Tensor<T, B> {
   Parameter(const Shape& shape, double constant)
       : Parameter(constant, Tensor<T, B>::full(shape, static_cast<T>(static_cast<acc_t<T>>(constant)))) {}
 
+  /// A parameter of another type or on another backend: own values, rounded to T, and no gradient; frozen if
+  /// `other` is.
+  template <class From, class Source>
+  explicit Parameter(const Parameter<From, Source>& other)
+      : Parameter(other.constant(), detail::converted<T, B>(other.value()),
+                  std::make_shared<bool>(other.requires_grad())) {}
+
   /// What all values are before training, where that is one number.
   const std::optional<double>& constant() const { return constant_; }
 

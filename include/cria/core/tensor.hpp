@@ -193,4 +193,23 @@ class Tensor {
   std::shared_ptr<State> state_;
 };
 
+namespace detail {
+
+/// x's values, rounded to T, on backend B, in memory of their own.
+template <class T, class B, class From, class Source>
+Tensor<T, B> converted(const Tensor<From, Source>& x) {
+  if constexpr (std::is_same_v<T, From>) {
+    return x.template to<B>();
+  } else {
+    std::vector<T> values;
+    values.reserve(static_cast<std::size_t>(x.size()));
+    for (const From value : x.to_vector()) {
+      values.push_back(static_cast<T>(static_cast<acc_t<T>>(static_cast<acc_t<From>>(value))));
+    }
+    return Tensor<T, B>::from(x.shape(), values);
+  }
+}
+
+}  // namespace detail
+
 }  // namespace cria

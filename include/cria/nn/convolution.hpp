@@ -42,6 +42,9 @@ struct Conv2d {
         options{more.stride, more.padding, more.dilation, more.groups} {
     if (more.bias) bias.emplace(Shape{out}, 0.0);
   }
+  template <class From, class Source>
+  explicit Conv2d(const Conv2d<From, Source>& other)
+      : weight(other.weight), bias(other.bias), options(other.options) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options);
@@ -73,6 +76,9 @@ struct Conv1d {
         options{more.stride, more.padding, more.dilation, more.groups} {
     if (more.bias) bias.emplace(Shape{out}, 0.0);
   }
+  template <class From, class Source>
+  explicit Conv1d(const Conv1d<From, Source>& other)
+      : weight(other.weight), bias(other.bias), options(other.options) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? conv1d(x, weight, *bias, options) : conv1d(x, weight, options);

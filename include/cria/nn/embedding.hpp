@@ -11,6 +11,8 @@ struct Embedding {
   Parameter<T, B> weight;  // [vocab, dim]
 
   Embedding(std::int64_t vocab, std::int64_t dim) : weight({vocab, dim}) {}
+  template <class From, class Source>
+  explicit Embedding(const Embedding<From, Source>& other) : weight(other.weight) {}
 
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens) const { return embedding(tokens, weight); }
 

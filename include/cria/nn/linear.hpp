@@ -22,6 +22,8 @@ struct Linear {
   Linear(std::int64_t in, std::int64_t out, const LinearOptions& options = {}) : weight({out, in}) {
     if (options.bias) bias.emplace(Shape{out}, 0.0);
   }
+  template <class From, class Source>
+  explicit Linear(const Linear<From, Source>& other) : weight(other.weight), bias(other.bias) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? linear(x, weight, *bias) : linear(x, weight);

@@ -137,6 +137,16 @@ struct LlamaAttention {
       k_norm.emplace(head_dim, c.rms_norm_eps);
     }
   }
+  template <class From, class Source>
+  explicit LlamaAttention(const LlamaAttention<From, Source>& other)
+      : q_proj(other.q_proj),
+        k_proj(other.k_proj),
+        v_proj(other.v_proj),
+        o_proj(other.o_proj),
+        q_norm(other.q_norm),
+        k_norm(other.k_norm),
+        head_dim(other.head_dim),
+        frequencies(other.frequencies) {}
 
   /// With a cache x are the next positions after those in it, which see them, too, and are added to it.
   Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
@@ -177,6 +187,12 @@ struct LlamaMLP {
         up_proj(c.hidden_size, c.intermediate_size, {.bias = c.mlp_bias}),
         down_proj(c.intermediate_size, c.hidden_size, {.bias = c.mlp_bias}),
         recompute(c.recompute) {}
+  template <class From, class Source>
+  explicit LlamaMLP(const LlamaMLP<From, Source>& other)
+      : gate_proj(other.gate_proj),
+        up_proj(other.up_proj),
+        down_proj(other.down_proj),
+        recompute(other.recompute) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     const auto gated = swiglu(gate_proj(x), up_proj(x));
@@ -209,6 +225,14 @@ struct LlamaDecoderLayer {
         mlp(c),
         dropout{c.dropout},
         recompute(c.recompute) {}
+  template <class From, class Source>
+  explicit LlamaDecoderLayer(const LlamaDecoderLayer<From, Source>& other)
+      : input_layernorm(other.input_layernorm),
+        self_attn(other.self_attn),
+        post_attention_layernorm(other.post_attention_layernorm),
+        mlp(other.mlp),
+        dropout(other.dropout),
+        recompute(other.recompute) {}
 
   void operator()(Residual<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
     if (recompute != Recompute::layer) return blocks(x, cache);
@@ -258,6 +282,12 @@ struct LlamaModel {
       : embed_tokens(c.vocab_size, c.hidden_size), norm(c.hidden_size, c.rms_norm_eps), dropout{c.dropout} {
     for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(c);
   }
+  template <class From, class Source>
+  explicit LlamaModel(const LlamaModel<From, Source>& other)
+      : embed_tokens(other.embed_tokens),
+        layers(other.layers.begin(), other.layers.end()),
+        norm(other.norm),
+        dropout(other.dropout) {}
 
   /// With caches the tokens are the next ones after those in them. Throws what check_caches does.
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens,
@@ -300,6 +330,9 @@ struct LlamaForCausalLM {
   explicit LlamaForCausalLM(const LlamaConfig& c) : config(checked(c)), model(c) {
     if (!c.tie_word_embeddings) lm_head.emplace(c.hidden_size, c.vocab_size);
   }
+  template <class From, class Source>
+  explicit LlamaForCausalLM(const LlamaForCausalLM<From, Source>& other)
+      : config(other.config), model(other.model), lm_head(other.lm_head) {}
 
   /// Scores of the next token. tokens [batch, length] -> [batch, length, vocab].
   Tensor<T, B> logits(const Tensor<std::int32_t, B>& tokens) const {

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,6 +27,18 @@
 #include "cria/ops/accumulate.hpp"
 
 namespace cria::nn {
+
+namespace detail {
+struct AnyField {
+  void operator()(std::string_view, auto&) const {}
+};
+}  // namespace detail
+
+/// What lists its fields in a static member `visit`.
+template <class M>
+concept Module = requires(M& module, detail::AnyField& field) {
+  std::remove_const_t<M>::visit(module, field);
+};
 
 namespace detail {
 
@@ -50,8 +63,7 @@ struct Walker {
   void operator()(std::string_view name, const Buffer<T, B>& buffer) {
     f(path(name), buffer);
   }
-  template <class M>
-  requires requires(M& module, Walker& walker) { M::visit(module, walker); }
+  template <Module M>
   void operator()(std::string_view name, M& module) {
     Walker inner{f, path(name)};
     std::remove_const_t<M>::visit(module, inner);
@@ -175,6 +187,28 @@ std::vector<NamedTensor> state_dict(const M& module) {
     state.push_back(named_tensor(name, field.value()));
   });
   return state;
+}
+
+/// A parameter by name, without its dtype and backend in the type; a handle, which may outlive the module.
+struct NamedParameter : NamedTensor {
+  std::function<bool()> requires_grad;  // whether it is trained, not frozen
+  std::function<void(bool)> set_requires_grad;
+};
+
+/// All parameters of `module`, in the order of its `visit`, for loops that need not know their types:
+///
+///   for (const auto& parameter : nn::parameters(model)) std::cout << parameter.name << '\n';
+///
+/// Throws ConfigError if one is listed twice.
+template <class M>
+std::vector<NamedParameter> parameters(const M& module) {
+  check_listed_once(module);
+  std::vector<NamedParameter> all;
+  for_each_parameter(module, [&]<class T, class B>(const std::string& name, Parameter<T, B> parameter) {
+    all.push_back({named_tensor(name, parameter.value()), [parameter] { return parameter.requires_grad(); },
+                   [parameter](bool wanted) mutable { parameter.set_requires_grad(wanted); }});
+  });
+  return all;
 }
 
 /// Gives the parameters and buffers of `to` the values of those of `from`, which has the same names, shapes

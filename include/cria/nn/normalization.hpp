@@ -18,6 +18,9 @@ struct LayerNorm {
   explicit LayerNorm(const Shape& shape, double epsilon = 1e-5)
       : weight(shape, 1.0), bias(shape, 0.0), eps(epsilon) {}
   explicit LayerNorm(std::int64_t n, double epsilon = 1e-5) : LayerNorm(Shape{n}, epsilon) {}
+  template <class From, class Source>
+  explicit LayerNorm(const LayerNorm<From, Source>& other)
+      : weight(other.weight), bias(other.bias), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return layer_norm(x, weight, bias, eps); }
 
@@ -36,6 +39,9 @@ struct GroupNorm {
 
   GroupNorm(std::int64_t count, std::int64_t channels, double epsilon = 1e-5)
       : groups(count), weight({channels}, 1.0), bias({channels}, 0.0), eps(epsilon) {}
+  template <class From, class Source>
+  explicit GroupNorm(const GroupNorm<From, Source>& other)
+      : groups(other.groups), weight(other.weight), bias(other.bias), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return group_norm(x, groups, weight, bias, eps); }
 
@@ -65,6 +71,13 @@ struct BatchNorm {
         running_mean({channels}),
         running_variance({channels}, acc_t<T>(1)),
         options(more) {}
+  template <class From, class Source>
+  explicit BatchNorm(const BatchNorm<From, Source>& other)
+      : weight(other.weight),
+        bias(other.bias),
+        running_mean(other.running_mean),
+        running_variance(other.running_variance),
+        options(other.options) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     auto mean = running_mean;  // which share the values

@@ -12,6 +12,8 @@ struct RmsNorm {
   float eps;
 
   explicit RmsNorm(std::int64_t n, float epsilon = 1e-5f) : weight({n}, 1.0), eps(epsilon) {}
+  template <class From, class Source>
+  explicit RmsNorm(const RmsNorm<From, Source>& other) : weight(other.weight), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return rms_norm(x, weight, eps); }
 

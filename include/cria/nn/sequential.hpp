@@ -14,6 +14,10 @@ struct Sequential {
   std::tuple<M...> modules;
 
   explicit Sequential(M... m) : modules(std::move(m)...) {}
+  template <class... From>
+  requires std::is_constructible_v < std::tuple<M...>,
+  const std::tuple<From...>& > explicit Sequential(const Sequential<From...>& other)
+      : modules(other.modules) {}
 
   auto operator()(const auto& x) const {
     return std::apply([&](const auto&... m) { return apply(x, m...); }, modules);

@@ -1,0 +1,87 @@
+#include "cria/io/state.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <string>
+#include <vector>
+
+#include "cria/nn/linear.hpp"
+#include "cria/nn/module.hpp"
+#include "cria/nn/sequential.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_directory.hpp"
+
+BOOST_AUTO_TEST_SUITE(io)
+BOOST_AUTO_TEST_SUITE(state)
+
+namespace {
+
+using namespace cria;
+using cria::test::TemporaryDirectory;
+using Names = std::vector<std::string>;
+
+Tensor<float> filled(const Shape& shape, float value) {
+  return Tensor<float>::full(shape, value);
+}
+
+/// A file with tensors encoder.weight [2, 3] of 1, encoder.bias [2] of 2 and head [4] of 3.
+struct Saved {
+  TemporaryDirectory folder;
+  std::string path = folder / "x.safetensors";
+  Tensor<float> weight = filled({2, 3}, 0), bias = filled({2}, 0), other = filled({5}, 7);
+
+  Saved() {
+    cria::io::save_state(
+        path, {named_tensor("encoder.weight", filled({2, 3}, 1)),
+               named_tensor("encoder.bias", filled({2}, 2)), named_tensor("head", filled({4}, 3))});
+  }
+  std::string refusal(const std::vector<NamedTensor>& state, const cria::io::LoadOptions& options = {}) {
+    return test::error_message<FileError>([&] { cria::io::load_state(path, state, options); });
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_part_of_a_file_is_loaded_by_its_prefix, Saved) {
+  const auto left = cria::io::load_state(path, {named_tensor("weight", weight), named_tensor("bias", bias)},
+                                         {.prefix = "encoder."});
+  BOOST_TEST((left.missing == Names{}));
+  BOOST_TEST((left.unexpected == Names{}));
+  BOOST_TEST((weight.to_vector() == std::vector<float>(6, 1)));
+  BOOST_TEST((bias.to_vector() == std::vector<float>(2, 2)));
+}
+
+BOOST_FIXTURE_TEST_CASE(names_may_differ, Saved) {
+  const auto rename = [](const std::string& name) { return name == "w" ? "weight" : "bias"; };
+  cria::io::load_state(path, {named_tensor("w", weight), named_tensor("b", bias)},
+                       {.prefix = "encoder.", .rename = rename});
+  BOOST_TEST((weight.to_vector() == std::vector<float>(6, 1)));
+  BOOST_TEST((bias.to_vector() == std::vector<float>(2, 2)));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_left_over_is_told, Saved) {
+  const auto left =
+      cria::io::load_state(path, {named_tensor("other", other), named_tensor("encoder.weight", weight)},
+                           {.allow_missing = true, .allow_unexpected = true});
+  BOOST_TEST((left.missing == Names{"other"}));
+  BOOST_TEST((left.unexpected == Names{"encoder.bias", "head"}));
+  BOOST_TEST((weight.to_vector() == std::vector<float>(6, 1)));
+  BOOST_TEST((other.to_vector() == std::vector<float>(5, 7)));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_does_not_fit_is_named_and_nothing_is_loaded, Saved) {
+  const auto at = path + ": ";
+  BOOST_TEST(refusal({named_tensor("encoder.weight", weight), named_tensor("other", other)}) ==
+             at + "has no tensor 'other', which the model needs");
+  BOOST_TEST(
+      refusal({named_tensor("weight", weight), named_tensor("other", other)}, {.prefix = "encoder."}) ==
+      at + "has no tensor 'encoder.other', which the model needs for 'other'");
+  BOOST_TEST(refusal({named_tensor("weight", weight)}, {.prefix = "encoder."}) ==
+             at + "has a tensor 'encoder.bias', which the model does not have");
+  BOOST_TEST(refusal({named_tensor("encoder.weight", weight), named_tensor("head", other)},
+                     {.allow_missing = true, .allow_unexpected = true}) ==
+             at + "its tensor 'head' has shape [4]; the model needs [5]");
+  BOOST_TEST((weight.to_vector() == std::vector<float>(6, 0)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

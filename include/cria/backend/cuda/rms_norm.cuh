@@ -10,6 +10,10 @@ namespace cria {
 
 namespace cuda {
 
+/// How many packs of a row a lane keeps in registers: 16 elements, or 8 of double.
+template <class T>
+inline constexpr int packs_of_lane = (sizeof(T) == sizeof(double) ? 8 : 16) / widest<T>;
+
 /// Calls f(column, p) for the packs of a row that a lane has: if Packs is not 0, the row has at most 32 Packs
 /// packs, and p counts the lane's, so that f may keep them in registers.
 template <int Size, int Packs, class F>
@@ -67,7 +71,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
 /// turns at rows_of_block rows, and at last add up what they have for dweight. With h = x r: dweight = sum
 /// over rows of dy h; dx = r (dy w - h mean(dy w h)).
 template <int Size, int Packs, class T, class A>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, 2)
     rms_norm_backward_in_registers_kernel(Rows<const T> dy, Rows<const T> x, const T* weight,
                                           const A* inv_rms, Gradient<Rows<T>> dx, A* dweight_of_block,
                                           std::int64_t rows_of_block) {
@@ -199,10 +203,9 @@ struct kernel<ops::RmsNorm, Cuda> {
                    static_cast<std::size_t>(x.cols) * sizeof(A), dy, x, weight.data, inv_rms.data, dx,
                    dweight ? dweight_of_block.data() : nullptr, rows);
     };
-    if (packs && items <= 64) {
-      run(cuda::rms_norm_backward_in_registers_kernel<width, 2, T, A>, cuda::block_size);
-    } else if (packs && items <= 128) {
-      run(cuda::rms_norm_backward_in_registers_kernel<width, 4, T, A>, cuda::block_size);
+    constexpr int of_lane = cuda::packs_of_lane<T>;
+    if (packs && items <= 32 * of_lane) {
+      run(cuda::rms_norm_backward_in_registers_kernel<width, of_lane, T, A>, cuda::block_size);
     } else {
       run(packs ? cuda::rms_norm_backward_kernel<width, T, A> : cuda::rms_norm_backward_kernel<1, T, A>,
           std::clamp<std::int64_t>((items + 31) / 32 * 32, 32, cuda::block_size));
@@ -222,11 +225,11 @@ struct kernel<ops::RmsNorm, Cuda> {
     constexpr int width = cuda::widest<T>, warps = cuda::block_size / 32;
     const bool packs =
         a.cols % width == 0 && cuda::packs_fit<width>(a.data, b.data, weight.data, sum.data, y.data);
-    const std::int64_t items = a.cols / width;
-    cuda::launch(!packs         ? cuda::rms_norm_kernel<1, 0, T, A>
-                 : items <= 64  ? cuda::rms_norm_kernel<width, 2, T, A>
-                 : items <= 128 ? cuda::rms_norm_kernel<width, 4, T, A>
-                                : cuda::rms_norm_kernel<width, 0, T, A>,
+    constexpr int of_lane = cuda::packs_of_lane<T>;
+    const bool kept = packs && a.cols / width <= 32 * of_lane;
+    cuda::launch(kept    ? cuda::rms_norm_kernel<width, of_lane, T, A>
+                 : packs ? cuda::rms_norm_kernel<width, 0, T, A>
+                         : cuda::rms_norm_kernel<1, 0, T, A>,
                  (a.rows + warps - 1) / warps, cuda::block_size, 0, a, b, weight.data, static_cast<A>(eps),
                  sum, y, inv_rms.data);
   }

@@ -205,6 +205,7 @@
   EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>); \
   EXTERN template void kernel<ops::SumOfSquares, B>::sum(std::span<const Vec<const A>>, double*); \
   EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>); \
+  CRIA_UNARY_KERNEL(EXTERN, A, B, ops::Clamp<A>) \
   CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Average) \
   CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Momentum) \
   CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Unscale)

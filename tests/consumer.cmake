@@ -63,6 +63,12 @@ foreach(part 0 1)
   set_tests_properties(${test} PROPERTIES TIMEOUT 900 COST 60)
 endforeach()
 
+# Slips that the compiler names in a sentence.
+add_test(NAME headers.errors_are_sentences COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER}
+  -Dinclude=${PROJECT_SOURCE_DIR}/include -Dstand_ins=${CMAKE_CURRENT_SOURCE_DIR}/stand_ins
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/run.cmake)
+set_tests_properties(headers.errors_are_sentences PROPERTIES TIMEOUT 300)
+
 # Both compilers, whichever of them builds the tests.
 get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 foreach(compiler g++ clang++)

@@ -45,6 +45,7 @@
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/embedding.hpp"
 #include "cria/nn/init.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/llama.hpp"
 #include "cria/nn/llama_costs.hpp"

@@ -118,6 +118,22 @@ BOOST_AUTO_TEST_CASE(batches_are_normalised_by_their_moments_in_training_and_by_
   BOOST_TEST(layer.running_mean.value().to_vector()[0] == 2.0f);  // which changes nothing
 }
 
+BOOST_AUTO_TEST_CASE(batches_of_other_channels_are_named) {
+  const cria::nn::BatchNorm<float> layer(3);
+  const auto message = [&](const Shape& shape) {
+    return error_message<ShapeError>([&] { layer(Tensor<float>::zeros(shape)); });
+  };
+  BOOST_TEST(message({1, 3}) ==
+             "batch_norm: x is [1, 3]; more than 1 elements are needed for each of the result");
+  const NoGrad guard;  // evaluation, in which a batch of one is fine
+  BOOST_TEST(message({1, 3}) == "(nothing thrown)");
+  BOOST_TEST(message({7, 3, 2, 2}) == "(nothing thrown)");
+  BOOST_TEST(
+      message({7, 4}) ==
+      "batch_norm: dimensions differ: x is [7, 4], weight is [3]; x.dim(1) = 4 must equal weight.dim(0) = 3");
+  BOOST_TEST(message({3}) == "batch_norm: x is [3]; it must have at least 2 dimensions");
+}
+
 BOOST_AUTO_TEST_CASE(a_network_of_layers_learns) {
   // Whether the bright row of an image of 6 x 6 is in its upper or in its lower half.
   std::vector<float> pixels;

@@ -424,5 +424,76 @@ BOOST_AUTO_TEST_CASE(the_learning_rate_has_a_factor_for_each_parameter) {
   BOOST_TEST((model.fast.value().to_vector() == std::vector<double>{-0.5, -1.0}));
 }
 
+namespace {
+
+/// A module that forgets a field, and one that has constructors and forgets a module.
+struct Forgetful {
+  Parameter<float> listed{{2}, 1.0}, forgotten{{2, 3}, 1.0};
+  static void visit(auto& self, auto&& field) { field("listed", self.listed); }
+};
+template <class T>
+class ForgetsALayer {
+ public:
+  ForgetsALayer() : first_(3, 3), second_(3, 1) {}
+  Tensor<T> operator()(const Tensor<T>& x) const { return second_(first_(x)); }
+  static void visit(auto& self, auto&& field) { field("first", self.first_); }
+
+ private:
+  cria::nn::Linear<T> first_, second_;
+};
+
+template <class T>
+void check_forgotten_layer() {
+  ForgetsALayer<T> model;
+  SGD optimizer(model, {.learning_rate = 0.1});
+  backward(sum(model(Tensor<T>::full({2, 3}, static_cast<T>(1.0f)))));
+  BOOST_TEST(cria::test::error_message<AutogradError>([&] { optimizer.step(); }) ==
+             "SGD: a parameter of shape [1, 3] got a gradient and no module lists it; visit must list every "
+             "field that has parameters");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_field_that_visit_leaves_out_is_noticed_by_its_gradient) {
+  Forgetful model;
+  AdamW optimizer(model);
+  const auto before = model.listed.value().to_vector();
+  backward(sum(model.listed) + sum(model.forgotten));
+  BOOST_TEST(
+      cria::test::error_message<AutogradError>([&] { optimizer.step(); }) ==
+      "AdamW: a parameter of shape [2, 3] got a gradient and no module lists it; visit must list every "
+      "field that has parameters");
+  BOOST_TEST((model.listed.value().to_vector() == before));
+  model.forgotten.set_requires_grad(false);  // what is frozen need not be listed
+  backward(sum(model.listed) + sum(model.forgotten));
+  optimizer.step();
+  check_forgotten_layer<float>();
+  check_forgotten_layer<bfloat16>();
+}
+
+BOOST_AUTO_TEST_CASE(parameters_of_other_modules_and_former_ones_do_not_matter) {
+  Forgetful model;
+  AdamW optimizer(model);
+  {
+    const Parameter<float> former({2}, 1.0);
+    backward(sum(former));
+  }
+  cria::nn::Linear<float> other(2, 2);
+  cria::nn::initialize(other, Rng(1));
+  backward(sum(model.listed) + sum(other(Tensor<float>::full({1, 2}, 1.0f))));
+  optimizer.step();
+  BOOST_TEST(other.weight.has_grad());
+}
+
+BOOST_AUTO_TEST_CASE(a_model_without_anything_to_train_is_refused) {
+  Forgetful model;
+  cria::nn::freeze(model);
+  BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
+             "AdamW: all parameters of the model are frozen; at least one must be trained (nn::unfreeze)");
+  cria::nn::Sequential nothing{cria::nn::Relu{}};
+  BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(nothing); }) ==
+             "AdamW: the model's visit lists no parameter; at least one is needed");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

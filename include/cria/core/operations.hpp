@@ -142,7 +142,8 @@ struct Convolution;
 /// without what goes through the product, which is that of dproduct.
 ///   forward(Rows<const T> x [rows, 3 n], Rows<const T> product [rows, 3 n], Vec<const T> bias [3 n],
 ///           Rows<const T> h [rows, n], Rows<T> saved [rows, 4 n], Rows<T> y [rows, n])
-///   backward(Rows<const T> dy, Rows<const T> h, Rows<const T> saved, Rows<T> dh, Rows<T> dx, Rows<T> dproduct)
+///   backward(Rows<const T> dy, Rows<const T> h, Rows<const T> saved, Rows<T> dh, Rows<T> dx,
+///            Rows<T> dproduct)
 struct GruCell;
 
 /// A step of long short-term memory, of gates i, f, g, o and a cell c. dx, of what x and h bring, is one.

@@ -2,6 +2,7 @@
 /// Parameter: a value that training changes. Its gradient is kept in acc_t<T>, so that a 16-bit model sums
 /// its gradients in float.
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -13,6 +14,42 @@
 namespace cria {
 
 namespace detail {
+
+/// What all copies and replicas of a parameter share.
+struct ParameterFlags {
+  explicit ParameterFlags(bool trained) : requires_grad(trained) {}
+  bool requires_grad;
+  std::atomic<bool> is_listed = false;  // by the `visit` of a module that was gone through
+};
+
+/// The last parameter on this thread that got a gradient though no module lists it, as a rule a field that
+/// `visit` leaves out. Optimisers ask for it: they would not train it.
+struct UnlistedParameter {
+  std::weak_ptr<const ParameterFlags> flags;
+  Shape shape;
+
+  bool exists() const {
+    const auto alive = flags.lock();
+    return alive && !alive->is_listed;
+  }
+};
+CRIA_SHARED inline thread_local UnlistedParameter unlisted_parameter;
+
+/// A parameter's gradient.
+template <class T, class B>
+class ParameterGradient final : public GradientSlot<T, B> {
+ public:
+  ParameterGradient(const Shape& shape, const std::shared_ptr<const ParameterFlags>& flags)
+      : GradientSlot<T, B>(shape.size(), {flags, &flags->requires_grad}), shape_(shape), flags_(flags) {}
+
+ private:
+  void begin() override {
+    if (!flags_->is_listed) unlisted_parameter = {flags_, shape_};
+  }
+
+  Shape shape_;
+  std::shared_ptr<const ParameterFlags> flags_;
+};
 
 /// What operations that know tensors alone add to if they get a parameter of 16 bits: a gradient of T, which
 /// is added to the parameter's, of acc_t<T>, when the operation is done.
@@ -62,7 +99,7 @@ class Parameter : public Tensor<T, B> {
   template <class From, class Source>
   explicit Parameter(const Parameter<From, Source>& other)
       : Parameter(other.constant(), detail::converted<T, B>(other.value()),
-                  std::make_shared<bool>(other.requires_grad())) {}
+                  std::make_shared<detail::ParameterFlags>(other.requires_grad())) {}
 
   /// What all values are before training, where that is one number.
   const std::optional<double>& constant() const { return constant_; }
@@ -74,11 +111,11 @@ class Parameter : public Tensor<T, B> {
 
   /// Whether backward will compute a gradient for this parameter; if not, it is frozen. Copies and replicas
   /// share it.
-  bool requires_grad() const { return *requires_grad_; }
+  bool requires_grad() const { return flags_->requires_grad; }
   /// Freezes the parameter, or has it trained again: as from the next forward on, operations compute a
   /// gradient only if one is `wanted`, and optimisers update it only then. Freezing forgets the gradient.
   void set_requires_grad(bool wanted) {
-    *requires_grad_ = wanted;
+    flags_->requires_grad = wanted;
     if (!wanted) clear_grad();
   }
 
@@ -105,33 +142,35 @@ class Parameter : public Tensor<T, B> {
 
   /// A parameter with values of its own, which are the same now, and no gradient; frozen if this one is.
   Parameter clone() const {
-    return Parameter(constant_, value_.template to<B>(), std::make_shared<bool>(requires_grad()));
+    return Parameter(constant_, value_.template to<B>(),
+                     std::make_shared<detail::ParameterFlags>(requires_grad()));
   }
   /// A replica: a parameter that shares this value, and whether it is frozen, and has a gradient of its own.
-  Parameter with_own_gradient() const { return Parameter(constant_, value_, requires_grad_); }
+  Parameter with_own_gradient() const { return Parameter(constant_, value_, flags_); }
 
  private:
   friend struct detail::TensorAccess;
 
   Parameter(std::optional<double> constant, const Tensor<T, B>& value,
-            std::shared_ptr<bool> requires_grad = std::make_shared<bool>(true))
+            std::shared_ptr<detail::ParameterFlags> flags = std::make_shared<detail::ParameterFlags>(true))
       : Tensor<T, B>(value.detach()),
         constant_(constant),
         value_(value),
-        gradient_(std::make_shared<detail::GradientSlot<gradient_type, B>>(value.size(), requires_grad)),
-        requires_grad_(std::move(requires_grad)) {
+        gradient_(std::make_shared<detail::ParameterGradient<gradient_type, B>>(value.shape(), flags)),
+        flags_(std::move(flags)) {
     auto& slot = detail::TensorAccess::state(*this)->gradient;
     if constexpr (std::is_same_v<T, gradient_type>) {
       slot = gradient_;
     } else {
-      slot = std::make_shared<detail::RoundedGradient<T, B>>(value.size(), requires_grad_, gradient_);
+      slot = std::make_shared<detail::RoundedGradient<T, B>>(
+          value.size(), std::shared_ptr<const bool>(flags_, &flags_->requires_grad), gradient_);
     }
   }
 
   std::optional<double> constant_;
   Tensor<T, B> value_;
   std::shared_ptr<detail::GradientSlot<gradient_type, B>> gradient_;
-  std::shared_ptr<bool> requires_grad_;
+  std::shared_ptr<detail::ParameterFlags> flags_;
 };
 
 }  // namespace cria

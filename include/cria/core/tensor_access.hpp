@@ -32,6 +32,11 @@ struct TensorAccess {
   static std::shared_ptr<GradientSlot<acc_t<T>, B>> slot(const Parameter<T, B>& x) {
     return x.requires_grad() ? x.gradient_ : nullptr;
   }
+  /// A module's `visit` has x.
+  template <class T, class B>
+  static void set_listed(const Parameter<T, B>& x) {
+    x.flags_->is_listed.store(true, std::memory_order_relaxed);
+  }
 };
 
 }  // namespace detail

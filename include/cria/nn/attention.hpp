@@ -7,6 +7,7 @@
 
 #include "cria/core/check.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/ops/attention.hpp"
 #include "cria/ops/dot_product_attention.hpp"
@@ -83,6 +84,10 @@ struct MultiHeadAttention {
     }
     return joined(
         scaled_dot_product_attention(projected(x, 0), projected(source, 1), projected(source, 2), hidden));
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

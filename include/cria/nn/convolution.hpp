@@ -8,6 +8,7 @@
 
 #include "cria/core/check.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/convolution.hpp"
 
 namespace cria::nn {
@@ -49,6 +50,10 @@ struct Conv2d {
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options);
   }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
+  }
 
   static void visit(auto& self, auto&& field) {
     field("weight", self.weight);
@@ -82,6 +87,10 @@ struct Conv1d {
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? conv1d(x, weight, *bias, options) : conv1d(x, weight, options);
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

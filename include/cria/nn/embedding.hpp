@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/embedding.hpp"
 
 namespace cria::nn {
@@ -15,6 +18,10 @@ struct Embedding {
   explicit Embedding(const Embedding<From, Source>& other) : weight(other.weight) {}
 
   Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens) const { return embedding(tokens, weight); }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& tokens) const {
+    return detail::refuse_tokens<B>(tokens);
+  }
 
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 };

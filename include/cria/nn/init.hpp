@@ -96,9 +96,9 @@ void fill_kaiming_normal(Parameter<T, B>& parameter, Rng rng, double gain = std:
   fill_normal(parameter, gain / std::sqrt(detail::Fans("fill_kaiming_normal", parameter.shape()).in), rng);
 }
 
-/// Fills a matrix or kernel [out, all others] with `gain` times an orthogonal matrix, all of which are equally
-/// probable: its rows are orthonormal, or its columns if there are more rows. Throws ShapeError for a vector.
-/// Saxe et al. 2013.
+/// Fills a matrix or kernel [out, all others] with `gain` times an orthogonal matrix, all of which are
+/// equally probable: its rows are orthonormal, or its columns if there are more rows. Throws ShapeError for
+/// a vector. Saxe et al. 2013.
 template <class T, class B>
 void fill_orthogonal(Parameter<T, B>& parameter, Rng rng, double gain = 1) {
   const Shape& shape = parameter.shape();

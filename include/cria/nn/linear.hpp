@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/linear.hpp"
 
 namespace cria::nn {
@@ -27,6 +28,10 @@ struct Linear {
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const {
     return bias ? linear(x, weight, *bias) : linear(x, weight);
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

@@ -5,6 +5,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/random.hpp"
 #include "cria/nn/init.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/ops/cast.hpp"
@@ -55,6 +56,10 @@ struct Lora {
     const auto learned = matmul(cast<A>(b), cast<A>(a)) * static_cast<A>(scale);
     base.weight.value().assign(cast<T>(cast<A>(base.weight) + learned).to_vector());
     fill(b, 0);
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

@@ -49,10 +49,12 @@ struct Walker {
 
   template <class T, class B>
   void operator()(std::string_view name, Parameter<T, B>& parameter) {
+    cria::detail::TensorAccess::set_listed(parameter);
     f(path(name), parameter);
   }
   template <class T, class B>
   void operator()(std::string_view name, const Parameter<T, B>& parameter) {
+    cria::detail::TensorAccess::set_listed(parameter);
     f(path(name), parameter);
   }
   template <class T, class B>
@@ -84,6 +86,13 @@ struct Walker {
   void operator()(std::string_view name, const std::optional<M>& module) {
     if (module) (*this)(name, *module);
   }
+  template <class Other>
+  requires(!Module<Other>) void operator()(std::string_view, Other&) {
+    static_assert(sizeof(Other) == 0,
+                  "a field that `visit` lists is a Parameter, a Buffer, a module, or a std::vector or "
+                  "std::optional of modules; a tensor that is trained is a Parameter, one that is kept a "
+                  "Buffer, and numbers are not listed");
+  }
 
  private:
   std::string path(std::string_view name) const {
@@ -109,8 +118,13 @@ struct OnlyParameters {
 /// Calls f(name, field) for every parameter and buffer of `module`, in the order of its `visit`.
 template <class M, class F>
 void for_each_value(M& module, F f) {
-  detail::Walker<F> walker{f, ""};
-  std::remove_const_t<M>::visit(module, walker);
+  static_assert(Module<M>,
+                "a module lists its fields in a static member: static void visit(auto& self, auto&& field) { "
+                "field(\"weight\", self.weight); }");
+  if constexpr (Module<M>) {
+    detail::Walker<F> walker{f, ""};
+    std::remove_const_t<M>::visit(module, walker);
+  }
 }
 
 /// Calls f(name, parameter) for every parameter of `module`, in the order of its `visit`.

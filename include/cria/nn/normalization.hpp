@@ -5,6 +5,7 @@
 
 #include "cria/core/buffer.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/normalization.hpp"
 
 namespace cria::nn {
@@ -23,6 +24,10 @@ struct LayerNorm {
       : weight(other.weight), bias(other.bias), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return layer_norm(x, weight, bias, eps); }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
+  }
 
   static void visit(auto& self, auto&& field) {
     field("weight", self.weight);
@@ -44,6 +49,10 @@ struct GroupNorm {
       : groups(other.groups), weight(other.weight), bias(other.bias), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return group_norm(x, groups, weight, bias, eps); }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
+  }
 
   static void visit(auto& self, auto&& field) {
     field("weight", self.weight);
@@ -84,6 +93,10 @@ struct BatchNorm {
     auto variance = running_variance;
     return batch_norm(x, weight, bias, mean, variance,
                       {.training = is_recording(), .momentum = options.momentum, .eps = options.eps});
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

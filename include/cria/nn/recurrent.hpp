@@ -10,6 +10,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/parameter.hpp"
 #include "cria/nn/dropout.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/linear.hpp"
 #include "cria/ops/rearrange.hpp"
 #include "cria/ops/recurrent.hpp"
@@ -124,6 +125,10 @@ struct Gru {
     check::rank("Gru", {"x", x.shape()}, 3);
     return (*this)(x, Tensor<T, B>::zeros(all.state_shape(x)));
   }
+  template <class Given, class Place>
+  std::pair<Tensor<T, B>, Tensor<T, B>> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
+  }
 
   static void visit(auto& self, auto&& field) { detail::Recurrent<T, B>::visit(self.all, field); }
 };
@@ -165,6 +170,10 @@ struct Lstm {
     check::rank("Lstm", {"x", x.shape()}, 3);
     const auto zeros = Tensor<T, B>::zeros(all.state_shape(x));
     return (*this)(x, {zeros, zeros});
+  }
+  template <class Given, class Place>
+  std::pair<Tensor<T, B>, LstmState<T, B>> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) { detail::Recurrent<T, B>::visit(self.all, field); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cria/core/parameter.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/ops/rms_norm.hpp"
 
 namespace cria::nn {
@@ -16,6 +17,10 @@ struct RmsNorm {
   explicit RmsNorm(const RmsNorm<From, Source>& other) : weight(other.weight), eps(other.eps) {}
 
   Tensor<T, B> operator()(const Tensor<T, B>& x) const { return rms_norm(x, weight, eps); }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
+  }
 
   static void visit(auto& self, auto&& field) { field("weight", self.weight); }
 };

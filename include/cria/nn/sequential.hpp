@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "cria/nn/module.hpp"
+
 namespace cria::nn {
 
 /// Modules one after the other: Sequential{a, b}(x) = b(a(x)). They are named 0, 1, ... Anything else that
@@ -27,7 +29,7 @@ struct Sequential {
     std::size_t index = 0;
     const auto visit_one = [&](auto& m) {
       const std::string name = std::to_string(index++);
-      if constexpr (requires { field(name, m); }) {
+      if constexpr (Module<std::remove_cvref_t<decltype(m)>>) {
         field(name, m);
       } else {
         static_assert(

@@ -6,6 +6,7 @@
 
 #include "cria/nn/attention.hpp"
 #include "cria/nn/dropout.hpp"
+#include "cria/nn/input.hpp"
 #include "cria/nn/linear.hpp"
 #include "cria/nn/normalization.hpp"
 #include "cria/ops/elementwise.hpp"
@@ -64,6 +65,10 @@ struct TransformerEncoderBlock {
   Tensor<T, B> operator()(const Tensor<T, B>& x, const Tensor<bool, B>& hidden) const {
     const auto normed = norm1(x);
     return rest(x, self_attn(normed, normed, hidden));
+  }
+  template <class Given, class Place>
+  Tensor<T, B> operator()(const Tensor<Given, Place>& x) const {
+    return detail::refuse_input<T, B>(x);
   }
 
   static void visit(auto& self, auto&& field) {

@@ -51,12 +51,14 @@ class Optimizer {
   }
 
   /// Updates all parameters that are not frozen, then clears the gradients. If one of the gradients is not
-  /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that got
-  /// no gradient unless the option missing_gradient allows it, and ConfigError unless loss_scale is positive
-  /// and max_norm 0 or more, and then changes nothing. On a device the host does not wait.
+  /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that
+  /// got no gradient unless the option missing_gradient allows it, and for one that got one but that no
+  /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and then changes
+  /// nothing. On a device the host does not wait.
   void step(const GradientScaling& scaling = {}) {
     check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");
     check::option(scaling.max_norm >= 0, name_, "max_norm", scaling.max_norm, "it must be 0 or more");
+    groups_.check_all_listed(name_);
     groups_.complete_gradients(missing_gradient_, name_);
     groups_.create_state();
     const Tensor<double, B> sums = groups_.sums_of_squares();
@@ -86,8 +88,8 @@ class Optimizer {
   /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
   /// weight_decay_factor and learning_rate_factor (functions of a parameter's name and shape) and
   /// missing_gradient, whose error calls the optimiser by `name`. Throws ConfigError if a parameter is listed
-  /// twice, if the learning rate, the weight decay or a factor of them is negative or no number, or if one of
-  /// the functions is empty.
+  /// twice, if none is trained, if the learning rate, the weight decay or a factor of them is negative or no
+  /// number, or if one of the functions is empty.
   template <class M, class Options>
   Optimizer(std::string_view name, M& model, const Options& options)
       : groups_(model),
@@ -95,6 +97,7 @@ class Optimizer {
         learning_rate_(options.learning_rate),
         weight_decay_(options.weight_decay),
         missing_gradient_(options.missing_gradient) {
+    groups_.check_trained(name);
     check::not_negative(name, "learning_rate", options.learning_rate);
     check::not_negative(name, "weight_decay", options.weight_decay);
     const auto factor = [&](std::string_view option, const auto& function, const AnySlot& slot) {

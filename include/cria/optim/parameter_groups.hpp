@@ -200,6 +200,27 @@ class ParameterGroups {
     for (const auto& slot : slots_) slot->create_state();
   }
 
+  /// Throws ConfigError if the model lists no parameter, or if all are frozen.
+  void check_trained(std::string_view optimizer) const {
+    for (const auto& slot : slots_) {
+      if (slot->requires_grad()) return;
+    }
+    throw ConfigError(std::string(optimizer) +
+                      (slots_.empty()
+                           ? ": the model's visit lists no parameter; at least one is needed"
+                           : ": all parameters of the model are frozen; at least one must be trained "
+                             "(nn::unfreeze)"));
+  }
+  /// Throws AutogradError if a parameter that no module lists got a gradient on this thread: one that `visit`
+  /// leaves out.
+  static void check_all_listed(std::string_view optimizer) {
+    const auto left_out = std::exchange(cria::detail::unlisted_parameter, {});
+    if (!left_out.exists()) return;
+    throw AutogradError(std::string(optimizer) + ": a parameter of shape " + to_string(left_out.shape) +
+                        " got a gradient and no module lists it; visit must list every field that has "
+                        "parameters");
+  }
+
   /// Does about missing gradients of parameters that are not frozen what `missing` says. `optimizer` is
   /// its class, for the message of the AutogradError.
   void complete_gradients(MissingGradient missing, std::string_view optimizer) {

@@ -66,7 +66,7 @@ void check_steps(const char* name, double tolerance, Make make) {
     optimizer.step();
     if (step != 0 && step != 19) continue;
     BOOST_TEST_CONTEXT(name << ", " << dtype_name<T> << ", step " << step + 1)
-    nn::for_each_parameter(model, [&](const std::string& field, const Parameter<T>& parameter) {
+    cria::nn::for_each_parameter(model, [&](const std::string& field, const Parameter<T>& parameter) {
       check_near(parameter.value(),
                  golden[std::to_string(step + 1)][field].template get<std::vector<double>>(), tolerance);
     });
@@ -488,8 +488,9 @@ BOOST_AUTO_TEST_CASE(parameters_of_other_modules_and_former_ones_do_not_matter) 
 BOOST_AUTO_TEST_CASE(a_model_without_anything_to_train_is_refused) {
   Forgetful model;
   cria::nn::freeze(model);
-  BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
-             "AdamW: all parameters of the model are frozen; at least one must be trained (nn::unfreeze)");
+  BOOST_TEST(
+      cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
+      "AdamW: all parameters of the model are frozen; at least one must be trained (cria::nn::unfreeze)");
   cria::nn::Sequential nothing{cria::nn::Relu{}};
   BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(nothing); }) ==
              "AdamW: the model's visit lists no parameter; at least one is needed");

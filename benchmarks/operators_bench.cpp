@@ -1,4 +1,4 @@
-// The operators for any network, in float. compare/operators.sh runs them beside PyTorch's, row by row.
+// The operators for any network, in float. compare/rows.sh operators runs them beside PyTorch's, row by row.
 
 #include <benchmark/benchmark.h>
 

@@ -2,7 +2,7 @@
 # (tests/cuda): compiled by nvcc for a GPU, or by g++ to run under emulation.
 
 set(cuda_test_sources ${test_sources})
-list(FILTER cuda_test_sources INCLUDE REGEX "/tests/(ops|core|nn|optim|train)/")
+list(FILTER cuda_test_sources INCLUDE REGEX "/tests/(ops|core|nn|optim|data|train)/")
 # These are about the CPU alone: its threads, its allocator, types without a backend.
 list(FILTER cuda_test_sources EXCLUDE REGEX "/(activations|broadcast|create|dtype|dual|looking|map|math|operators_golden|print|profile|random|shape|threads|schedule|data_parallel|recompute|llama_costs|layers_golden)_test")
 file(GLOB own_cuda_test_sources CONFIGURE_DEPENDS cuda/*_test.cpp)

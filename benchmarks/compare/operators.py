@@ -1,17 +1,13 @@
 #!/usr/bin/env python3
-"""Runs benchmarks/operators_bench and the same rows in PyTorch in turns, and prints them as a table: the least time of a row
-in any round, in microseconds, and how many times faster cria is. Called by operators.sh."""
-
-import argparse
-import json
-import subprocess
-import time
+"""The rows of benchmarks/operators_bench in PyTorch; rows.sh operators runs both."""
 
 import torch
 import torch.nn.functional as F
 
+import rows
 
-def rows():
+
+def operators():
     x, y, line, few = torch.randn(1024, 1024), torch.randn(1024, 1024), torch.randn(1024), torch.randn(4)
     weight, bias = torch.randn(1024, 1024, requires_grad=True), torch.randn(1024, requires_grad=True)
     images, heads = torch.randn(64, 32, 28, 28), torch.randn(64, 128, 256)
@@ -57,39 +53,4 @@ def rows():
     }
 
 
-def time_of(f):
-    """Microseconds a call, over at least 0.1 s."""
-    for _ in range(3):
-        f()
-    calls, elapsed = 1, 0.0
-    while elapsed < 0.1:
-        calls *= 2
-        start = time.perf_counter()
-        for _ in range(calls):
-            f()
-        elapsed = time.perf_counter() - start
-    return elapsed / calls * 1e6
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cria", required=True, help="the program operators_bench")
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    theirs, ours = {}, {}
-    for _ in range(arguments.rounds):
-        command = [arguments.cria, "--benchmark_format=json", "--benchmark_min_time=0.1"]
-        report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        for row in report["benchmarks"]:
-            name = row["name"].removesuffix("/real_time")
-            ours[name] = min(ours.get(name, row["real_time"]), row["real_time"])
-        for name, f in rows().items():
-            took = time_of(f)
-            theirs[name] = min(theirs.get(name, took), took)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print("| operation | cria | PyTorch | times faster |\n| --- | ---: | ---: | ---: |")
-    for name, took in theirs.items():
-        print(f"| {name} | {ours[name]:.2f} | {took:.2f} | {took / ours[name]:.2f} |")
-
-
-main()
+rows.compare("operation", {"PyTorch": operators()})

@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "cria/cria.hpp"
 #include "llama_model.hpp"
@@ -22,10 +24,7 @@ class LlamaStep final : public TrainingStep {
       : options_(options),
         replicas_(replicas_of(options)),
         model_(llama_config(options)),
-        optimizer_(model_, {.learning_rate = options.learning_rate,
-                            .beta1 = options.beta1,
-                            .beta2 = options.beta2,
-                            .weight_decay = options.weight_decay}),
+        optimizer_(optimizer_of(model_, options)),
         step_(model_, options.batch(),
               {.micro_batches = options.gradient_accumulation_steps,
                .max_norm = options.grad_clip,
@@ -34,27 +33,45 @@ class LlamaStep final : public TrainingStep {
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
                           cria::nn::parameter_count(model_) < 100'000'000)}) {
-    if (options.init_from == "resume") return;
-    initialize(model_, cria::Rng(options.seed).split(0),
-               options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
-                                         : cria::nn::ResidualScaling::output_projections);
+    if (options.init_from != "resume") {
+      initialize(model_, cria::Rng(options.seed).split(0),
+                 options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
+                                           : cria::nn::ResidualScaling::output_projections);
+    }
+    if (options.ema > 0) average_.emplace(model_, options.ema);
   }
 
   void add(const TokenBatch& batch, const cria::Rng& noise, cria::StepProfile* profile) override {
     step_.add(batch, noise, profile);
   }
   cria::TrainStepResult update(double learning_rate, cria::StepProfile* profile) override {
-    optimizer_.set_learning_rate(learning_rate);
-    return step_.update(optimizer_, profile);
+    optimizer_->set_learning_rate(learning_rate);
+    const auto result = step_.update(*optimizer_, profile);
+    if (average_) average_->update();
+    return result;
   }
-  double loss(const TokenBatch& batch) override { return step_.loss(batch); }
+  double loss(const TokenBatch& batch) override {
+    if (!average_) return step_.loss(batch);
+    const auto averages = average_->in_place();
+    return step_.loss(batch);
+  }
 
+  /// With an average, that is the checkpoint's model, and the weights that are trained lie beside the optimiser's
+  /// state.
   ModelState state() override {
-    return {cria::nn::state_dict(model_), optimizer_.state_dict(), optimizer_.steps(),
-            step_.scaler().state()};
+    ModelState all{cria::nn::state_dict(model_), optimizer_->state_dict(), optimizer_->steps(),
+                   step_.scaler().state()};
+    if (!average_) return all;
+    for (auto& trained : all.weights) {
+      trained.name += ".trained";
+      all.optimizer.push_back(std::move(trained));
+    }
+    for (auto& average : average_->state_dict()) all.optimizer.push_back(std::move(average));
+    all.weights = cria::nn::state_dict(average_->model());
+    return all;
   }
   void restore(std::int64_t optimizer_steps, cria::GradScaler::State scaler) override {
-    optimizer_.set_steps(optimizer_steps);
+    optimizer_->set_steps(optimizer_steps);
     step_.scaler().set_state(scaler);
   }
   bool has_finite_weights() override {
@@ -68,7 +85,7 @@ class LlamaStep final : public TrainingStep {
   }
 
   ModelDescription describe() const override {
-    const auto decayed = optimizer_.decayed(), rest = optimizer_.not_decayed();
+    const auto decayed = optimizer_->decayed(), rest = optimizer_->not_decayed();
     return {{decayed.tensors, decayed.values}, {rest.tensors, rest.values}, products_by<T, B>()};
   }
   SpeedOfLight speed_of_light() const override {
@@ -77,10 +94,39 @@ class LlamaStep final : public TrainingStep {
   }
 
  private:
+  static std::unique_ptr<cria::Optimizer<B>> optimizer_of(Model& model, const TrainOptions& options) {
+    const double rate = options.learning_rate, decay = options.weight_decay;
+    const double beta1 = options.beta1, beta2 = options.beta2;
+    if (options.optimizer == "muon") {
+      return std::make_unique<cria::Muon<B>>(model, cria::MuonOptions{.learning_rate = rate,
+                                                                      .bfloat16_products = sizeof(T) == 2,
+                                                                      .weight_decay = decay,
+                                                                      .beta1 = beta1,
+                                                                      .beta2 = beta2});
+    }
+    if (options.optimizer == "lion") {
+      return std::make_unique<cria::Lion<B>>(
+          model,
+          cria::LionOptions{.learning_rate = rate, .beta1 = beta1, .beta2 = beta2, .weight_decay = decay});
+    }
+    if (options.optimizer == "sgd") {
+      return std::make_unique<cria::SGD<B>>(
+          model, cria::SGDOptions{.learning_rate = rate, .momentum = beta1, .weight_decay = decay});
+    }
+    if (options.optimizer == "adafactor") {
+      return std::make_unique<cria::Adafactor<B>>(
+          model, cria::AdafactorOptions{.learning_rate = rate, .weight_decay = decay});
+    }
+    return std::make_unique<cria::AdamW<B>>(
+        model,
+        cria::AdamWOptions{.learning_rate = rate, .beta1 = beta1, .beta2 = beta2, .weight_decay = decay});
+  }
+
   TrainOptions options_;
   ThreadGroups replicas_;
   Model model_;
-  cria::AdamW<B> optimizer_;
+  std::unique_ptr<cria::Optimizer<B>> optimizer_;
+  std::optional<cria::ExponentialMovingAverage<Model, B>> average_;
   Step step_;
 };
 

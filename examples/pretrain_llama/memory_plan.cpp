@@ -48,6 +48,13 @@ std::int64_t machine_memory() {
   return memory("MemTotal:");
 }
 
+/// Numbers that the optimiser and the average keep for a weight. (Muon has one, and in a step its directions.)
+std::int64_t states_of(const TrainOptions& options) {
+  const std::string& name = options.optimizer;
+  const std::int64_t of_optimizer = name == "adafactor" ? 0 : name == "lion" || name == "sgd" ? 1 : 2;
+  return of_optimizer + (options.ema > 0 ? 1 : 0);
+}
+
 }  // namespace
 
 std::string MemoryPlan::table() const {
@@ -93,6 +100,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
   const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
   return planned_memory(model_costs(options),
                         {.element_size = options.dtype == "float32" ? 4 : 2,
+                         .states = states_of(options),
                          .widened = widened,
                          .length = options.max_seq_len,
                          .sequences = sequences,
@@ -109,7 +117,7 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   MemoryPlan plan;
   plan.weights = bytes(count * element_size);
   plan.master_weights = bytes(narrow ? count * wide : 0);
-  plan.moments = bytes(2 * count * wide);
+  plan.moments = bytes(as_number(use.states) * count * wide);
   plan.gradients = bytes(replicas * count * wide);
   plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));
 

@@ -67,6 +67,8 @@ void TrainOptions::resolve() {
   one_of("init", init, {"cria", "llama2c"});
   one_of("recompute", recompute, {"none", "cheap", "attention", "mlp", "layer"});
   one_of("dtype", dtype, {"float32", "bfloat16", "float16"});
+  one_of("optimizer", optimizer, {"adamw", "muon", "lion", "sgd", "adafactor"});
+  one_of("schedule", schedule, {"cosine", "linear", "constant", "wsd"});
   one_of("vocab_source", vocab_source, {"custom"});
   require(device == "cpu" || (cuda_part() && device == "cuda"), "device", device,
           std::string("this program was compiled for: ") + devices());
@@ -96,11 +98,13 @@ void TrainOptions::resolve() {
   at_least("max_nonfinite_iters", max_nonfinite_iters, 0);
   at_least("warmup_iters", warmup_iters, 0);
   at_least("lr_decay_iters", lr_decay_iters, 0);
+  at_least("cooldown_iters", cooldown_iters, 0);
   at_least("threads", threads, 0);
   require(threads <= 1024, "threads", threads, "it must be at most 1024");
   within("dropout", dropout, 0, 1);
   within("beta1", beta1, 0, 1);
   within("beta2", beta2, 0, 1);
+  within("ema", ema, 0, 1);
   not_negative("learning_rate", learning_rate);
   not_negative("min_lr", min_lr);
   not_negative("weight_decay", weight_decay);
@@ -119,6 +123,11 @@ void TrainOptions::resolve() {
           "it must be a multiple of --n_kv_heads = " + text(n_kv_heads));
   n_group = n_heads / n_kv_heads;
   if (lr_decay_iters == 0) lr_decay_iters = max_iters;
+  if (cooldown_iters == 0) cooldown_iters = lr_decay_iters / 5;
+  require(schedule != "wsd" || warmup_iters + cooldown_iters <= lr_decay_iters, "cooldown_iters",
+          cooldown_iters,
+          "with --warmup_iters = " + text(warmup_iters) +
+              " it must be at most --lr_decay_iters = " + text(lr_decay_iters));
   if (device != "cpu") threads = 1;  // the host's only: one thread keeps the device busy
   if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
 }

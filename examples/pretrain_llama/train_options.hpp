@@ -38,20 +38,24 @@ struct TrainOptions {
   double dropout = 0.0;
   std::string init = "cria";
   std::string recompute = "cheap";
-  // AdamW
+  // Optimiser
+  std::string optimizer = "adamw";
   std::int64_t gradient_accumulation_steps = 4;
   double learning_rate = 5e-4;
   std::int64_t max_iters = 100000;
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.95;
+  double ema = 0.0;  // 0: no average
   double grad_clip = 1.0;
   std::int64_t max_nonfinite_iters = 10;
   // Schedule
+  std::string schedule = "cosine";
   bool decay_lr = true;
   std::int64_t warmup_iters = 1000;
   std::int64_t lr_decay_iters = 0;  // 0: max_iters
   double min_lr = 0.0;
+  std::int64_t cooldown_iters = 0;  // 0: a fifth of lr_decay_iters
   // System
   std::string device = "cpu";
   std::string cuda_graph = "auto";
@@ -102,19 +106,27 @@ void for_each_option(auto& options, auto&& visit) {
         "initialisation: cria, or llama2c, which scales up_proj in the place of down_proj");
   visit("recompute", options.recompute,
         "what backward computes again to save memory: none, cheap, attention, mlp or layer");
+  visit("optimizer", options.optimizer, "adamw, muon, lion, sgd or adafactor");
   visit("gradient_accumulation_steps", options.gradient_accumulation_steps, "micro-batches in an iteration");
   visit("learning_rate", options.learning_rate, "highest learning rate");
   visit("max_iters", options.max_iters, "last iteration");
-  visit("weight_decay", options.weight_decay, "AdamW's decay of matrices");
-  visit("beta1", options.beta1, "AdamW's first decay rate");
-  visit("beta2", options.beta2, "AdamW's second decay rate");
+  visit("weight_decay", options.weight_decay, "decay of matrices");
+  visit("beta1", options.beta1, "decay rate of the first moment; of lion's direction, and momentum of sgd");
+  visit("beta2", options.beta2, "decay rate of the second moment; of lion's momentum");
+  visit("ema", options.ema,
+        "decay of an average of the weights, which evaluations and checkpoints then use; 0: none");
   visit("grad_clip", options.grad_clip, "largest norm of the gradient; 0: any");
   visit("max_nonfinite_iters", options.max_nonfinite_iters,
         "iterations in a row without a finite loss and gradient, after which training stops; 0: any");
+  visit("schedule", options.schedule,
+        "after the warm-up: cosine, linear, constant, or wsd: constant, then linear in the last "
+        "cooldown_iters");
   visit("decay_lr", options.decay_lr, "warm up and decay the learning rate");
   visit("warmup_iters", options.warmup_iters, "iterations of the warm-up");
   visit("lr_decay_iters", options.lr_decay_iters, "iteration at which min_lr is reached; 0: max_iters");
   visit("min_lr", options.min_lr, "lowest learning rate after the warm-up");
+  visit("cooldown_iters", options.cooldown_iters,
+        "iterations in which wsd's rate falls; 0: a fifth of lr_decay_iters");
   visit("device", options.device, devices());
   visit("cuda_graph", options.cuda_graph,
         "submit a micro-step to a GPU at once: on, off, or auto: for models below 100 million parameters");

@@ -1,5 +1,6 @@
 #include "training_run.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -8,13 +9,33 @@
 #include <string>
 
 #include "cria/io/checkpoint_folder.hpp"
-#include "cria/optim/schedule.hpp"
 #include "evaluation.hpp"
 
 namespace pretrain {
 
+namespace {
+
+cria::Schedule schedule_of(const TrainOptions& options) {
+  namespace schedule = cria::schedule;
+  const double most = options.learning_rate, least = options.min_lr;
+  const std::int64_t warmup = options.warmup_iters, last = options.lr_decay_iters;
+  if (!options.decay_lr) return schedule::constant(most);
+  if (options.schedule == "wsd") {
+    return schedule::warmup_stable_decay(most, least, warmup, options.cooldown_iters, last);
+  }
+  const auto rise = schedule::linear(0, most, warmup);
+  if (options.schedule == "constant") return schedule::then(rise, warmup, schedule::constant(most));
+  const std::int64_t fall = std::max<std::int64_t>(last - warmup, 0);
+  return schedule::then(rise, warmup,
+                        options.schedule == "linear" ? schedule::linear(most, least, fall)
+                                                     : schedule::cosine(most, least, fall));
+}
+
+}  // namespace
+
 TrainingRun::TrainingRun(const TrainOptions& options)
     : options_(options),
+      schedule_(schedule_of(options)),
       out_dir_(options.out_dir),
       corpus_(options.data_dir, options.vocab_size, options.max_seq_len),
       fingerprints_(corpus_.fingerprints()),
@@ -66,9 +87,7 @@ void TrainingRun::train() {
 /// Forward and backward of all micro-batches, and the update.
 void TrainingRun::iterate() {
   const std::int64_t it = state_.iteration, tokens = options_.tokens_per_iteration();
-  const cria::WarmupCosine schedule{options_.learning_rate, options_.min_lr, options_.warmup_iters,
-                                    options_.lr_decay_iters};
-  const double learning_rate = options_.decay_lr ? schedule(it) : options_.learning_rate;
+  const double learning_rate = schedule_(it);
   const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
   if (!progress_) progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
 

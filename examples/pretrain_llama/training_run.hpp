@@ -7,6 +7,7 @@
 
 #include "checkpoint.hpp"
 #include "corpus.hpp"
+#include "cria/optim/schedule.hpp"
 #include "divergence.hpp"
 #include "folder_lock.hpp"
 #include "progress.hpp"
@@ -35,6 +36,7 @@ class TrainingRun {
   [[noreturn]] void fail_diverged();
 
   TrainOptions options_;
+  cria::Schedule schedule_;
   std::filesystem::path out_dir_;
   Corpus corpus_;
   Fingerprints fingerprints_;

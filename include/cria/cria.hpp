@@ -1,5 +1,6 @@
 #pragma once
-/// All of cria's core, operations, layers, optimisers and the training step. (Files: cria/io/io.hpp.)
+/// All of cria's core, operations, layers, optimisers, batches and the training step. (Files:
+/// cria/io/io.hpp.)
 
 #include "cria/core/autograd.hpp"
 #include "cria/core/axes.hpp"
@@ -18,6 +19,7 @@
 #include "cria/core/operations.hpp"
 #include "cria/core/order.hpp"
 #include "cria/core/parameter.hpp"
+#include "cria/core/permutation.hpp"
 #include "cria/core/print.hpp"
 #include "cria/core/profile.hpp"
 #include "cria/core/random.hpp"
@@ -30,6 +32,10 @@
 #include "cria/core/tensor.hpp"
 #include "cria/core/threads.hpp"
 #include "cria/core/update_rules.hpp"
+#include "cria/data/batches.hpp"
+#include "cria/data/examples.hpp"
+#include "cria/data/source.hpp"
+#include "cria/data/split.hpp"
 #include "cria/nn/activations.hpp"
 #include "cria/nn/attention.hpp"
 #include "cria/nn/cache.hpp"
@@ -79,12 +85,17 @@
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/ops/softmax.hpp"
+#include "cria/optim/adafactor.hpp"
+#include "cria/optim/adam.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/clip.hpp"
 #include "cria/optim/grad_scaler.hpp"
 #include "cria/optim/lion.hpp"
+#include "cria/optim/moving_average.hpp"
+#include "cria/optim/muon.hpp"
 #include "cria/optim/optimizer.hpp"
 #include "cria/optim/parameter_groups.hpp"
+#include "cria/optim/rmsprop.hpp"
 #include "cria/optim/schedule.hpp"
 #include "cria/optim/sgd.hpp"
 #include "cria/train/batch.hpp"

@@ -30,8 +30,12 @@
 #include "cria/ops/rms_norm.hpp"
 #include "cria/ops/rope.hpp"
 #include "cria/ops/softmax.hpp"
+#include "cria/optim/adafactor.hpp"
+#include "cria/optim/adam.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/lion.hpp"
+#include "cria/optim/muon.hpp"
+#include "cria/optim/rmsprop.hpp"
 #include "cria/optim/sgd.hpp"
 
 #define CRIA_UNARY_KERNEL(EXTERN, T, B, ...) \
@@ -129,8 +133,11 @@
   EXTERN template void backward(const Tensor<T, B>&, acc_t<T>); \
   EXTERN template void nn::fill_normal(Parameter<T, B>&, double, Rng); \
   CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::AdamW) \
-  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Sgd) \
-  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion)
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::SGD) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Lion) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Adam) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::RMSprop) \
+  CRIA_UPDATE_KERNEL(EXTERN, T, B, ops::Descend)
 
 /// The operators for any network that have kernels, which programs that only train transformers do without.
 #define CRIA_OPERATORS(EXTERN, T, B) \
@@ -163,7 +170,9 @@
                                                              const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
-                                                const ConvTranspose2dOptions&);
+                                                const ConvTranspose2dOptions&); \
+  EXTERN template Tensor<T, B> orthogonalize(const Tensor<T, B>&, int); \
+  EXTERN template void Adafactor<B>::update_parameter(ParameterSlot<T, B>&);
 
 /// Those that are composed of formulas and reductions.
 #define CRIA_COMPOSED_OPERATORS(EXTERN, T, B) \
@@ -195,7 +204,11 @@
 #define CRIA_GRADIENT_KERNELS(EXTERN, A, B) \
   EXTERN template void kernel<ops::Accumulate, B>::add(Vec<const A>, Gradient<Vec<A>>); \
   EXTERN template void kernel<ops::SumOfSquares, B>::sum(std::span<const Vec<const A>>, double*); \
-  EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>);
+  EXTERN template void kernel<ops::ScaleInPlace, B>::apply(A, Vec<A>); \
+  CRIA_UNARY_KERNEL(EXTERN, A, B, ops::Clamp<A>) \
+  CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Average) \
+  CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Momentum) \
+  CRIA_UPDATE_KERNEL(EXTERN, A, B, ops::Unscale)
 #define CRIA_INTEGER_KERNELS(EXTERN, T, B) \
   EXTERN template class Tensor<T, B>; \
   EXTERN template Tensor<T, B> reshape(const Tensor<T, B>&, const Shape&);
@@ -245,9 +258,10 @@
   EXTERN template class detail::RoundedGradient<bfloat16, B>; \
   EXTERN template class detail::RoundedGradient<float16, B>; \
   EXTERN template class ParameterGroups<B>; \
-  EXTERN template class Optimizer<ops::AdamW, B>; \
-  EXTERN template class Optimizer<ops::Sgd, B>; \
-  EXTERN template class Optimizer<ops::Lion, B>; \
+  EXTERN template class Optimizer<B>; \
+  EXTERN template class RuleOptimizer<ops::AdamW, B>; \
+  EXTERN template class RuleOptimizer<ops::SGD, B>; \
+  EXTERN template class RuleOptimizer<ops::Lion, B>; \
   CRIA_KERNELS_OF_##B(EXTERN)
 
 #define CRIA_ALL_OPERATORS(EXTERN, B) \

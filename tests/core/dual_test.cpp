@@ -83,80 +83,83 @@ BOOST_AUTO_TEST_CASE(functions_have_their_values_and_derivatives) {
   check(
       "negative", [](auto x) { return -x; }, [](double x) { return -x; }, somewhere);
   check(
-      "abs", ops::Abs{}, [](double x) { return std::abs(x); }, somewhere);
+      "abs", cria::ops::Abs{}, [](double x) { return std::abs(x); }, somewhere);
   check(
-      "square", ops::Square{}, [](double x) { return x * x; }, somewhere);
+      "square", cria::ops::Square{}, [](double x) { return x * x; }, somewhere);
   check(
-      "sqrt", ops::Sqrt{}, [](double x) { return std::sqrt(x); }, positive);
-  check("rsqrt", ops::Rsqrt{}, [](double x) { return 1 / std::sqrt(x); }, {0.3, 1.0, 2.7, 40.0});
+      "sqrt", cria::ops::Sqrt{}, [](double x) { return std::sqrt(x); }, positive);
+  check("rsqrt", cria::ops::Rsqrt{}, [](double x) { return 1 / std::sqrt(x); }, {0.3, 1.0, 2.7, 40.0});
   check(
-      "exp", ops::Exp{}, [](double x) { return std::exp(x); }, somewhere);
+      "exp", cria::ops::Exp{}, [](double x) { return std::exp(x); }, somewhere);
   check(
-      "expm1", ops::Expm1{}, [](double x) { return std::expm1(x); }, somewhere);
+      "expm1", cria::ops::Expm1{}, [](double x) { return std::expm1(x); }, somewhere);
   check(
-      "log", ops::Log{}, [](double x) { return std::log(x); }, positive);
-  check("log1p", ops::Log1p{}, [](double x) { return std::log1p(x); }, {-0.9, -0.3, 1e-9, 0.5, 4.0});
+      "log", cria::ops::Log{}, [](double x) { return std::log(x); }, positive);
+  check("log1p", cria::ops::Log1p{}, [](double x) { return std::log1p(x); }, {-0.9, -0.3, 1e-9, 0.5, 4.0});
   check(
-      "sigmoid", ops::Sigmoid{}, [](double x) { return 1 / (1 + std::exp(-x)); }, somewhere);
+      "sigmoid", cria::ops::Sigmoid{}, [](double x) { return 1 / (1 + std::exp(-x)); }, somewhere);
   check(
-      "tanh", ops::Tanh{}, [](double x) { return std::tanh(x); }, somewhere);
+      "tanh", cria::ops::Tanh{}, [](double x) { return std::tanh(x); }, somewhere);
   check(
-      "erf", ops::Erf{}, [](double x) { return std::erf(x); }, somewhere);
+      "erf", cria::ops::Erf{}, [](double x) { return std::erf(x); }, somewhere);
   check(
-      "sin", ops::Sin{}, [](double x) { return std::sin(x); }, somewhere);
+      "sin", cria::ops::Sin{}, [](double x) { return std::sin(x); }, somewhere);
   check(
-      "cos", ops::Cos{}, [](double x) { return std::cos(x); }, somewhere);
-  check("floor", ops::Floor{}, [](double x) { return std::floor(x); }, {-1.5, 0.3, 2.9});
-  check("ceil", ops::Ceil{}, [](double x) { return std::ceil(x); }, {-1.5, 0.3, 2.9});
-  check("round", ops::Round{}, [](double x) { return std::nearbyint(x); }, {-1.6, 0.3, 2.9});
+      "cos", cria::ops::Cos{}, [](double x) { return std::cos(x); }, somewhere);
+  check("floor", cria::ops::Floor{}, [](double x) { return std::floor(x); }, {-1.5, 0.3, 2.9});
+  check("ceil", cria::ops::Ceil{}, [](double x) { return std::ceil(x); }, {-1.5, 0.3, 2.9});
+  check("round", cria::ops::Round{}, [](double x) { return std::nearbyint(x); }, {-1.6, 0.3, 2.9});
   check(
-      "reciprocal", ops::WithNumber<ops::Reciprocal, double>{3}, [](double x) { return 3 / x; }, somewhere);
-  check(
-      "affine", ops::Affine<double>{3, 2}, [](double x) { return 3 * x + 2; }, somewhere);
-  check(
-      "power of", ops::WithNumber<ops::Power, double>{3}, [](double x) { return x * x * x; }, somewhere);
-  check(
-      "relu", ops::Relu{}, [](double x) { return std::max(x, 0.0); }, somewhere);
-  check(
-      "leaky_relu", ops::WithNumber<ops::LeakyRelu, double>{0.1},
-      [](double x) { return x < 0 ? 0.1 * x : x; }, somewhere);
-  check(
-      "elu", ops::WithNumber<ops::Elu, double>{2}, [](double x) { return x < 0 ? 2 * std::expm1(x) : x; },
+      "reciprocal", cria::ops::WithNumber<cria::ops::Reciprocal, double>{3}, [](double x) { return 3 / x; },
       somewhere);
   check(
-      "silu", ops::Silu{}, [](double x) { return x / (1 + std::exp(-x)); }, somewhere);
+      "affine", cria::ops::Affine<double>{3, 2}, [](double x) { return 3 * x + 2; }, somewhere);
   check(
-      "gelu", ops::Gelu{}, [](double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); }, somewhere);
+      "power of", cria::ops::WithNumber<cria::ops::Power, double>{3}, [](double x) { return x * x * x; },
+      somewhere);
   check(
-      "gelu_tanh", ops::GeluTanh{},
+      "relu", cria::ops::Relu{}, [](double x) { return std::max(x, 0.0); }, somewhere);
+  check(
+      "leaky_relu", cria::ops::WithNumber<cria::ops::LeakyRelu, double>{0.1},
+      [](double x) { return x < 0 ? 0.1 * x : x; }, somewhere);
+  check(
+      "elu", cria::ops::WithNumber<cria::ops::Elu, double>{2},
+      [](double x) { return x < 0 ? 2 * std::expm1(x) : x; }, somewhere);
+  check(
+      "silu", cria::ops::Silu{}, [](double x) { return x / (1 + std::exp(-x)); }, somewhere);
+  check(
+      "gelu", cria::ops::Gelu{}, [](double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); },
+      somewhere);
+  check(
+      "gelu_tanh", cria::ops::GeluTanh{},
       [](double x) {
         return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * std::pow(x, 3))));
       },
       somewhere);
-  check("softplus", ops::Softplus{}, [](double x) { return std::log1p(std::exp(x)); },
+  check("softplus", cria::ops::Softplus{}, [](double x) { return std::log1p(std::exp(x)); },
         {-30.0, -1.0, 0.0, 3.0, 19.0, 25.0});
-  check("clamp", ops::Clamp<double>{-1, 1}, [](double x) { return std::min(std::max(x, -1.0), 1.0); },
+  check("clamp", cria::ops::Clamp<double>{-1, 1}, [](double x) { return std::min(std::max(x, -1.0), 1.0); },
         {-2.5, -0.3, 0.7, 1.9});
 }
 
 BOOST_AUTO_TEST_CASE(functions_of_two_have_both_derivatives) {
   const auto places = {std::pair{0.7, 1.3}, {2.5, -0.4}, {1.1, 3.0}};
   check_two(
-      "add", ops::Add{}, [](double a, double b) { return a + b; }, places);
+      "add", cria::ops::Add{}, [](double a, double b) { return a + b; }, places);
   check_two(
-      "subtract", ops::Subtract{}, [](double a, double b) { return a - b; }, places);
+      "subtract", cria::ops::Subtract{}, [](double a, double b) { return a - b; }, places);
   check_two(
-      "multiply", ops::Multiply{}, [](double a, double b) { return a * b; }, places);
+      "multiply", cria::ops::Multiply{}, [](double a, double b) { return a * b; }, places);
   check_two(
-      "divide", ops::Divide{}, [](double a, double b) { return a / b; }, places);
+      "divide", cria::ops::Divide{}, [](double a, double b) { return a / b; }, places);
   check_two(
-      "pow", ops::Power{}, [](double a, double b) { return std::pow(a, b); }, places);
+      "pow", cria::ops::Power{}, [](double a, double b) { return std::pow(a, b); }, places);
   check_two(
-      "maximum", ops::Maximum{}, [](double a, double b) { return std::max(a, b); }, places);
+      "maximum", cria::ops::Maximum{}, [](double a, double b) { return std::max(a, b); }, places);
   check_two(
-      "minimum", ops::Minimum{}, [](double a, double b) { return std::min(a, b); }, places);
+      "minimum", cria::ops::Minimum{}, [](double a, double b) { return std::min(a, b); }, places);
   check_two(
-      "swiglu", ops::SwiGlu{}, [](double a, double b) { return a / (1 + std::exp(-a)) * b; }, places);
+      "swiglu", cria::ops::SwiGlu{}, [](double a, double b) { return a / (1 + std::exp(-a)) * b; }, places);
 }
 
 BOOST_AUTO_TEST_CASE(what_an_input_is_not_in_has_no_part_in_its_derivative) {
@@ -171,8 +174,8 @@ BOOST_AUTO_TEST_CASE(what_an_input_is_not_in_has_no_part_in_its_derivative) {
 }
 
 BOOST_AUTO_TEST_CASE(equal_ones_share_the_derivative) {
-  for (const auto& y :
-       {formula::differentiate(ops::Maximum{}, 2.0, 2.0), formula::differentiate(ops::Minimum{}, 2.0, 2.0)}) {
+  for (const auto& y : {formula::differentiate(cria::ops::Maximum{}, 2.0, 2.0),
+                        formula::differentiate(cria::ops::Minimum{}, 2.0, 2.0)}) {
     BOOST_TEST((formula::derivative<0, double>(y)) == 0.5);
     BOOST_TEST((formula::derivative<1, double>(y)) == 0.5);
   }
@@ -180,13 +183,13 @@ BOOST_AUTO_TEST_CASE(equal_ones_share_the_derivative) {
 
 BOOST_AUTO_TEST_CASE(the_greater_of_nan_and_a_number_is_nan) {
   for (const auto& [a, b] : {std::pair{nan, 1.0}, {1.0, nan}}) {
-    BOOST_TEST(std::isnan(formula::differentiate(ops::Maximum{}, a, b).value));
-    BOOST_TEST(std::isnan(formula::differentiate(ops::Minimum{}, a, b).value));
+    BOOST_TEST(std::isnan(formula::differentiate(cria::ops::Maximum{}, a, b).value));
+    BOOST_TEST(std::isnan(formula::differentiate(cria::ops::Minimum{}, a, b).value));
   }
 }
 
 BOOST_AUTO_TEST_CASE(powers_of_zero_have_finite_derivatives) {
-  const auto y = formula::differentiate(ops::Power{}, 0.0, 0.0);
+  const auto y = formula::differentiate(cria::ops::Power{}, 0.0, 0.0);
   BOOST_TEST(y.value == 1.0);
   BOOST_TEST((formula::derivative<0, double>(y)) == 0.0);
   BOOST_TEST((formula::derivative<1, double>(y)) == 0.0);

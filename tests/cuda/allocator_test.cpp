@@ -113,7 +113,8 @@ BOOST_FIXTURE_TEST_CASE(out_of_memory_says_what_was_asked_and_what_there_is, Sma
   Caching memory;
   std::size_t free = 0, total = 0;
   cria::cuda::check("cudaMemGetInfo", cudaMemGetInfo(&free, &total));
-  const std::size_t mebi = std::size_t{1} << 20, most = total / mebi;
+  const std::size_t mebi = std::size_t{1} << 20,
+                    most = (total + mebi - 1) / mebi;  // rounded up in the message
   void* held = memory.allocate(3 * mebi);
   memory.keep(cria::cuda::stream());  // else cached blocks are given back first
   memory.deallocate(memory.allocate(5 * mebi), 5 * mebi);

@@ -64,6 +64,30 @@ BOOST_AUTO_TEST_CASE(every_width_of_a_head_in_float64) {
   check_widths<double>();
 }
 
+BOOST_AUTO_TEST_CASE(every_width_of_a_head_in_tf32) {
+  // As float32, but what is multiplied has 10 bits of fraction, which is between those of bfloat16 and float16.
+  cria::cuda::allow_tf32(true);
+  bool fresh = true;
+  for (const std::int64_t dim : {36, 48, 50, 64, 65, 80, 96, 128}) {
+    for (const Sizes& sizes : {Sizes{1, 67, 133, 2, 1, dim}, Sizes{2, 40, 40, 4, 2, dim}}) {
+      const Results got = run_attention_kernel<float, Cuda>(sizes, fresh),
+                    want = run_attention_kernel<double, Cpu>(sizes, fresh);
+      const char* const names[] = {"y", "log_sum", "dq", "dk", "dv"};
+      for (std::size_t i = 0; i < 5; ++i) {
+        const std::string what = std::string("tf32, head_dim ") + std::to_string(dim) + ", " + names[i];
+        cria::test::check_close(
+            what, got[i], want[i],
+            cria::test::tolerance<float16>(sizes.heads * sizes.length + sizes.keys + dim));
+      }
+    }
+    fresh = !fresh;
+  }
+  const Sizes sizes{1, 33, 33, 2, 1, 48};
+  const Results rounded = run_attention_kernel<float, Cuda>(sizes, true);
+  cria::cuda::allow_tf32(false);
+  BOOST_TEST((run_attention_kernel<float, Cuda>(sizes, true) != rounded));
+}
+
 // Rows of whole packs of 16 bytes, of which the first or the others do not begin at a multiple of 16 or 8.
 BOOST_AUTO_TEST_CASE(rows_may_be_apart) {
   const Sizes sizes{2, 40, 70, 4, 2, 16};

@@ -405,6 +405,41 @@ BOOST_AUTO_TEST_CASE(integers_of_every_size_are_saved_and_loaded) {
   check_saved_and_loaded<std::uint8_t>(path, {0, 255});
 }
 
+BOOST_AUTO_TEST_CASE(one_tensor_is_read_as_the_type_that_is_asked_for) {
+  const TemporaryDirectory folder;
+  const std::vector<double> doubles{1.5, -2, 3, 4};
+  const std::vector<bfloat16> brains{bfloat16(1.5f)};
+  const std::vector<std::int64_t> integers{7, std::int64_t{1} << 40};
+  const std::vector<std::uint8_t> bytes{0, 1};
+  const std::vector<TensorView> written{view("doubles", {2, 2}, doubles),
+                                        view("brains", {}, brains),
+                                        view("integers", {2}, integers),
+                                        {"masks", "BOOL", {2}, std::as_bytes(std::span(bytes))},
+                                        {"words", "U16", {1}, std::as_bytes(std::span(bytes))},
+                                        {"eighths", "F8_E4M3", {2}, std::as_bytes(std::span(bytes))}};
+  write_safetensors(folder / "a", written);
+  const SafetensorsFile file(folder / "a");
+  BOOST_TEST(file.read<float>("doubles").shape() == (Shape{2, 2}));
+  BOOST_TEST((file.read<float>("doubles").to_vector() == std::vector<float>{1.5f, -2, 3, 4}));
+  BOOST_TEST((file.read<double>("doubles").to_vector() == doubles));
+  BOOST_TEST(file.read<float>("brains").item() == 1.5f);
+  BOOST_TEST((file.read<std::int64_t>("integers").to_vector() == integers));
+  BOOST_TEST((file.read<bool>("masks").to_vector() == std::vector<bool>{false, true}));
+  BOOST_TEST(file.read<std::int32_t>("words").item() == 256);
+  const auto message = [&]<class T>(T, const std::string& name) {
+    return error_message<FileError>([&] { file.read<T>(name); });
+  };
+  const std::string path = (folder / "a").string();
+  BOOST_TEST(message(0.0f, "absent") == path + ": has no tensor \"absent\"");
+  BOOST_TEST(message(0, "doubles") ==
+             path + ": tensor \"doubles\": its elements are float64; a tensor of int32 takes integers");
+  BOOST_TEST(message(0, "integers") ==
+             path +
+                 ": tensor \"integers\": element 1 is 1099511627776, which a tensor of int32 does not hold");
+  BOOST_TEST(message(0.0f, "eighths") ==
+             path + ": tensor \"eighths\": its elements are F8_E4M3, which no tensor has");
+}
+
 BOOST_AUTO_TEST_CASE(shapes_that_no_tensor_has_are_refused_by_name) {
   BOOST_TEST(refusal(entry("\"U8\"", "[1152921504606846976]", "[0,1]"), 1) ==
              "tensor \"a\": Shape: [1152921504606846976] has more than 2^59 elements");

@@ -78,7 +78,9 @@ BOOST_DATA_TEST_CASE(ten_training_losses_are_pytorchs, boost::unit_test::data::m
   AdamW optimizer(
       model,
       {.beta1 = t["beta1"], .beta2 = t["beta2"], .epsilon = t["epsilon"], .weight_decay = t["weight_decay"]});
-  const WarmupCosine schedule{t["learning_rate"], t["min_lr"], t["warmup_iters"], t["lr_decay_iters"]};
+  const std::int64_t warmup = t["warmup_iters"], decay = t["lr_decay_iters"];
+  const Schedule rate =
+      schedule::warm_up(warmup, schedule::cosine(t["learning_rate"], t["min_lr"], decay - warmup));
   for (int step = 0; step < t["steps"]; ++step) {
     const auto batch = golden_batch(golden, step);
     const auto loss = model.loss(batch.inputs, batch.targets);
@@ -86,7 +88,7 @@ BOOST_DATA_TEST_CASE(ten_training_losses_are_pytorchs, boost::unit_test::data::m
                    golden["losses_float64"][static_cast<std::size_t>(step)].get<double>(),
                boost::test_tools::tolerance(1e-5));
     backward(loss);
-    optimizer.set_learning_rate(schedule(step));
+    optimizer.set_learning_rate(rate(step));
     optimizer.step({.max_norm = t["grad_clip"]});
     BOOST_TEST(optimizer.gradient_norm() ==
                    golden["gradient_norms_float64"][static_cast<std::size_t>(step)].get<double>(),

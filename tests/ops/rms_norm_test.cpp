@@ -23,7 +23,9 @@ struct RmsNorm {
   template <class T>
   using Inputs = std::tuple<Tensor<T>, Parameter<T>>;
   static std::vector<Shapes> shapes() {
-    return {{{1}, {1}}, {{33}, {33}}, {{0, 4}, {4}}, {{5, 7}, {7}}, {{2, 3, 67}, {67}}};
+    return {
+        {{1}, {1}},         {{33}, {33}},      {{0, 4}, {4}},      {{5, 7}, {7}}, {{2, 3, 67}, {67}},
+        {{17, 288}, {288}}, {{2, 520}, {520}}, {{2, 1032}, {1032}}};  // rows that a warp of a GPU keeps in registers, and longer ones
   }
   static std::int64_t terms(const Shapes& shapes) { return shapes[1].size(); }
   template <class T>

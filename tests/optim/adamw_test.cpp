@@ -73,8 +73,8 @@ BOOST_AUTO_TEST_CASE(matrices_decay_and_vectors_do_not) {
 BOOST_AUTO_TEST_CASE(the_decay_rule_can_be_replaced) {
   Weights<double> model(1);
   model.weight.value().assign(std::vector<double>{2.0});
-  AdamW optimizer(model,
-                  {.learning_rate = 0.1, .decay = [](std::string_view, const Shape&) { return false; }});
+  AdamW optimizer(model, {.learning_rate = 0.1,
+                          .weight_decay_factor = [](std::string_view, const Shape&) { return 0.0; }});
   model.set_gradient({0.0});
   optimizer.step();
   BOOST_TEST(model.weight.value().item() == 2.0);
@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_parameter_that_is_listed_twice_is_refused) {
   const std::string want =
       "nn: 'layers.0.weight' and 'layers.1.weight' are one parameter; a copied module shares its parameters: "
       "make "
-      "another by nn::clone, or, if it is meant to be shared, list it once in visit";
+      "another by cria::nn::clone, or, if it is meant to be shared, list it once in visit";
   BOOST_TEST(test::error_message<ConfigError>([&] { AdamW optimizer(model); }) == want);
   BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::parameter_count(model); }) == want);
   BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::state_dict(model); }) == want);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "cria/cria.hpp"
+#include "support/error_message.hpp"
 #include "support/llama_golden.hpp"
 #include "support/memory.hpp"
 #include "support/op_case.hpp"
@@ -95,6 +96,19 @@ BOOST_AUTO_TEST_CASE(every_element_of_a_long_gradient_counts_once_in_a_fixed_ord
   BOOST_TEST(gradient_norm(model) == std::sqrt(20000.0 * 20001 * 40001 / 6));  // all sums are exact
   test::write(cria::sink(model.weight).vec(), test::rounded<float>(test::normals(20001, 1)));
   test::check_threads_do_not_matter([&] { return test::Values{gradient_norm(model)}; });
+}
+
+BOOST_AUTO_TEST_CASE(values_are_clamped_and_nan_stays) {
+  Two model;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  set_gradient(model.first, {-3, -1, -0.5, 0, 2, nan});  // `second` has no gradient
+  clip_grad_value(model, 1.0);
+  const auto got = model.first.grad().to_vector();
+  BOOST_TEST((std::vector(got.begin(), got.end() - 1) == std::vector<double>{-1, -1, -0.5, 0, 1}));
+  BOOST_TEST(std::isnan(got.back()));
+  BOOST_TEST(!model.second.has_grad());
+  BOOST_TEST(test::error_message<ConfigError>([&] { clip_grad_value(model, 0); }) ==
+             "clip_grad_value: limit is 0.000000; it must be positive");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

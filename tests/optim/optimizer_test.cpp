@@ -20,67 +20,206 @@ namespace {
 using namespace cria;
 using test::Weights;
 
-/// Five steps of what `make` makes, in T: beside PyTorch's, which are in double.
-template <class T, class Make>
-void check_steps(const char* name, double tolerance, Make make) {
-  const auto golden = test::golden_json("ops.json")[name];
-  Weights<T> model(5);
-  const auto initial = golden["parameter"]["values"].get<std::vector<double>>();
-  model.weight.value().assign(test::rounded<T>(initial));
-  auto optimizer = make(model, golden);
-  for (int step = 0; step < 5; ++step) {
-    std::vector<T> gradient;
-    for (int i = 0; i < 5; ++i) gradient.push_back(static_cast<T>(std::sin(2 + 0.9 * step + 0.37 * i)));
-    model.set_gradient(gradient);
-    optimizer.step();
-    const auto got = model.weight.value().to_vector();
-    const auto want =
-        golden["parameter_after_step"][static_cast<std::size_t>(step)].get<std::vector<double>>();
-    for (std::size_t i = 0; i < 5; ++i)
-      BOOST_TEST(std::abs(static_cast<double>(got[i]) - want[i]) < tolerance);
+/// sin(start + 0.37 i)
+std::vector<double> wave(double start, std::int64_t size) {
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < size; ++i) values.push_back(std::sin(start + 0.37 * static_cast<double>(i)));
+  return values;
+}
+
+template <class T>
+void check_near(const Tensor<T>& got, const std::vector<double>& want, double tolerance) {
+  const auto values = got.to_vector();
+  BOOST_TEST_REQUIRE(values.size() == want.size());
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    BOOST_TEST(std::abs(test::to_double(values[i]) - want[i]) <= tolerance,
+               "element " << i << ": got " << test::to_double(values[i]) << ", want " << want[i]);
   }
 }
 
-template <class Make>
-void check_steps_of_each_type(const char* name, Make make) {
-  check_steps<double>(name, 1e-14, make);
-  check_steps<float>(name, 3e-7, make);
-}
+/// The parameters of the goldens.
+template <class T>
+struct ThreeShapes {
+  Parameter<T> wide{{3, 5}}, tall{{5, 3}}, vector{{4}};
+  static void visit(auto& self, auto&& field) {
+    field("wide", self.wide);
+    field("tall", self.tall);
+    field("vector", self.vector);
+  }
+};
 
-const auto adamw = [](auto& model) { return AdamW(model, {.learning_rate = 0.01}); };
-const auto sgd = [](auto& model) { return Sgd(model, {.learning_rate = 0.01, .weight_decay = 0.1}); };
-const auto nesterov = [](auto& model) { return Sgd(model, {.learning_rate = 0.01, .nesterov = true}); };
-const auto lion = [](auto& model) { return Lion(model, {.learning_rate = 0.01}); };
-
-/// Calls f(make) for each optimiser.
-template <class F>
-void for_each_optimizer(F f) {
-  f(adamw);
-  f(sgd);
-  f(nesterov);
-  f(lion);
-}
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(five_steps_of_sgd_are_pytorchs) {
-  for (const char* name : {"sgd", "sgd_nesterov"}) {
-    check_steps_of_each_type(name, [](auto& model, const auto& golden) {
-      return Sgd(model, {.learning_rate = golden["learning_rate"],
-                         .momentum = golden["momentum"],
-                         .nesterov = golden["nesterov"],
-                         .weight_decay = golden["weight_decay"]});
+/// Twenty steps of what `make` makes, in T: beside PyTorch's, which are in double.
+template <class T, class Make>
+void check_steps(const char* name, double tolerance, Make make) {
+  const auto golden = test::golden_json("optimizers.json")["after_step"][name];
+  ThreeShapes<T> model;
+  Parameter<T>* const parameters[] = {&model.wide, &model.tall, &model.vector};
+  for (int k = 0; k < 3; ++k) {
+    parameters[k]->value().assign(test::rounded<T>(wave(1 + k, parameters[k]->size())));
+  }
+  auto optimizer = make(model);
+  for (int step = 0; step < 20; ++step) {
+    for (int k = 0; k < 3; ++k) {
+      test::write(cria::sink(*parameters[k]).vec(),
+                  test::rounded<acc_t<T>>(wave(2 + 0.9 * step + k, parameters[k]->size())));
+    }
+    optimizer.step();
+    if (step != 0 && step != 19) continue;
+    BOOST_TEST_CONTEXT(name << ", " << dtype_name<T> << ", step " << step + 1)
+    cria::nn::for_each_parameter(model, [&](const std::string& field, const Parameter<T>& parameter) {
+      check_near(parameter.value(),
+                 golden[std::to_string(step + 1)][field].template get<std::vector<double>>(), tolerance);
     });
   }
 }
 
-BOOST_AUTO_TEST_CASE(five_steps_of_lion_are_the_papers) {
-  check_steps_of_each_type("lion", [](auto& model, const auto& golden) {
-    return Lion(model, {.learning_rate = golden["learning_rate"],
-                        .beta1 = golden["beta1"],
-                        .beta2 = golden["beta2"],
-                        .weight_decay = golden["weight_decay"]});
+template <class Make>
+void check_steps_of_each_type(const char* name, Make make, double tolerance = 1e-6) {
+  check_steps<double>(name, 1e-13, make);
+  check_steps<float>(name, tolerance, make);
+}
+
+const auto adam = [](auto& model) { return Adam(model, {.learning_rate = 0.01, .weight_decay = 0.1}); };
+const auto adamw = [](auto& model) { return AdamW(model, {.learning_rate = 0.01}); };
+const auto sgd = [](auto& model) {
+  return SGD(model, {.learning_rate = 0.01, .momentum = 0.9, .weight_decay = 0.1});
+};
+const auto nesterov = [](auto& model) {
+  return SGD(model, {.learning_rate = 0.01, .momentum = 0.9, .nesterov = true});
+};
+const auto lion = [](auto& model) { return Lion(model, {.learning_rate = 0.01}); };
+const auto rmsprop = [](auto& model) { return RMSprop(model, {.learning_rate = 0.01, .momentum = 0.5}); };
+const auto adafactor = [](auto& model) {
+  return Adafactor(model, {.learning_rate = 0.01, .weight_decay = 0.1});
+};
+const auto muon = [](auto& model) { return Muon(model, {.learning_rate = 0.01}); };
+
+/// Calls f(make) for each optimiser.
+template <class F>
+void for_each_optimizer(F f) {
+  f(adam);
+  f(adamw);
+  f(sgd);
+  f(nesterov);
+  f(lion);
+  f(rmsprop);
+  f(adafactor);
+  f(muon);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(twenty_steps_are_pytorchs) {
+  constexpr auto all = [](std::string_view, const Shape&) { return 1.0; };
+  check_steps_of_each_type("sgd", [&](auto& model) {
+    return SGD(model, {.learning_rate = 0.02, .weight_decay = 0.1, .weight_decay_factor = all});
   });
+  check_steps_of_each_type("sgd_momentum", [&](auto& model) {
+    return SGD(model,
+               {.learning_rate = 0.02, .momentum = 0.9, .weight_decay = 0.1, .weight_decay_factor = all});
+  });
+  check_steps_of_each_type("sgd_nesterov", [&](auto& model) {
+    return SGD(model, {.learning_rate = 0.02, .momentum = 0.9, .nesterov = true});
+  });
+  check_steps_of_each_type("adam", [&](auto& model) {
+    return Adam(model, {.learning_rate = 0.02,
+                        .beta1 = 0.8,
+                        .beta2 = 0.95,
+                        .epsilon = 1e-6,
+                        .weight_decay = 0.1,
+                        .weight_decay_factor = all});
+  });
+  check_steps_of_each_type("adamw", [&](auto& model) {
+    return AdamW(model, {.learning_rate = 0.02,
+                         .beta1 = 0.8,
+                         .beta2 = 0.95,
+                         .epsilon = 1e-6,
+                         .weight_decay = 0.1,
+                         .weight_decay_factor = all});
+  });
+  check_steps_of_each_type("lion", [&](auto& model) {
+    return Lion(
+        model,
+        {.learning_rate = 0.02, .beta1 = 0.7, .beta2 = 0.6, .weight_decay = 0.1, .weight_decay_factor = all});
+  });
+  check_steps_of_each_type("rmsprop", [&](auto& model) {
+    return RMSprop(model, {.learning_rate = 0.02,
+                           .alpha = 0.9,
+                           .epsilon = 1e-6,
+                           .weight_decay = 0.1,
+                           .weight_decay_factor = all});
+  });
+  check_steps_of_each_type("rmsprop_momentum", [&](auto& model) {
+    return RMSprop(model, {.learning_rate = 0.02, .alpha = 0.9, .epsilon = 1e-6, .momentum = 0.8});
+  });
+  check_steps_of_each_type("adafactor", [&](auto& model) {
+    return Adafactor(model, {.learning_rate = 0.5, .weight_decay = 0.1, .weight_decay_factor = all});
+  });
+  constexpr double of_muon = 1e-5;  // small singular values, and what they are rounded by, are made larger
+  check_steps_of_each_type(
+      "muon", [&](auto& model) { return Muon(model, {.learning_rate = 0.02, .weight_decay_factor = all}); },
+      of_muon);
+  check_steps_of_each_type(
+      "muon_original",
+      [&](auto& model) {
+        return Muon(model, {.learning_rate = 0.02, .scale = MuonScale::original, .weight_decay_factor = all});
+      },
+      of_muon);
+}
+
+BOOST_AUTO_TEST_CASE(a_moving_average_is_pytorchs) {
+  const auto golden = test::golden_json("optimizers.json")["average"].get<std::vector<double>>();
+  const auto check = [&]<class T>(T, double tolerance) {
+    Weights<T> model(4);
+    model.weight.value().assign(test::rounded<T>(wave(1, 4)));
+    SGD optimizer(model, {.learning_rate = 0.1});
+    ExponentialMovingAverage average(model, 0.8);
+    for (int step = 0; step < 20; ++step) {
+      model.set_gradient(test::rounded<acc_t<T>>(wave(2 + 0.9 * step, 4)));
+      optimizer.step();
+      average.update();
+    }
+    const auto of_model = average.model();
+    BOOST_TEST(average.state_dict().size() == 1u);
+    BOOST_TEST(average.state_dict()[0].name == "weight.average");
+    BOOST_TEST(!of_model.weight.has_grad());
+    check_near(of_model.weight.value(), golden, tolerance);
+    const auto trained = test::to_values(model.weight.value());
+    {
+      const auto averages = average.in_place();
+      check_near(model.weight.value(), golden, tolerance);
+    }
+    check_near(model.weight.value(), trained, 0);
+  };
+  check(double(), 1e-14);
+  check(float(), 3e-7);
+  check(bfloat16(), 0.02);
+}
+
+BOOST_AUTO_TEST_CASE(matrices_become_orthogonal) {
+  const auto singular_values_squared = [](const Tensor<double>& x) {  // trace of x x^T, over the smaller side
+    return sum(square(x)).item() / static_cast<double>(std::min(x.dim(1), x.dim(2)));
+  };
+  for (const Shape& shape : {Shape{2, 3, 7}, Shape{1, 7, 3}, Shape{1, 4, 4}, Shape{1, 1, 5}}) {
+    const auto x = Tensor<double>::from(shape, test::normals(shape.size(), 7));
+    const auto y = orthogonalize(x, 5);
+    BOOST_TEST(y.shape() == shape);
+    const auto rows = shape.dim(1) <= shape.dim(2) ? y : transpose(y, 1, 2);
+    const auto products = matmul(rows, transpose(rows, 1, 2));  // nearly the unit matrix
+    for (std::int64_t s = 0; s < shape.dim(0); ++s) {
+      for (std::int64_t i = 0; i < rows.dim(1); ++i) {
+        for (std::int64_t j = 0; j < rows.dim(1); ++j) {
+          BOOST_TEST(std::abs(products.at({s, i, j}) - (i == j ? 1.0 : 0.0)) < 0.55);
+        }
+      }
+    }
+    BOOST_TEST(singular_values_squared(y) > 0.45 * static_cast<double>(shape.dim(0)));
+  }
+  // Newton and Schulz in bfloat16 come as close.
+  const auto x = Tensor<float>::from({1, 5, 8}, test::rounded<float>(test::normals(40, 3)));
+  const auto exact = orthogonalize(x, 5).to_vector(),
+             rounded = cast<float>(orthogonalize(cast<bfloat16>(x), 5)).to_vector();
+  for (std::size_t i = 0; i < exact.size(); ++i) BOOST_TEST(std::abs(exact[i] - rounded[i]) < 0.05f);
 }
 
 BOOST_AUTO_TEST_CASE(lion_goes_by_the_sign_which_is_zero_of_zero_and_nan_of_nan) {
@@ -135,6 +274,9 @@ BOOST_AUTO_TEST_CASE(state_has_the_rules_names) {
   BOOST_TEST((names(adamw) == std::vector<std::string>{"weight.first_moment", "weight.second_moment"}));
   BOOST_TEST((names(sgd) == std::vector<std::string>{"weight.momentum"}));
   BOOST_TEST((names(lion) == std::vector<std::string>{"weight.momentum"}));
+  BOOST_TEST((names(rmsprop) == std::vector<std::string>{"weight.square_average", "weight.momentum"}));
+  BOOST_TEST((names(adafactor) == std::vector<std::string>{"weight.row_variance", "weight.column_variance"}));
+  BOOST_TEST((names(muon) == std::vector<std::string>{"weight.momentum"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_step_with_a_gradient_that_is_not_finite_changes_nothing) {
@@ -181,8 +323,28 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
              "Lion: beta1 is nan; it must be in [0, 1)");
   BOOST_TEST(message([](auto& model) { Lion(model, {.beta2 = -1}); }) ==
              "Lion: beta2 is -1.000000; it must be in [0, 1)");
-  BOOST_TEST(message([](auto& model) { Sgd(model, {.momentum = 1}); }) ==
-             "Sgd: momentum is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { SGD(model, {.momentum = 1}); }) ==
+             "SGD: momentum is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { Adam(model, {.beta2 = 1}); }) ==
+             "Adam: beta2 is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { RMSprop(model, {.alpha = 1}); }) ==
+             "RMSprop: alpha is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { Adafactor(model, {.beta2_decay = 1}); }) ==
+             "Adafactor: beta2_decay is 1.000000; it must be 0 or less");
+  BOOST_TEST(message([](auto& model) { Adafactor(model, {.clip_threshold = 0}); }) ==
+             "Adafactor: clip_threshold is 0.000000; it must be positive");
+  BOOST_TEST(message([](auto& model) { Muon(model, {.momentum = 1}); }) ==
+             "Muon: momentum is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { Muon(model, {.newton_schulz_steps = 0}); }) ==
+             "Muon: newton_schulz_steps is 0; it must be at least 1");
+  ThreeShapes<float> three;
+  BOOST_TEST(test::error_message<ConfigError>([&] {
+               Muon(three, {.orthogonalized = [](std::string_view, const Shape&) { return true; }});
+             }) ==
+             "Muon: 'vector' is [4]; the option `orthogonalized` may name parameters of two dimensions or "
+             "more only");
+  BOOST_TEST(test::error_message<ConfigError>([&] { ExponentialMovingAverage(three, 1.0); }) ==
+             "ExponentialMovingAverage: decay is 1.000000; it must be in [0, 1)");
 }
 
 BOOST_AUTO_TEST_CASE(options_that_are_functions_must_not_be_empty) {
@@ -193,30 +355,35 @@ BOOST_AUTO_TEST_CASE(options_that_are_functions_must_not_be_empty) {
       Weights<float> model(2);
       return test::error_message<ConfigError>([&] { make(model, options); });
     };
-    BOOST_TEST(message(&Options::decay) ==
-               name + ": decay is empty; it must be a function of a parameter's name and shape");
+    BOOST_TEST(message(&Options::weight_decay_factor) ==
+               name +
+                   ": weight_decay_factor is empty; it must be a function of a parameter's name and shape");
     BOOST_TEST(message(&Options::learning_rate_factor) ==
                name +
                    ": learning_rate_factor is empty; it must be a function of a parameter's name and shape");
   };
   check("AdamW", AdamWOptions{}, [](auto& model, const auto& options) { AdamW(model, options); });
-  check("Sgd", SgdOptions{}, [](auto& model, const auto& options) { Sgd(model, options); });
+  check("SGD", SGDOptions{}, [](auto& model, const auto& options) { SGD(model, options); });
   check("Lion", LionOptions{}, [](auto& model, const auto& options) { Lion(model, options); });
+  check("Adam", AdamOptions{}, [](auto& model, const auto& options) { Adam(model, options); });
+  check("RMSprop", RMSpropOptions{}, [](auto& model, const auto& options) { RMSprop(model, options); });
+  check("Adafactor", AdafactorOptions{}, [](auto& model, const auto& options) { Adafactor(model, options); });
+  check("Muon", MuonOptions{}, [](auto& model, const auto& options) { Muon(model, options); });
 }
 
 BOOST_AUTO_TEST_CASE(a_step_whose_numbers_cannot_be_changes_nothing) {
   Weights<float> model(2);
-  Sgd optimizer(model);
+  SGD optimizer(model);
   model.set_gradient({1.0f, -2.0f});
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_learning_rate(-1); }) ==
-             "Sgd: learning_rate is -1.000000; it must be a number from 0 on");
+             "SGD: learning_rate is -1.000000; it must be a number from 0 on");
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.set_steps(-1); }) ==
-             "Sgd: steps is -1; it must be at least 0");
+             "SGD: steps is -1; it must be at least 0");
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.loss_scale = 0}); }) ==
-             "Sgd: loss_scale is 0.000000; it must be positive");
+             "SGD: loss_scale is 0.000000; it must be positive");
   BOOST_TEST(test::error_message<ConfigError>([&] { optimizer.step({.max_norm = -1}); }) ==
-             "Sgd: max_norm is -1.000000; it must be 0 or more");
-  BOOST_TEST(optimizer.learning_rate() == SgdOptions{}.learning_rate);
+             "SGD: max_norm is -1.000000; it must be 0 or more");
+  BOOST_TEST(optimizer.learning_rate() == SGDOptions{}.learning_rate);
   BOOST_TEST(optimizer.steps() == 0);
   BOOST_TEST(model.weight.has_grad());
 }
@@ -224,7 +391,7 @@ BOOST_AUTO_TEST_CASE(a_step_whose_numbers_cannot_be_changes_nothing) {
 BOOST_AUTO_TEST_CASE(a_missing_gradient_may_count_as_zero) {
   const auto after_two_steps = [](MissingGradient missing, bool with_zeros) {
     Weights<float> model(2);
-    Sgd optimizer(model, {.learning_rate = 0.5, .momentum = 0.5, .missing_gradient = missing});
+    SGD optimizer(model, {.learning_rate = 0.5, .momentum = 0.5, .missing_gradient = missing});
     model.set_gradient({1.0f, -2.0f});
     optimizer.step();
     if (with_zeros) model.set_gradient({0.0f, 0.0f});
@@ -246,7 +413,7 @@ struct Two {
 
 BOOST_AUTO_TEST_CASE(the_learning_rate_has_a_factor_for_each_parameter) {
   Two model;
-  Sgd optimizer(model, {.learning_rate = 0.5,
+  SGD optimizer(model, {.learning_rate = 0.5,
                         .momentum = 0.0,
                         .learning_rate_factor = [](std::string_view name, const Shape&) {
                           return name == "slow" ? 0.25 : 1.0;
@@ -278,10 +445,10 @@ class ForgetsALayer {
 template <class T>
 void check_forgotten_layer() {
   ForgetsALayer<T> model;
-  Sgd optimizer(model, {.learning_rate = 0.1});
+  SGD optimizer(model, {.learning_rate = 0.1});
   backward(sum(model(Tensor<T>::full({2, 3}, static_cast<T>(1.0f)))));
   BOOST_TEST(cria::test::error_message<AutogradError>([&] { optimizer.step(); }) ==
-             "Sgd: a parameter of shape [1, 3] got a gradient and no module lists it; visit must list every "
+             "SGD: a parameter of shape [1, 3] got a gradient and no module lists it; visit must list every "
              "field that has parameters");
 }
 
@@ -321,8 +488,9 @@ BOOST_AUTO_TEST_CASE(parameters_of_other_modules_and_former_ones_do_not_matter) 
 BOOST_AUTO_TEST_CASE(a_model_without_anything_to_train_is_refused) {
   Forgetful model;
   cria::nn::freeze(model);
-  BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
-             "AdamW: all parameters of the model are frozen; at least one must be trained (nn::unfreeze)");
+  BOOST_TEST(
+      cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
+      "AdamW: all parameters of the model are frozen; at least one must be trained (cria::nn::unfreeze)");
   cria::nn::Sequential nothing{cria::nn::Relu{}};
   BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(nothing); }) ==
              "AdamW: the model's visit lists no parameter; at least one is needed");

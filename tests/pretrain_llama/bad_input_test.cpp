@@ -127,6 +127,13 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   BOOST_TEST(train_sentence({"--vocab_size=70000"}) ==
              "--vocab_size is 70000; tokens are stored in 16 bits, so it must be at most 65536");
   BOOST_TEST(train_sentence({"--beta1=1.5"}) == "--beta1 is 1.5; it must be in [0.0, 1.0)");
+  BOOST_TEST(train_sentence({"--ema=1"}) == "--ema is 1.0; it must be in [0.0, 1.0)");
+  BOOST_TEST(train_sentence({"--optimizer=adam"}) ==
+             "--optimizer is adam; allowed: adamw, muon, lion, sgd, adafactor");
+  BOOST_TEST(train_sentence({"--schedule=step"}) ==
+             "--schedule is step; allowed: cosine, linear, constant, wsd");
+  BOOST_TEST(train_sentence({"--schedule=wsd", "--cooldown_iters=60"}) ==
+             "--cooldown_iters is 60; with --warmup_iters = 5 it must be at most --lr_decay_iters = 60");
   BOOST_TEST(train_sentence({"--batch_size=0"}) == "--batch_size is 0; it must be at least 1");
   const std::string many = train_sentence({"--batch_size=many"});
   BOOST_TEST(says(many, "--batch_size = "));

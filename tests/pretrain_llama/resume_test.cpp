@@ -87,8 +87,29 @@ std::vector<std::string> going_on(const std::string& out_dir, const std::string&
 }
 
 const char* const dtypes[] = {"float32", "bfloat16", "float16"};
+const char* const optimizers[] = {"adamw", "muon", "lion", "sgd", "adafactor"};
 
 }  // namespace
+
+BOOST_DATA_TEST_CASE(every_optimizer_goes_on_as_if_it_had_not_stopped,
+                     boost::unit_test::data::make(optimizers), optimizer) {
+  const test::TemporaryDirectory folder;
+  const std::string whole = folder / "whole", part = folder / "part";
+  const auto training = [&](const std::string& out_dir, const char* last) {
+    return small_training(small_data().data_dir(), out_dir,
+                          {std::string("--optimizer=") + optimizer, "--dtype=bfloat16", "--schedule=wsd",
+                           "--ema=0.9", "--lr_decay_iters=20", std::string("--max_iters=") + last});
+  };
+  BOOST_TEST_REQUIRE(test::run(training(whole, "20")).exit_code == 0);
+  BOOST_TEST_REQUIRE(test::run(training(part, "10")).exit_code == 0);
+  const auto outcome = test::run(
+      {PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + part, "--max_iters=20"});
+  BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+  check_equal_runs(part, whole);
+  const auto losses = test::metrics(whole, "loss");
+  BOOST_TEST(losses.back()["loss"].get<double>() < losses.front()["loss"].get<double>());
+  BOOST_TEST(losses.back()["lr"].get<double>() == 0.0);  // the schedule has come to its end
+}
 
 BOOST_DATA_TEST_CASE(a_run_killed_at_any_moment_ends_as_if_it_had_not_been,
                      boost::unit_test::data::make(dtypes), dtype) {

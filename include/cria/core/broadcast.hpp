@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cria/core/config.hpp"
+#include "cria/core/division.hpp"
 #include "cria/core/error.hpp"
 #include "cria/core/shape.hpp"
 
@@ -41,8 +42,9 @@ struct Broadcast {
     for (int axis = Shape::max_rank - 1; axis >= 0;
          --axis) {  // a GPU has registers for what it unrolls, no addresses
       if (axis >= rank) continue;
-      offset += i % dims[axis] * strides[k][axis];
-      i /= dims[axis];
+      const Divided by = divided(i, dims[axis]);
+      offset += by.rest * strides[k][axis];
+      i = by.quotient;
     }
     return offset;
   }

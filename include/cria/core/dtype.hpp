@@ -20,8 +20,7 @@ struct CRIA_SHARED bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
-  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit bfloat16(float value)
-      : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit bfloat16(float value) : bits(encode(value)) {}
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
@@ -40,7 +39,15 @@ struct CRIA_SHARED bfloat16 {
   }
 
  private:
-  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(std::uint32_t x) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(float value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    if (!std::is_constant_evaluated()) {  // a GPU has an instruction for it
+      std::uint16_t rounded_by_device;
+      asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded_by_device) : "f"(value));
+      return rounded_by_device;
+    }
+#endif
+    const auto x = std::bit_cast<std::uint32_t>(value);
     const bool nan = (x & 0x7FFFFFFFu) > 0x7F800000u;
     const std::uint32_t rounded = (x + 0x7FFFu + (x >> 16 & 1u)) >> 16;
     return static_cast<std::uint16_t>(nan ? (x >> 16 | 0x40u) : rounded);
@@ -53,8 +60,7 @@ struct CRIA_SHARED float16 {
   std::uint16_t bits = 0;
 
   float16() = default;
-  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit float16(float value)
-      : bits(encode(std::bit_cast<std::uint32_t>(value))) {}
+  CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit float16(float value) : bits(encode(value)) {}
   CRIA_HOST_DEVICE CRIA_INLINE constexpr explicit operator float() const { return decode(bits); }
   /// From and to every other arithmetic type, by way of float: what float cannot hold is rounded twice.
   template <class N>
@@ -72,7 +78,15 @@ struct CRIA_SHARED float16 {
 
  private:
   // Both directions are free of branches, so that loops over arrays vectorise.
-  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(std::uint32_t x) {
+  CRIA_HOST_DEVICE CRIA_INLINE static constexpr std::uint16_t encode(float value) {
+#ifdef __CUDA_ARCH__
+    if (!std::is_constant_evaluated()) {
+      std::uint16_t rounded_by_device;
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(rounded_by_device) : "f"(value));
+      return rounded_by_device;
+    }
+#endif
+    const auto x = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t sign = x >> 16 & 0x8000u;
     const std::uint32_t magnitude = x & 0x7FFFFFFFu;
     // Normal numbers: move the exponent from bias 127 to 15, round the 13 dropped bits.
@@ -85,6 +99,13 @@ struct CRIA_SHARED float16 {
     return static_cast<std::uint16_t>(sign | (magnitude < (143u << 23) ? finite : large));
   }
   CRIA_HOST_DEVICE CRIA_INLINE static constexpr float decode(std::uint16_t h) {
+#ifdef __CUDA_ARCH__
+    if (!std::is_constant_evaluated()) {
+      float value_of_device;
+      asm("cvt.f32.f16 %0, %1;" : "=f"(value_of_device) : "h"(h));
+      return value_of_device;
+    }
+#endif
     const std::uint32_t sign = (h & 0x8000u) << 16;
     const std::uint32_t magnitude = h & 0x7FFFu;
     const std::uint32_t normal = (magnitude << 13) + (112u << 23);

@@ -257,14 +257,15 @@ inline std::string read_file(const std::filesystem::path& path) {
   return contents;
 }
 
-/// Replaces the file at `path` by one that holds `contents`, all or nothing: whatever happens, the old file
-/// or the new one is there. Throws FileError; then the old file is intact.
-inline void write_file(const std::filesystem::path& path, std::string_view contents) {
+/// Replaces the file at `path` by one that `write(OutputFile&)` fills, all or nothing: whatever happens, the
+/// old file or the new one is there. Throws FileError, and what `write` throws; then the old file is intact.
+template <class Write>
+void replace_file(const std::filesystem::path& path, Write write) {
   std::filesystem::path partial = path;
   partial += ".partial";
   try {
     OutputFile file(partial);
-    file.write(contents);
+    write(file);
     file.sync();
     file.close();
     rename_durably(partial, path);
@@ -273,6 +274,11 @@ inline void write_file(const std::filesystem::path& path, std::string_view conte
     std::filesystem::remove(partial, ignored);
     throw;
   }
+}
+
+/// The same for a file that holds `contents`.
+inline void write_file(const std::filesystem::path& path, std::string_view contents) {
+  replace_file(path, [&](OutputFile& file) { file.write(contents); });
 }
 
 }  // namespace cria::io

@@ -23,7 +23,10 @@
 #include "cria/core/dtype.hpp"
 #include "cria/core/error.hpp"
 #include "cria/core/shape.hpp"
+#include "cria/core/tensor.hpp"
+#include "cria/io/array.hpp"
 #include "cria/io/file.hpp"
+#include "cria/io/in_quotes.hpp"
 
 namespace cria::io {
 
@@ -89,9 +92,25 @@ inline std::uint64_t safetensors_element_size(std::string_view dtype) {
   return found == sizes.end() ? 0 : found->second;
 }
 
-/// The name in quotes, with control characters escaped, for a sentence of one line.
-inline std::string quoted(const std::string& name) {
-  return nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+/// The dtype by cria's name; the format's own where no tensor has it.
+inline std::string_view array_dtype(std::string_view dtype) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 13> names{
+      {{"BOOL", "bool"},
+       {"U16", "uint16"},
+       {"U32", "uint32"},
+       {"U64", "uint64"},
+       {safetensors_dtype<float>, dtype_name<float>},
+       {safetensors_dtype<double>, dtype_name<double>},
+       {safetensors_dtype<bfloat16>, dtype_name<bfloat16>},
+       {safetensors_dtype<float16>, dtype_name<float16>},
+       {safetensors_dtype<std::int8_t>, dtype_name<std::int8_t>},
+       {safetensors_dtype<std::int16_t>, dtype_name<std::int16_t>},
+       {safetensors_dtype<std::int32_t>, dtype_name<std::int32_t>},
+       {safetensors_dtype<std::int64_t>, dtype_name<std::int64_t>},
+       {safetensors_dtype<std::uint8_t>, dtype_name<std::uint8_t>}}};
+  const auto* found =
+      std::find_if(names.begin(), names.end(), [&](const auto& name) { return name.first == dtype; });
+  return found == names.end() ? dtype : found->second;
 }
 
 }  // namespace detail
@@ -131,6 +150,16 @@ class SafetensorsFile {
     return found == tensors_.end() ? nullptr : &*found;
   }
 
+  /// The tensor of that name as one of T; elements become T as to_tensor says. Throws FileError if there is
+  /// none, and for elements that T does not take.
+  template <class T>
+  Tensor<T, Cpu> read(std::string_view name) const {
+    const TensorView* const found = find(name);
+    if (!found) refuse("has no tensor " + detail::in_quotes(name));
+    return to_tensor<T>({detail::array_dtype(found->dtype), found->shape, found->bytes},
+                        path_ + ": tensor " + detail::in_quotes(name));
+  }
+
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
@@ -138,7 +167,7 @@ class SafetensorsFile {
 
   [[noreturn]] void refuse(const std::string& problem) const { throw FileError(path_, problem); }
   [[noreturn]] void refuse(const std::string& name, const std::string& problem) const {
-    throw FileError(path_, "tensor " + detail::quoted(name) + ": " + problem);
+    throw FileError(path_, "tensor " + detail::in_quotes(name) + ": " + problem);
   }
 
   Json parse(std::string_view header) const {
@@ -179,7 +208,7 @@ class SafetensorsFile {
     if (!metadata.is_object()) refuse("__metadata__ is not an object of strings");
     for (const auto& [key, value] : metadata.items()) {
       if (!value.is_string())
-        refuse("__metadata__: the value of " + detail::quoted(key) + " is not a string");
+        refuse("__metadata__: the value of " + detail::in_quotes(key) + " is not a string");
       metadata_[key] = value.get<std::string>();
     }
   }
@@ -187,11 +216,11 @@ class SafetensorsFile {
   TensorView read_entry(const std::string& name, const Json& entry) const {
     if (!entry.is_object()) refuse(name, "its entry is not an object");
     for (const char* field : {"dtype", "shape", "data_offsets"}) {
-      if (!entry.contains(field)) refuse(name, "the field " + detail::quoted(field) + " is missing");
+      if (!entry.contains(field)) refuse(name, "the field " + detail::in_quotes(field) + " is missing");
     }
     for (const auto& [field, value] : entry.items()) {
       if (field != "dtype" && field != "shape" && field != "data_offsets") {
-        refuse(name, "the field " + detail::quoted(field) + " is unknown");
+        refuse(name, "the field " + detail::in_quotes(field) + " is unknown");
       }
     }
     TensorView tensor;
@@ -199,7 +228,7 @@ class SafetensorsFile {
     if (!entry["dtype"].is_string()) refuse(name, "its dtype is not a string");
     tensor.dtype = entry["dtype"].get<std::string>();
     const std::uint64_t element_size = detail::safetensors_element_size(tensor.dtype);
-    if (element_size == 0) refuse(name, "the dtype " + detail::quoted(tensor.dtype) + " is unknown");
+    if (element_size == 0) refuse(name, "the dtype " + detail::in_quotes(tensor.dtype) + " is unknown");
 
     const std::vector<std::uint64_t> dims = read_integers(name, entry["shape"], "shape");
     const std::uint64_t size = byte_size(name, dims, element_size);
@@ -263,12 +292,13 @@ class SafetensorsFile {
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       const auto begin = static_cast<std::size_t>(tensors_[i].bytes.data() - data_.data());
       if (begin < next) {
-        refuse("tensors " + detail::quoted(tensors_[i - 1].name) + " and " +
-               detail::quoted(tensors_[i].name) + " overlap");
+        refuse("tensors " + detail::in_quotes(tensors_[i - 1].name) + " and " +
+               detail::in_quotes(tensors_[i].name) + " overlap");
       }
       if (begin > next) {
         refuse("bytes " + std::to_string(next) + " to " + std::to_string(begin) +
-               " of the data, before tensor " + detail::quoted(tensors_[i].name) + ", belong to no tensor");
+               " of the data, before tensor " + detail::in_quotes(tensors_[i].name) +
+               ", belong to no tensor");
       }
       next = begin + tensors_[i].bytes.size();
     }
@@ -290,7 +320,7 @@ inline void check_byte_size(const TensorView& tensor, std::size_t size) {
   const std::uint64_t element_size = safetensors_element_size(tensor.dtype);
   const std::uint64_t needed = element_size * static_cast<std::uint64_t>(tensor.shape.size());
   if (element_size == 0 || size == needed) return;  // an unknown dtype is refused by its name
-  throw ConfigError("safetensors: tensor " + quoted(tensor.name) + ": it has " + std::to_string(size) +
+  throw ConfigError("safetensors: tensor " + in_quotes(tensor.name) + ": it has " + std::to_string(size) +
                     " bytes, but " + to_string(tensor.shape) + " of " + tensor.dtype + " needs " +
                     std::to_string(needed));
 }
@@ -305,7 +335,7 @@ template <class F>
 void write_safetensors(const std::filesystem::path& path, std::span<const TensorView> tensors, F bytes_of,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}}) {
   const auto refuse = [](const TensorView& tensor, const std::string& problem) {
-    throw ConfigError("safetensors: tensor " + detail::quoted(tensor.name) + ": " + problem);
+    throw ConfigError("safetensors: tensor " + detail::in_quotes(tensor.name) + ": " + problem);
   };
   nlohmann::ordered_json header;
   header[std::string(detail::safetensors_metadata_key)] = metadata;
@@ -314,7 +344,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Tensor
     if (tensor.name == detail::safetensors_metadata_key) refuse(tensor, "the name is reserved");
     if (header.contains(tensor.name)) refuse(tensor, "the name is given twice");
     const std::uint64_t element_size = detail::safetensors_element_size(tensor.dtype);
-    if (element_size == 0) refuse(tensor, "the dtype " + detail::quoted(tensor.dtype) + " is unknown");
+    if (element_size == 0) refuse(tensor, "the dtype " + detail::in_quotes(tensor.dtype) + " is unknown");
     const std::uint64_t size = element_size * static_cast<std::uint64_t>(tensor.shape.size());
     header[tensor.name] = {{"dtype", tensor.dtype},
                            {"shape", std::vector<std::int64_t>(tensor.shape.begin(), tensor.shape.end())},

@@ -14,7 +14,6 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <numeric>
 #include <span>
 #include <string>
 #include <system_error>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "cria/core/error.hpp"
+#include "cria/core/permutation.hpp"
 #include "cria/core/random.hpp"
 #include "cria/io/file.hpp"
 
@@ -201,14 +201,6 @@ class TokenStream {
   }
 
  private:
-  /// 0 .. size - 1 in random order (Fisher and Yates).
-  static std::vector<std::size_t> permutation(Rng rng, std::size_t size) {
-    std::vector<std::size_t> order(size);
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    for (std::size_t last = size; last > 1; --last) std::swap(order[last - 1], order[rng.below(last)]);
-    return order;
-  }
-
   std::size_t window_count(std::size_t shard) const {
     return static_cast<std::size_t>(shards_[shard]->window_count(window_));
   }

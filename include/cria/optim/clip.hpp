@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cmath>
+#include <string>
 
+#include "cria/core/check.hpp"
+#include "cria/ops/elementwise.hpp"
 #include "cria/optim/parameter_groups.hpp"
 
 namespace cria {
@@ -30,6 +33,18 @@ double clip_grad_norm(M& model, double max_norm) {
   if (std::isfinite(norm) && factor < 1) groups.scale_gradients(factor);
   detail::end_of_operation("clip_grad_norm");
   return norm;
+}
+
+/// Clamps every number of every gradient of `model` to [-limit, limit]; NaN stays. Throws ConfigError unless the
+/// limit is positive. B: the backend of the parameters.
+template <class B = DefaultBackend, class M>
+void clip_grad_value(M& model, double limit) {
+  check::option(limit > 0, "clip_grad_value", "limit", limit, "it must be positive");
+  const NoGrad guard;
+  nn::for_each_parameter(model, [&]<class T>(const std::string&, Parameter<T, B>& parameter) {
+    const auto most = static_cast<acc_t<T>>(limit);
+    if (parameter.has_grad()) parameter.set_grad(clamp(parameter.grad(), -most, most));
+  });
 }
 
 }  // namespace cria

@@ -12,8 +12,8 @@ struct LionOptions {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double weight_decay = 1.0;
-  /// Which parameters decay.
-  std::function<bool(std::string_view, const Shape&)> decay = is_matrix;
+  /// What the weight decay of a parameter is multiplied by: 0 leaves it out.
+  std::function<double(std::string_view, const Shape&)> weight_decay_factor = decay_matrices;
   MissingGradient missing_gradient = MissingGradient::error;
   /// What the learning rate of a parameter is multiplied by.
   std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
@@ -23,11 +23,11 @@ struct LionOptions {
 /// train with a third to a tenth of AdamW's learning rate and as many times its weight decay.
 ///   x = x - lr decay x - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g
 template <class B = DefaultBackend>
-struct Lion : Optimizer<ops::Lion, B> {
+struct Lion : RuleOptimizer<ops::Lion, B> {
   /// Throws what Optimizer does, and ConfigError unless beta1 and beta2 are in [0, 1).
   template <class M>
   explicit Lion(M& model, const LionOptions& options = {})
-      : Optimizer<ops::Lion, B>("Lion", model, {options.beta1, options.beta2}, options) {
+      : RuleOptimizer<ops::Lion, B>("Lion", model, {options.beta1, options.beta2}, options) {
     check::below_one("Lion", "beta1", options.beta1);
     check::below_one("Lion", "beta2", options.beta2);
   }

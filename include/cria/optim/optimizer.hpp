@@ -19,8 +19,8 @@
 namespace cria {
 
 /// Whether a parameter decays by default: matrices do, norms and biases do not.
-inline bool is_matrix(std::string_view, const Shape& shape) {
-  return shape.rank() >= 2;
+inline double decay_matrices(std::string_view, const Shape& shape) {
+  return shape.rank() >= 2 ? 1.0 : 0.0;
 }
 
 /// The learning rate's factor by default.
@@ -28,43 +28,12 @@ inline double full_rate(std::string_view, const Shape&) {
   return 1.0;
 }
 
-/// Updates the parameters of a model by a rule of core/update_rules.hpp. AdamW, Sgd and Lion are this with
-/// their rule and their options (optim/lion.hpp is the pattern for another one). B: the backend of all
-/// parameters.
-template <class Rule, class B>
+/// Updates the parameters of a model. B: the backend of all parameters.
+template <class B>
 class Optimizer {
  public:
-  /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
-  /// decay and learning_rate_factor (functions of a parameter's name and shape) and missing_gradient, whose
-  /// error calls the optimiser by `name`. A frozen parameter gets no state before it is trained. Throws
-  /// ConfigError if a parameter is listed twice, if none is trained, if the learning rate, its factor or the
-  /// weight decay is negative or no number, or if one of the functions is empty.
-  template <class M, class Options>
-  Optimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
-      : name_(name),
-        rule_(rule),
-        learning_rate_(options.learning_rate),
-        weight_decay_(options.weight_decay),
-        missing_gradient_(options.missing_gradient),
-        groups_(model, Rule::state),
-        state_(std::make_unique<ScratchMemory<ops::UpdateState<Rule>, B>>(1)) {
-    groups_.check_trained(name);
-    check::not_negative(name, "learning_rate", options.learning_rate);
-    check::not_negative(name, "weight_decay", options.weight_decay);
-    constexpr std::string_view arguments = "a parameter's name and shape";
-    check::function(name, "decay", options.decay, arguments);
-    check::function(name, "learning_rate_factor", options.learning_rate_factor, arguments);
-    set_steps(0);
-    for (const auto& slot : groups_.slots()) {
-      slot->decays = options.decay(slot->name, slot->shape());
-      slot->learning_rate_factor = options.learning_rate_factor(slot->name, slot->shape());
-      check::not_negative(name, "learning_rate_factor", slot->learning_rate_factor);
-    }
-    groups_.create_state();
-    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
-      updates_[dtype_name<T>] = [](Optimizer& self) { self.template update<T>(); };
-    });
-  }
+  virtual ~Optimizer() = default;
+  Optimizer(Optimizer&&) = default;
 
   /// How many tensors and values decay, or do not, of those that are not frozen.
   struct Counts {
@@ -87,18 +56,17 @@ class Optimizer {
   /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and then changes
   /// nothing. On a device the host does not wait.
   void step(const GradientScaling& scaling = {}) {
-    using K = kernel_for<ops::Update<Rule>, B>;
     check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");
     check::option(scaling.max_norm >= 0, name_, "max_norm", scaling.max_norm, "it must be 0 or more");
     groups_.check_all_listed(name_);
     groups_.complete_gradients(missing_gradient_, name_);
     groups_.create_state();
     const Tensor<double, B> sums = groups_.sums_of_squares();
-    K::begin(rule_, scaling, sums.vec(), state_->data());
+    begin(scaling, sums.vec());
     detail::end_of_operation("gradient_norm");
-    for (const auto& update : updates_) update.second(*this);
+    update();
     groups_.clear_gradients();
-    detail::end_of_operation(Rule::name);
+    detail::end_of_operation(name_);
   }
 
   /// The norm of the last step's gradients, unscaled but not clipped; not finite if the step was left out.
@@ -110,48 +78,144 @@ class Optimizer {
   /// Throws ConfigError if `steps` is negative.
   void set_steps(std::int64_t steps) {
     check::option(steps >= 0, name_, "steps", steps, "it must be at least 0");
-    const ops::UpdateState<Rule> state{.steps = steps};
-    B::copy_from_host(state_->data(), &state, sizeof(state));
+    restore_steps(steps);
   }
 
   /// State and master copies by name, sharing their memory: what is saved and loaded, with steps().
   std::vector<NamedTensor> state_dict() const { return groups_.state_dict(); }
 
+ protected:
+  /// Optimises the parameters of `model`, whose handles it keeps. Options has learning_rate, weight_decay,
+  /// weight_decay_factor and learning_rate_factor (functions of a parameter's name and shape) and
+  /// missing_gradient, whose error calls the optimiser by `name`. Throws ConfigError if a parameter is listed
+  /// twice, if none is trained, if the learning rate, the weight decay or a factor of them is negative or no
+  /// number, or if one of the functions is empty.
+  template <class M, class Options>
+  Optimizer(std::string_view name, M& model, const Options& options)
+      : groups_(model),
+        name_(name),
+        learning_rate_(options.learning_rate),
+        weight_decay_(options.weight_decay),
+        missing_gradient_(options.missing_gradient) {
+    groups_.check_trained(name);
+    check::not_negative(name, "learning_rate", options.learning_rate);
+    check::not_negative(name, "weight_decay", options.weight_decay);
+    const auto factor = [&](std::string_view option, const auto& function, const AnySlot& slot) {
+      const double value = function(slot.name, slot.shape());
+      check::not_negative(name, option, value);
+      return value;
+    };
+    constexpr std::string_view arguments = "a parameter's name and shape";
+    check::function(name, "weight_decay_factor", options.weight_decay_factor, arguments);
+    check::function(name, "learning_rate_factor", options.learning_rate_factor, arguments);
+    for (const auto& slot : groups_.slots()) {
+      slot->weight_decay_factor = factor("weight_decay_factor", options.weight_decay_factor, *slot);
+      slot->learning_rate_factor = factor("learning_rate_factor", options.learning_rate_factor, *slot);
+    }
+  }
+
+  /// Counts a step unless `sums`, which make the sum of all gradients' squares, are not finite.
+  virtual void begin(const GradientScaling& scaling, Vec<const double> sums) = 0;
+  /// Updates what has a gradient, unless the step does not count.
+  virtual void update() = 0;
+  virtual ops::StepState state() const = 0;
+  virtual void restore_steps(std::int64_t steps) = 0;
+
+  double weight_decay() const { return weight_decay_; }
+
+  ParameterGroups<B> groups_;
+
  private:
   Counts count(bool decays) const {
     Counts counts;
     for (const auto& slot : groups_.slots()) {
-      if (slot->decays != decays || !slot->requires_grad()) continue;
+      if ((slot->weight_decay_factor > 0) != decays || !slot->requires_grad()) continue;
       ++counts.tensors;
       counts.values += slot->shape().size();
     }
     return counts;
   }
 
-  /// Updates the parameters of dtype T.
-  template <class T>
-  void update() {
-    std::vector<ops::UpdateTensor<Rule, T>> tensors;
-    for (auto* slot : groups_.template updated<T>()) {
-      tensors.push_back(slot->template operands<Rule>(learning_rate_, weight_decay_));
-    }
-    kernel_for<ops::Update<Rule>, B>::step(std::span<const ops::UpdateTensor<Rule, T>>(tensors),
-                                           state_->data());
+  std::string_view name_;
+  double learning_rate_, weight_decay_;
+  MissingGradient missing_gradient_;
+};
+
+/// A rule of core/update_rules.hpp, and what its steps keep in the backend's memory.
+template <class Rule, class B>
+class UpdatePass {
+  using K = kernel_for<ops::Update<Rule>, B>;
+
+ public:
+  explicit UpdatePass(const Rule& rule)
+      : rule_(rule), state_(std::make_unique<ScratchMemory<ops::UpdateState<Rule>, B>>(1)) {
+    set_steps(0);
   }
 
-  ops::UpdateState<Rule> state() const {
+  /// Counts a step unless `sums`, which make the sum of all gradients' squares, are not finite.
+  void begin(const GradientScaling& scaling, Vec<const double> sums) {
+    K::begin(rule_, scaling, sums, state_->data());
+  }
+  /// Does nothing if the step does not count.
+  template <class T>
+  void operator()(const std::vector<ops::UpdateTensor<Rule, T>>& tensors) {
+    K::step(std::span<const ops::UpdateTensor<Rule, T>>(tensors), state_->data());
+  }
+
+  ops::StepState state() const {
     ops::UpdateState<Rule> state;
     B::copy_to_host(&state, state_->data(), sizeof(state));
     return state;
   }
+  void set_steps(std::int64_t steps) {
+    ops::UpdateState<Rule> state;
+    state.steps = steps;
+    B::copy_from_host(state_->data(), &state, sizeof(state));
+  }
 
-  std::string_view name_;
+ private:
   Rule rule_;
-  double learning_rate_, weight_decay_;
-  MissingGradient missing_gradient_;
-  ParameterGroups<B> groups_;
-  std::map<std::string_view, void (*)(Optimizer&)> updates_;  // by dtype, those of the model
   std::unique_ptr<ScratchMemory<ops::UpdateState<Rule>, B>> state_;
+};
+
+/// An optimiser that is a formula on each element. AdamW, SGD and the others are this with their rule and
+/// their options (optim/lion.hpp is the pattern for another one).
+template <class Rule, class B>
+class RuleOptimizer : public Optimizer<B> {
+ public:
+  /// Throws what Optimizer does. A frozen parameter gets no state before it is trained.
+  template <class M, class Options>
+  RuleOptimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
+      : Optimizer<B>(name, model, options), pass_(rule) {
+    for (const auto& slot : this->groups_.slots()) {
+      for (const std::string_view state : Rule::state) slot->wanted_state.push_back({state, slot->shape()});
+    }
+    this->groups_.create_state();
+    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
+      updates_[dtype_name<T>] = [](RuleOptimizer& self) { self.template update_parameters<T>(); };
+    });
+  }
+
+ private:
+  void begin(const GradientScaling& scaling, Vec<const double> sums) override { pass_.begin(scaling, sums); }
+  void update() override {
+    for (const auto& update : updates_) update.second(*this);
+  }
+  ops::StepState state() const override { return pass_.state(); }
+  void restore_steps(std::int64_t steps) override { pass_.set_steps(steps); }
+
+  template <class T>
+  void update_parameters() {
+    std::vector<ops::UpdateTensor<Rule, T>> tensors;
+    for (auto* slot : this->groups_.template updated<T>()) {
+      tensors.push_back(
+          slot->template operands<Rule>(slot->gradient(), this->learning_rate(), this->weight_decay()));
+    }
+    pass_(tensors);
+  }
+
+  UpdatePass<Rule, B> pass_;
+  std::map<std::string_view, void (*)(RuleOptimizer&)> updates_;  // by dtype, those of the model
 };
 
 }  // namespace cria

@@ -38,6 +38,12 @@ struct Gradients {
   void add(Vec<const double> gradient) { doubles.push_back(gradient); }
 };
 
+/// A tensor of zeros that an optimiser keeps for a parameter.
+struct StateTensor {
+  std::string_view name;  // which must outlive the optimiser
+  Shape shape;
+};
+
 /// A parameter of whatever dtype, and what an optimiser keeps for it. What it does is virtual, so that a
 /// program compiles it for those dtypes alone that its parameters have.
 class AnySlot {
@@ -59,15 +65,16 @@ class AnySlot {
   virtual void zero_gradient() = 0;
   virtual void clear_gradient() = 0;
 
-  /// State of `count` zeros for each element, and the master copy, if the parameter is trained and has none.
-  virtual void create_state(std::size_t count) = 0;
+  /// The wanted state and the master copy, if the parameter is trained and has none.
+  virtual void create_state() = 0;
   /// Adds `<parameter>.master` and `<parameter>.<state>`, sharing their memory.
-  virtual void add_state(std::span<const std::string_view> names, std::vector<NamedTensor>& all) const = 0;
+  virtual void add_state(std::vector<NamedTensor>& all) const = 0;
 
   const std::string name;
   const std::string_view dtype;  // dtype_name<T>
-  bool decays = false;
   double learning_rate_factor = 1.0;
+  double weight_decay_factor = 1.0;
+  std::vector<StateTensor> wanted_state = {};
 };
 
 /// State is kept in acc_t<T>. 16-bit parameters get a float master copy, without which updates below a
@@ -92,42 +99,50 @@ class ParameterSlot final : public AnySlot {
   void zero_gradient() override { parameter_.set_grad(Tensor<A, B>::zeros(shape())); }
   void clear_gradient() override { parameter_.clear_grad(); }
 
-  void create_state(std::size_t count) override {
-    if (!requires_grad() || !state_.empty()) return;
-    for (std::size_t k = 0; k < count; ++k) state_.push_back(Tensor<A, B>::zeros(shape()));
+  void create_state() override {
+    if (!requires_grad() || has_state_) return;
+    for (const auto& wanted : wanted_state) state_.push_back(Tensor<A, B>::zeros(wanted.shape));
     if constexpr (!std::is_same_v<T, A>) {
       const NoGrad guard;
       master_ = cast<A>(parameter_.value());
       version_ = parameter_.value().version();
     }
+    has_state_ = true;
   }
-  void add_state(std::span<const std::string_view> names, std::vector<NamedTensor>& all) const override {
+  void add_state(std::vector<NamedTensor>& all) const override {
     if (master_.defined()) all.push_back(named_tensor(name + ".master", master_));
     for (std::size_t k = 0; k < state_.size(); ++k) {
-      all.push_back(named_tensor(name + "." + std::string(names[k]), state_[k]));
+      all.push_back(named_tensor(name + "." + std::string(wanted_state[k].name), state_[k]));
     }
   }
 
-  /// What the update by Rule needs; the values count as changed.
-  template <class Rule>
-  ops::UpdateTensor<Rule, T> operands(double learning_rate, double weight_decay) {
+  Tensor<A, B>& state(std::size_t k) { return state_[k]; }
+  /// The exact values: the master copy, or the parameter's own.
+  Tensor<A, B> exact_value() {
     follow_value();
-    ops::UpdateTensor<Rule, T> all{gradient(),
-                                   parameter_.value().mutable_vec(),
-                                   master_.defined() ? master_.mutable_vec() : Vec<A>{},
-                                   {},
-                                   learning_rate * learning_rate_factor,
-                                   decays ? weight_decay : 0.0};
-    for (std::size_t k = 0; k < state_.size(); ++k) all.state[k] = state_[k].mutable_vec();
+    if constexpr (std::is_same_v<T, A>) return parameter_.value();
+    return master_;
+  }
+  Vec<const A> gradient() const {
+    const Tensor<A, B> all = parameter_.grad();
+    return all.vec();
+  }
+
+  /// What the update by Rule needs, in the direction of `gradient`; the values count as changed.
+  template <class Rule>
+  ops::UpdateTensor<Rule, T> operands(Vec<const A> gradient, double learning_rate, double weight_decay) {
+    follow_value();
+    ops::UpdateTensor<Rule, T> all{
+        gradient, parameter_.value().mutable_vec(),     master_.defined() ? master_.mutable_vec() : Vec<A>{},
+        {},       learning_rate * learning_rate_factor, weight_decay * weight_decay_factor};
+    if constexpr (!Rule::state.empty()) {
+      for (std::size_t k = 0; k < Rule::state.size(); ++k) all.state[k] = state_[k].mutable_vec();
+    }
     version_ = parameter_.value().version();
     return all;
   }
 
  private:
-  Vec<const A> gradient() const {
-    const Tensor<A, B> all = parameter_.grad();
-    return all.vec();
-  }
   /// Where the parameter was changed since the last step, its value becomes the master copy. Where it is what
   /// the copy rounds to, the copy stays: it may have been loaded together with the value.
   void follow_value() {
@@ -143,9 +158,10 @@ class ParameterSlot final : public AnySlot {
   }
 
   Parameter<T, B> parameter_;             // a handle
-  std::vector<Tensor<A, B>> state_ = {};  // empty until the parameter is trained
-  Tensor<A, B> master_ = {};              // undefined if T is A
-  std::uint64_t version_ = 0;             // of the parameter's values when the master copy was the same
+  std::vector<Tensor<A, B>> state_ = {};  // in the order of wanted_state, once the parameter is trained
+  bool has_state_ = false;
+  Tensor<A, B> master_ = {};   // undefined if T is A
+  std::uint64_t version_ = 0;  // of the parameter's values when the master copy was the same
 };
 
 /// Handles of all parameters of a model. What it does with gradients it does with those of parameters that
@@ -153,11 +169,9 @@ class ParameterSlot final : public AnySlot {
 template <class B>
 class ParameterGroups {
  public:
-  /// `state_names`: what an optimiser keeps for each parameter; they must outlive this object. Throws
-  /// ConfigError if the model lists a parameter twice.
+  /// Throws ConfigError if the model lists a parameter twice.
   template <class M>
-  explicit ParameterGroups(const M& model, std::span<const std::string_view> state_names = {})
-      : state_names_(state_names) {
+  explicit ParameterGroups(const M& model) {
     nn::check_listed_once(model);
     nn::for_each_parameter(model, [&]<class T, class P>(const std::string& name,
                                                         const Parameter<T, P>& parameter) {
@@ -183,7 +197,7 @@ class ParameterGroups {
 
   /// Makes the state of those parameters that are trained and have none yet.
   void create_state() {
-    for (const auto& slot : slots_) slot->create_state(state_names_.size());
+    for (const auto& slot : slots_) slot->create_state();
   }
 
   /// Throws ConfigError if the model lists no parameter, or if all are frozen.
@@ -257,13 +271,12 @@ class ParameterGroups {
   /// `<parameter>.master` and `<parameter>.<state>` of all parameters that have state, sharing its memory.
   std::vector<NamedTensor> state_dict() const {
     std::vector<NamedTensor> all;
-    for (const auto& slot : slots_) slot->add_state(state_names_, all);
+    for (const auto& slot : slots_) slot->add_state(all);
     return all;
   }
 
  private:
   std::vector<std::unique_ptr<AnySlot>> slots_;
-  std::span<const std::string_view> state_names_;
 };
 
 }  // namespace cria

@@ -7,13 +7,13 @@
 
 namespace cria {
 
-struct SgdOptions {
+struct SGDOptions {
   double learning_rate = 1e-2;
-  double momentum = 0.9;
+  double momentum = 0.0;
   bool nesterov = false;
   double weight_decay = 0.0;
-  /// Which parameters decay.
-  std::function<bool(std::string_view, const Shape&)> decay = is_matrix;
+  /// What the weight decay of a parameter is multiplied by: 0 leaves it out.
+  std::function<double(std::string_view, const Shape&)> weight_decay_factor = decay_matrices;
   MissingGradient missing_gradient = MissingGradient::error;
   /// What the learning rate of a parameter is multiplied by.
   std::function<double(std::string_view, const Shape&)> learning_rate_factor = full_rate;
@@ -24,12 +24,12 @@ struct SgdOptions {
 ///   g = g + decay x;  m = momentum m + g
 ///   x = x - lr m, or with nesterov x - lr (g + momentum m)
 template <class B = DefaultBackend>
-struct Sgd : Optimizer<ops::Sgd, B> {
+struct SGD : RuleOptimizer<ops::SGD, B> {
   /// Throws what Optimizer does, and ConfigError unless the momentum is in [0, 1).
   template <class M>
-  explicit Sgd(M& model, const SgdOptions& options = {})
-      : Optimizer<ops::Sgd, B>("Sgd", model, {options.momentum, options.nesterov}, options) {
-    check::below_one("Sgd", "momentum", options.momentum);
+  explicit SGD(M& model, const SGDOptions& options = {})
+      : RuleOptimizer<ops::SGD, B>("SGD", model, {options.momentum, options.nesterov}, options) {
+    check::below_one("SGD", "momentum", options.momentum);
   }
 };
 

@@ -14,6 +14,7 @@
 #include "cria/backend/cuda/attention_forward.cuh"
 #include "cria/backend/cuda/attention_gradients.cuh"
 #include "cria/backend/cuda/attention_tiling.cuh"
+#include "cria/backend/cuda/blas.hpp"
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/core/error.hpp"
@@ -36,6 +37,13 @@ struct Tilings<float, Dim> {
   using QueryGradient = std::conditional_t<(Dim <= 64), Forward, Tiling<float, Dim, 2, 16, 2, 2>>;
   using KeyGradient = QueryGradient;
 };
+/// Of float on tensor cores.
+template <int Dim>
+struct Tf32Tilings {
+  using Forward = Tiling<float, Dim, 2, 32, (Dim <= 48 ? 3 : 2), (Dim <= 96 ? 4 : 2), true>;
+  using QueryGradient = Tiling<float, Dim, 2, (Dim <= 64 ? 32 : 16), 2, (Dim <= 64 ? 4 : 2), true>;
+  using KeyGradient = QueryGradient;
+};
 template <int Dim>
 struct Tilings<double, Dim> {
   using Forward = Tiling<double, Dim, 1, 16, 1, (Dim <= 96 ? 4 : 2)>;
@@ -46,13 +54,19 @@ struct Tilings<double, Dim> {
 /// What a block may have on every device from sm_80 on.
 inline constexpr std::size_t least_shared_memory = 99 * 1024;
 
-/// Calls f with the padded head_dim. Throws ShapeError if it is too large.
-template <class F>
-void with_padded_dim(std::int64_t dim, F f) {
-  if (dim <= 48) return f(std::integral_constant<int, 48>());
-  if (dim <= 64) return f(std::integral_constant<int, 64>());
-  if (dim <= 96) return f(std::integral_constant<int, 96>());
-  if (dim <= 128) return f(std::integral_constant<int, 128>());
+/// Calls f with the tilings of T and the padded head_dim. Throws ShapeError if that is too large.
+template <class T, class F>
+void with_tilings(std::int64_t dim, F f) {
+  const auto with = [&]<int Dim>(std::integral_constant<int, Dim>) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (tf32_is_allowed()) return f(Tf32Tilings<Dim>());
+    }
+    f(Tilings<T, Dim>());
+  };
+  if (dim <= 48) return with(std::integral_constant<int, 48>());
+  if (dim <= 64) return with(std::integral_constant<int, 64>());
+  if (dim <= 96) return with(std::integral_constant<int, 96>());
+  if (dim <= 128) return with(std::integral_constant<int, 128>());
   throw ShapeError("attention: q.dim(3) = " + std::to_string(dim) + "; on CUDA it may be at most 128");
 }
 
@@ -89,8 +103,8 @@ struct kernel<ops::Attention, Cuda> {
   static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
     namespace flash = cuda::flash;
     const int access = flash::common_access<T>(q, k, v, y);
-    flash::with_padded_dim(q.dim, [&](auto dim) {
-      using S = typename flash::Tilings<T, dim()>::Forward;
+    flash::with_tilings<T>(q.dim, [&]<class Tilings>(Tilings) {
+      using S = typename Tilings::Forward;
       static_assert(flash::forward_shared_memory<S> <= flash::least_shared_memory);
       cuda::launch(flash::forward_kernel<S>, flash::grid<S>(q), S::threads, flash::forward_shared_memory<S>,
                    q, k, v, y, log_sum, flash::score_scale<A>(q), access);
@@ -105,14 +119,14 @@ struct kernel<ops::Attention, Cuda> {
     const int access = flash::common_access<T>(dy, q, k, v, y, dq, dk, dv);
     const A scale = flash::score_scale<A>(q);
     const cuda::Scratch<A> delta(log_sum.size);
-    flash::with_padded_dim(q.dim, [&](auto dim) {
-      using S = typename flash::Tilings<T, dim()>::QueryGradient;
+    flash::with_tilings<T>(q.dim, [&]<class Tilings>(Tilings) {
+      using S = typename Tilings::QueryGradient;
       static_assert(flash::query_gradient_shared_memory<S> <= flash::least_shared_memory);
       cuda::launch(flash::query_gradient_kernel<S>, flash::grid<S>(q), S::threads,
                    flash::query_gradient_shared_memory<S>, dy, q, k, v, y, log_sum, delta.vec(), dq, scale,
                    access);
       if (!dk && !dv) return;
-      using K = typename flash::Tilings<T, dim()>::KeyGradient;
+      using K = typename Tilings::KeyGradient;
       static_assert(flash::key_gradient_shared_memory<K> <= flash::least_shared_memory);
       cuda::launch(flash::key_gradient_kernel<K>, flash::grid<K>(k), K::threads,
                    flash::key_gradient_shared_memory<K>, dy, q, k, v, log_sum, delta.vec(), dk, dv, scale,

@@ -13,10 +13,11 @@
 namespace cria::cuda::flash {
 
 /// What a block works on. Columns is how many rows of the other side pass by at a time, Blocks how many
-/// blocks share a multiprocessor.
-template <class Element, int Dim, int RowBlocks, int Columns, int Blocks, int Warps = 4>
+/// blocks share a multiprocessor, Tf32 whether tensor cores multiply floats.
+template <class Element, int Dim, int RowBlocks, int Columns, int Blocks, int Warps = 4, bool Tf32 = false>
 struct Tiling {
   using T = Element;
+  static constexpr bool tensor_cores = on_tensor_cores<T> || (Tf32 && has_tf32);
   using A = acc_t<T>;
   static constexpr int dim = Dim;  // of a head, padded
   static constexpr int row_blocks = RowBlocks;
@@ -28,7 +29,7 @@ struct Tiling {
   // 16 bytes more than the row: 8 rows in a column then lie in different banks.
   static constexpr int pitch = Dim + 16 / static_cast<int>(sizeof(T));
   static_assert(Dim % 16 == 0 && Columns % 16 == 0);
-  static_assert(sizeof(T) > 2 || RowBlocks % 2 == 0, "tensor cores multiply 16 rows");
+  static_assert((sizeof(T) > 2 && !Tf32) || RowBlocks % 2 == 0, "tensor cores multiply 16 rows");
 };
 
 /// A warp's matrix [8 RowBlocks, 8 ColumnBlocks], spread over its lanes as mma.sync has it: at[i][j][e] is

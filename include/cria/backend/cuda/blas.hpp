@@ -213,7 +213,7 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
 /// weights. Libraries may add up all rows in one float, so they get millions of them in parts.
 template <class T>
 void gemm_over_rows(Rows<const T> a, Rows<const T> b, bool accumulate, Rows<acc_t<T>> c) {
-  constexpr std::int64_t part = 8192;  // one float sum of so many is good to four digits
+  constexpr std::int64_t part = 32768;  // one float sum of so many is good to four digits
   if (a.rows == 0) return gemm(transposed(a), plain(b), accumulate, c);
   for (std::int64_t first = 0; first < a.rows; first += part) {
     const std::int64_t rows = std::min(part, a.rows - first);

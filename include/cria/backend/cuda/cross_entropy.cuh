@@ -173,9 +173,7 @@ struct kernel<ops::LinearCrossEntropy, Cuda> {
           cuda::block_size, 0, logits, targets.data + first, ignore, losses.data() + first, dlogits);
       const Rows<const T> gradient = dlogits;
       if (dx) cuda::gemm(plain(gradient), plain(weight), false, dx.slice(first, rows));
-      if (dweight) {
-        cuda::gemm(transposed(gradient), plain(x.slice(first, rows)), first > 0, dweight);
-      }
+      if (dweight) cuda::gemm_over_rows(gradient, x.slice(first, rows), first > 0, dweight);
     }
     cuda::launch(cuda::mean_loss_kernel<A>, 1, 1024, 0, losses.vec(), count.data(), loss.data,
                  inverse.data());

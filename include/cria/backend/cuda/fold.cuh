@@ -7,6 +7,7 @@
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/core/broadcast.hpp"
+#include "cria/core/division.hpp"
 #include "cria/core/reductions.hpp"
 
 namespace cria::cuda {
@@ -29,8 +30,9 @@ struct LoopAxes {
     for (int axis = 0; axis < Shape::max_rank; ++axis) {
       if (axis >= rank) break;
       const bool is_last = axis + 1 == rank;  // then the division is saved
-      offset += (is_last ? index : index % dims[axis]) * strides[axis];
-      if (!is_last) index /= dims[axis];
+      const Divided by = is_last ? Divided{0, index} : divided(index, dims[axis]);
+      offset += by.rest * strides[axis];
+      index = by.quotient;
     }
     return offset;
   }
@@ -55,24 +57,32 @@ struct Folding<R, A, true> {
   __device__ A result() const { return sum.value(); }
 };
 
-/// folded[part, j] = what a part of the elements of number j along `kept` make together. A thread has a j of
-/// its own if neighbours of the loop are neighbours of the result, otherwise a block has.
+/// folded[part, j] = what a part of the elements of number j along `kept` make together. A block has a j, or
+/// if neighbours of the loop are neighbours of the result 32 of them, one for each lane; its warps then share
+/// the elements.
 template <class R, class A, class Element>
 __global__ void __launch_bounds__(block_size, sharing_blocks)
     fold_kernel(Element element, LoopAxes kept, LoopAxes repeated, bool neighbours, std::int64_t part,
                 A* folded) {
+  __shared__ A of_warp[block_size / 32][32];
   const std::int64_t first = blockIdx.y * part, end = std::min(repeated.size, first + part);
-  const std::int64_t j = neighbours ? first_item() : blockIdx.x;
+  const unsigned warp = threadIdx.x / 32, warps = blockDim.x / 32, lane = threadIdx.x % 32;
+  const std::int64_t j = neighbours ? static_cast<std::int64_t>(blockIdx.x) * 32 + lane : blockIdx.x;
   Folding<R, A> folding;
   if (j < kept.size) {
     const std::int64_t begin = kept.at(j);
-    const unsigned step = neighbours ? 1 : blockDim.x;
-    for (std::int64_t r = first + (neighbours ? 0 : threadIdx.x); r < end; r += step) {
+    const unsigned step = neighbours ? warps : blockDim.x;
+    for (std::int64_t r = first + (neighbours ? warp : threadIdx.x); r < end; r += step) {
       folding.add(element(begin + repeated.at(r)));
     }
   }
   if (neighbours) {
-    if (j < kept.size) folded[blockIdx.y * kept.size + j] = folding.result();
+    of_warp[warp][lane] = folding.result();
+    __syncthreads();
+    if (warp > 0 || j >= kept.size) return;
+    A all = of_warp[0][lane];
+    for (unsigned w = 1; w < warps; ++w) all = R()(all, of_warp[w][lane]);
+    folded[blockIdx.y * kept.size + j] = all;
   } else {
     const A all = block_reduce(folding.result(), R());
     if (threadIdx.x == 0) folded[blockIdx.y * kept.size + j] = all;
@@ -87,11 +97,11 @@ struct ElementOf {
 
 template <class R, class A, class Element>
 void fold(Element element, const LoopAxes& kept, const LoopAxes& repeated, bool neighbours, A* folded) {
-  const std::int64_t wanted = neighbours ? 256 : 8192;  // of which a thread, or a block, takes a part
+  const std::int64_t wanted = neighbours ? 256 : 8192;  // elements that a block puts together for a result
   const std::int64_t parts = std::clamp<std::int64_t>((repeated.size + wanted - 1) / wanted, 1, 1024);
   const std::int64_t part = (repeated.size + parts - 1) / parts;
   const Scratch<A> of_parts(parts == 1 ? 0 : parts * kept.size);
-  const auto blocks = neighbours ? (kept.size + block_size - 1) / block_size : kept.size;
+  const auto blocks = neighbours ? (kept.size + 31) / 32 : kept.size;
   launch(fold_kernel<R, A, Element>, dim3(Grid(blocks).blocks.x, static_cast<unsigned>(parts)), block_size, 0,
          element, kept, repeated, neighbours, part, parts == 1 ? folded : of_parts.data());
   if (parts > 1) fold_columns<R>(Rows<const A>{of_parts.data(), parts, kept.size}, folded);

@@ -3,6 +3,7 @@
 /// operands, copies that run beside the program. Of a warp's lane, `group` is lane / 4 and `place` is lane
 /// % 4.
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
@@ -20,9 +21,11 @@ namespace cria::cuda {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 template <class T>
 inline constexpr bool on_tensor_cores = std::is_same_v<T, float16>;
+inline constexpr bool has_tf32 = false;  // whether they multiply floats, as TF32
 #else
 template <class T>
 inline constexpr bool on_tensor_cores = std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>;
+inline constexpr bool has_tf32 = true;
 #endif
 
 /// Two numbers rounded to T (bfloat16 or float16) as the tensor cores take them: the first in the low half.
@@ -88,6 +91,34 @@ __device__ __forceinline__ void mma(float (&top)[2], float (&bottom)[2], const s
         : "+f"(top[0]), "+f"(top[1]), "+f"(bottom[0]), "+f"(bottom[1])
         : "r"(a[2 * half]), "r"(a[2 * half + 1]), "r"(b[half]));
   }
+#endif
+}
+
+/// x rounded to TF32 (10 bits of fraction), ties away from zero.
+__device__ __forceinline__ std::uint32_t tf32(float x) {
+#if !defined(CRIA_CUDA_EMULATION) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800)
+  std::uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+  return rounded;
+#else
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  return x - x == 0 ? (bits + 0x1000u) & ~0x1FFFu : bits;
+#endif
+}
+
+/// d [16, 8] += a [16, 8] b [8, 8] by a whole warp, a and b in TF32. d as above. a: rows group, group + 8,
+/// group, group + 8 at column `place`, the last two 4 further. b: column `group` at row `place`, and 4
+/// further. From sm_80 on.
+__device__ __forceinline__ void mma_tf32(float (&top)[2], float (&bottom)[2], const std::uint32_t (&a)[4],
+                                         const std::uint32_t (&b)[2]) {
+#if defined(CRIA_CUDA_EMULATION)
+  cuda_emulation::multiply_16x8x8(top, bottom, a, b);
+#elif !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(top[0]), "+f"(top[1]), "+f"(bottom[0]), "+f"(bottom[1])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
 }
 

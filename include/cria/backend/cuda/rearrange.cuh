@@ -7,6 +7,7 @@
 #include "cria/backend/cuda/cuda.hpp"
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/backend/cuda/pack.cuh"
+#include "cria/core/division.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/rearrangement.hpp"
 
@@ -22,10 +23,10 @@ __device__ __forceinline__ Places places(const StridedCopy& copy, std::int64_t i
   Places result{copy.from_first, copy.to_first};
   for (int axis = Shape::max_rank - 1; axis >= 0; --axis) {  // unrolled: a GPU's registers have no addresses
     if (axis >= copy.rank) continue;
-    const std::int64_t index = axis == 0 ? i : i % copy.dims[axis];
-    result.from += index * copy.from[axis];
-    result.to += index * copy.to[axis];
-    if (axis > 0) i /= copy.dims[axis];
+    const Divided by = axis == 0 ? Divided{0, i} : divided(i, copy.dims[axis]);
+    result.from += by.rest * copy.from[axis];
+    result.to += by.rest * copy.to[axis];
+    i = by.quotient;
   }
   return result;
 }

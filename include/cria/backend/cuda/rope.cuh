@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <vector>
 
 #include "cria/backend/cuda/map.cuh"
+#include "cria/core/division.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/rotation_table.hpp"
 
@@ -79,45 +82,48 @@ struct Rotation {
   Heads<const T> from;
   Gradient<Heads<T>> to;
 
-  CRIA_HOST_DEVICE std::int64_t pairs() const {
-    return to ? from.batch * from.length * from.heads * (from.dim / 2) : 0;
-  }
+  CRIA_HOST_DEVICE std::int64_t heads() const { return to ? from.heads : 0; }
+  std::int64_t rows() const { return to ? from.batch * from.length : 0; }
+  std::int64_t pairs() const { return rows() * heads() * (from.dim / 2); }
 };
 
 /// Each pair (d, d + half) of a and of b rotated, as the table says from `start` on. A thread has Size
-/// neighbouring pairs.
+/// neighbouring pairs of a head, in some of all positions, so that it seldom divides.
 template <int Size, class T, class A>
 __global__ void __launch_bounds__(block_size)
     rope_kernel(Rotation<T> of_a, Rotation<T> of_b, std::int64_t start, RotationTableView<A> table,
                 A direction) {
-  const std::int64_t items_of_a = of_a.pairs() / Size, items = items_of_a + of_b.pairs() / Size;
-  for (std::int64_t i = first_item(); i < items; i += item_stride()) {
-    const bool second = i >= items_of_a;
-    const std::int64_t item = second ? i - items_of_a : i;
+  const std::int64_t half = (of_a.to ? of_a : of_b).from.dim / 2, packs = half / Size;
+  const std::int64_t heads_of_a = of_a.heads(), heads = heads_of_a + of_b.heads();
+  for (std::int64_t item = threadIdx.x; item < heads * packs; item += blockDim.x) {
+    const auto [head, pack] = divided(item, packs);
+    const bool second = head >= heads_of_a;
     const Heads<const T> x = second ? of_b.from : of_a.from;
     const Gradient<Heads<T>> y = second ? of_b.to : of_a.to;
-    const std::int64_t half = x.dim / 2, packs = half / Size;
-    const std::int64_t d = item % packs * Size, head = item / packs;  // of all sequences and positions
-    const std::int64_t h = head % x.heads, row = head / x.heads;      // of all sequences
-    const std::int64_t t = row % x.length, b = row / x.length;
-    const T* from = x.at(b, t, h) + d;
-    T* to = y.at(b, t, h) + d;
-    const auto low = load<Size>(from), high = load<Size>(from + half);
-    const auto cosine = load<Size>(table.cosine + (start + t) * half + d);
-    const auto sine = load<Size>(table.sine + (start + t) * half + d);
-    Pack<T, Size> new_low, new_high;
-    if (!y.fresh) {
-      new_low = load<Size>(to);
-      new_high = load<Size>(to + half);
-    }
+    const std::int64_t h = second ? head - heads_of_a : head, d = pack * Size;
+    for (std::int64_t row = blockIdx.x; row < x.batch * x.length; row += gridDim.x) {
+      const auto [b, t] = divided(row, x.length);
+      const T* from = x.at(b, t, h) + d;
+      T* to = y.at(b, t, h) + d;
+      const auto low = load<Size>(from), high = load<Size>(from + half);
+      const auto cosine = load<Size>(table.cosine + (start + t) * half + d);
+      const auto sine = load<Size>(table.sine + (start + t) * half + d);
+      Pack<T, Size> new_low, new_high;
+      if (!y.fresh) {
+        new_low = load<Size>(to);
+        new_high = load<Size>(to + half);
+      }
 #pragma unroll
-    for (int k = 0; k < Size; ++k) {
-      const A c = cosine.at[k], s = sine.at[k] * direction, left = wide(low.at[k]), right = wide(high.at[k]);
-      new_low.at[k] = summed(new_low.at[k], y.fresh, left * c - right * s);
-      new_high.at[k] = summed(new_high.at[k], y.fresh, right * c + left * s);
+      for (int k = 0; k < Size; ++k) {
+        const A c = cosine.at[k], s = sine.at[k] * direction, left = wide(low.at[k]),
+                right = wide(high.at[k]);
+        // Fused as written here, or results would depend on what the compiler fuses for packs of this size.
+        new_low.at[k] = summed(new_low.at[k], y.fresh, std::fma(left, c, -(right * s)));
+        new_high.at[k] = summed(new_high.at[k], y.fresh, std::fma(right, c, left * s));
+      }
+      store(to, new_low);
+      store(to + half, new_high);
     }
-    store(to, new_low);
-    store(to + half, new_high);
   }
 }
 
@@ -168,10 +174,13 @@ struct kernel<ops::Rope, Cuda> {
   template <class T, class A>
   static void launch(cuda::Rotation<T> a, cuda::Rotation<T> b, std::int64_t start,
                      cuda::RotationTableView<A> table, A direction) {
-    const std::int64_t pairs = a.pairs() + b.pairs(), half = (a.to ? a.from : b.from).dim / 2;
+    const std::int64_t half = (a.to ? a.from : b.from).dim / 2, rows = std::max(a.rows(), b.rows());
     const auto run = [&]<int Size>(std::integral_constant<int, Size>) {
-      cuda::launch(cuda::rope_kernel<Size, T, A>, cuda::grid_for(pairs / Size), cuda::block_size, 0, a, b,
-                   start, table, direction);
+      const std::int64_t items = (a.heads() + b.heads()) * (half / Size);
+      const auto threads = std::min<std::int64_t>((items + 31) / 32 * 32, cuda::block_size);
+      const auto blocks = std::min<std::int64_t>(rows, std::int64_t{16} * cuda::device().multiprocessors);
+      cuda::launch(cuda::rope_kernel<Size, T, A>, blocks, static_cast<unsigned>(threads), 0, a, b, start,
+                   table, direction);
     };
     const auto fit = [&]<int Size>(std::integral_constant<int, Size>) {
       return half % Size == 0 && packs_fit<Size>(a.from) && packs_fit<Size, T>(a.to) &&

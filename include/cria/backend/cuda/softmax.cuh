@@ -35,9 +35,11 @@ __device__ __forceinline__ SoftmaxSum<A> softmax_sum(const T* x, std::int64_t si
       own_sum *= math::exp_up_to_88(own_maximum - most);
       own_maximum = most;
     }
+    A of_pack = 0;
 #pragma unroll
     for (int k = 0; k < Size; ++k)
-      own_sum += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own_maximum);
+      of_pack += math::exp_up_to_88(static_cast<A>(wide(pack.at[k])) - own_maximum);
+    own_sum += of_pack;
   }
   const A maximum = block_reduce(own_maximum, ops::Largest());
   // A thread without elements has no maximum, and no sum to rescale.

@@ -35,7 +35,7 @@ __device__ __forceinline__ void update_pack(const Factors& update, acc_t<T> fact
                                             std::index_sequence<k...>) {
   const auto gradient = load<Size>(x.gradient.data + i);
   auto value = load<Size>(exact_value(x) + i);
-  Pack<acc_t<T>, Size> state[] = {load<Size>(x.state[k].data + i)...};
+  Pack<acc_t<T>, Size> state[sizeof...(k) == 0 ? 1 : sizeof...(k)] = {load<Size>(x.state[k].data + i)...};
 #pragma unroll
   for (int e = 0; e < Size; ++e) update(gradient.at[e] * factor, value.at[e], state[k].at[e]...);
   (store(x.state[k].data + i, state[k]), ...);

@@ -15,6 +15,33 @@ namespace cuda_emulation {
 /// Makes a float of 16 bits.
 using Decode = float (*)(std::uint16_t bits);
 
+namespace detail {
+
+/// d [16, 8] += a [16, K] b [K, 8], whose elements place(lane, message, a, b) puts where they belong. A lane has
+/// d's row `group`, columns 2 place and 2 place + 1 in `top`, the same of row group + 8 in `bottom`.
+template <int K, class Message, class Place>
+void multiply_16x8(void* const messages[32], Place place_operands) {
+  const auto of = [&](int lane) -> const Message& { return *static_cast<const Message*>(messages[lane]); };
+  float left[16][K], right[K][8];
+  for (int lane = 0; lane < 32; ++lane) place_operands(lane / 4, lane % 4, of(lane), left, right);
+  float sum[16][8];
+  for (int lane = 0; lane < 32; ++lane) {
+    std::memcpy(&sum[lane / 4][2 * (lane % 4)], of(lane).top, 2 * sizeof(float));
+    std::memcpy(&sum[lane / 4 + 8][2 * (lane % 4)], of(lane).bottom, 2 * sizeof(float));
+  }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < K; ++k) {
+      for (int column = 0; column < 8; ++column) sum[row][column] += left[row][k] * right[k][column];
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    std::memcpy(of(lane).top, &sum[lane / 4][2 * (lane % 4)], 2 * sizeof(float));
+    std::memcpy(of(lane).bottom, &sum[lane / 4 + 8][2 * (lane % 4)], 2 * sizeof(float));
+  }
+}
+
+}  // namespace detail
+
 /// mma.sync.m16n8k16: d [16, 8] += a [16, 16] b [16, 8]. A register of a or b holds two elements, the first
 /// in its low half. top: d's row `group`, columns 2 place and 2 place + 1; bottom: the same of row group + 8.
 /// a: rows group, group + 8, group, group + 8 at columns 2 place + {0, 1}, the last two 8 columns further.
@@ -27,35 +54,38 @@ inline void multiply_16x8x16(float (&top)[2], float (&bottom)[2], const std::uin
     Decode decode;
   } message{top, bottom, a, b, decode};
   const auto combine = [](void* const messages[32], unsigned) {
-    const auto of = [&](int lane) -> const Message& { return *static_cast<const Message*>(messages[lane]); };
-    float left[16][16], right[16][8];
-    for (int lane = 0; lane < 32; ++lane) {
-      const Message& from = of(lane);
-      const int group = lane / 4, place = lane % 4;
-      for (int half = 0; half < 2; ++half) {
-        const auto element = [&](std::uint32_t word) {
-          return from.decode(static_cast<std::uint16_t>(word >> (16 * half)));
-        };
-        for (int i = 0; i < 4; ++i) {
-          left[group + 8 * (i % 2)][2 * place + half + 8 * (i / 2)] = element(from.a[i]);
-        }
-        for (int i = 0; i < 2; ++i) right[2 * place + half + 8 * i][group] = element(from.b[i]);
-      }
-    }
-    float sum[16][8];
-    for (int lane = 0; lane < 32; ++lane) {
-      std::memcpy(&sum[lane / 4][2 * (lane % 4)], of(lane).top, 2 * sizeof(float));
-      std::memcpy(&sum[lane / 4 + 8][2 * (lane % 4)], of(lane).bottom, 2 * sizeof(float));
-    }
-    for (int row = 0; row < 16; ++row) {
-      for (int k = 0; k < 16; ++k) {
-        for (int column = 0; column < 8; ++column) sum[row][column] += left[row][k] * right[k][column];
-      }
-    }
-    for (int lane = 0; lane < 32; ++lane) {
-      std::memcpy(of(lane).top, &sum[lane / 4][2 * (lane % 4)], 2 * sizeof(float));
-      std::memcpy(of(lane).bottom, &sum[lane / 4 + 8][2 * (lane % 4)], 2 * sizeof(float));
-    }
+    detail::multiply_16x8<16, Message>(
+        messages, [](int group, int place, const Message& from, auto& left, auto& right) {
+          for (int half = 0; half < 2; ++half) {
+            const auto element = [&](std::uint32_t word) {
+              return from.decode(static_cast<std::uint16_t>(word >> (16 * half)));
+            };
+            for (int i = 0; i < 4; ++i) {
+              left[group + 8 * (i % 2)][2 * place + half + 8 * (i / 2)] = element(from.a[i]);
+            }
+            for (int i = 0; i < 2; ++i) right[2 * place + half + 8 * i][group] = element(from.b[i]);
+          }
+        });
+  };
+  warp_rendezvous(WarpOperation::matrix, 0xFFFFFFFFu, &message, combine, site);
+}
+
+/// mma.sync.m16n8k8 of TF32: d [16, 8] += a [16, 8] b [8, 8]. d as above. a: rows group, group + 8, group,
+/// group + 8 at column `place`, the last two 4 columns further. b: column `group` at row `place`, and 4 rows
+/// further. The lowest 13 bits of an element are not read.
+inline void multiply_16x8x8(float (&top)[2], float (&bottom)[2], const std::uint32_t (&a)[4],
+                            const std::uint32_t (&b)[2], Site site = Site::current()) {
+  struct Message {
+    float *top, *bottom;
+    const std::uint32_t *a, *b;
+  } message{top, bottom, a, b};
+  const auto combine = [](void* const messages[32], unsigned) {
+    detail::multiply_16x8<8, Message>(
+        messages, [](int group, int place, const Message& from, auto& left, auto& right) {
+          const auto element = [](std::uint32_t word) { return std::bit_cast<float>(word & ~0x1FFFu); };
+          for (int i = 0; i < 4; ++i) left[group + 8 * (i % 2)][place + 4 * (i / 2)] = element(from.a[i]);
+          for (int i = 0; i < 2; ++i) right[place + 4 * i][group] = element(from.b[i]);
+        });
   };
   warp_rendezvous(WarpOperation::matrix, 0xFFFFFFFFu, &message, combine, site);
 }

@@ -173,8 +173,8 @@ class Muon : public Optimizer<B> {
     if (slots.empty()) return;
     const std::int64_t size = slots[0]->shape().size(), m = slots[0]->shape().dim(0), n = size / m;
     auto directions = Tensor<A, B>::zeros({static_cast<std::int64_t>(slots.size()), m, n});
-    const auto part = [&](const auto& all, std::size_t i) {
-      return Vec{all.data + static_cast<std::int64_t>(i) * size, size};
+    const auto part = [&]<class V>(Vec<V> all, std::size_t i) {
+      return Vec<V>{all.data + static_cast<std::int64_t>(i) * size, size};
     };
     std::vector<ops::UpdateTensor<ops::Momentum, A>> momentum;
     for (std::size_t i = 0; i < slots.size(); ++i) {

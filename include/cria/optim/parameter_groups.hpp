@@ -135,7 +135,9 @@ class ParameterSlot final : public AnySlot {
     ops::UpdateTensor<Rule, T> all{
         gradient, parameter_.value().mutable_vec(),     master_.defined() ? master_.mutable_vec() : Vec<A>{},
         {},       learning_rate * learning_rate_factor, weight_decay * weight_decay_factor};
-    for (std::size_t k = 0; k < Rule::state.size(); ++k) all.state[k] = state_[k].mutable_vec();
+    if constexpr (!Rule::state.empty()) {
+      for (std::size_t k = 0; k < Rule::state.size(); ++k) all.state[k] = state_[k].mutable_vec();
+    }
     version_ = parameter_.value().version();
     return all;
   }

@@ -30,9 +30,9 @@ std::vector<Values> add_rotated(std::size_t spaced = 0, const Spacing& spacing =
       b(b_shape, own(1), cria::test::normals(b_shape.size(), 2)),
       to_a(a_shape, own(2), Values(static_cast<std::size_t>(a_shape.size()), 1.0)),
       to_b(b_shape, own(3), Values(static_cast<std::size_t>(b_shape.size()), 1.0));
-  kernel_for<ops::Rope, Cuda>::backward(Heads<const T>(a.view()), Heads<const T>(b.view()), 3, {},
-                                        Gradient<Heads<T>>{to_a.view(), false},
-                                        Gradient<Heads<T>>{to_b.view(), false});
+  kernel_for<cria::ops::Rope, Cuda>::backward(Heads<const T>(a.view()), Heads<const T>(b.view()), 3, {},
+                                              Gradient<Heads<T>>{to_a.view(), false},
+                                              Gradient<Heads<T>>{to_b.view(), false});
   return {to_a.values(), to_b.values()};
 }
 

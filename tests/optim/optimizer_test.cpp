@@ -66,7 +66,7 @@ void check_steps(const char* name, double tolerance, Make make) {
     optimizer.step();
     if (step != 0 && step != 19) continue;
     BOOST_TEST_CONTEXT(name << ", " << dtype_name<T> << ", step " << step + 1)
-    nn::for_each_parameter(model, [&](const std::string& field, const Parameter<T>& parameter) {
+    cria::nn::for_each_parameter(model, [&](const std::string& field, const Parameter<T>& parameter) {
       check_near(parameter.value(),
                  golden[std::to_string(step + 1)][field].template get<std::vector<double>>(), tolerance);
     });

@@ -30,9 +30,9 @@ const std::vector<int> thread_counts = on_cpu ? std::vector<int>{1, 2, 3} : std:
 /// negative.
 template <class T>
 struct Guess {
-  nn::Embedding<T> table{vocabulary, 6};
-  nn::Dropout dropout;
-  nn::Linear<T> out{6, vocabulary};
+  cria::nn::Embedding<T> table{vocabulary, 6};
+  cria::nn::Dropout dropout;
+  cria::nn::Linear<T> out{6, vocabulary};
   std::shared_ptr<std::atomic<int>> calls_left = std::make_shared<std::atomic<int>>(-1);
 
   Tensor<acc_t<T>> loss(const Tensor<std::int32_t>& tokens, const Tensor<std::int32_t>& targets) const {
@@ -75,7 +75,7 @@ struct Training {
   explicit Training(const TrainStepOptions& options, float dropout = 0)
       : model{.dropout = {dropout}},
         optimizer(model, {.learning_rate = 0.05}),
-        step((nn::initialize(model, Rng(3)), model), batch, options) {}
+        step((cria::nn::initialize(model, Rng(3)), model), batch, options) {}
 
   const Batch<>& batch_of(std::uint64_t seed) {
     Rng rng(seed);
@@ -90,7 +90,7 @@ struct Training {
 
   std::vector<double> weights() const {
     std::vector<double> all;
-    nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+    cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
       for (const T value : parameter.value().to_vector()) {
         all.push_back(static_cast<double>(static_cast<acc_t<T>>(value)));
       }
@@ -99,7 +99,7 @@ struct Training {
   }
   bool has_gradients() const {
     bool found = false;
-    nn::for_each_parameter(model, [&](const std::string&, const auto& p) { found = found || p.has_grad(); });
+    cria::nn::for_each_parameter(model, [&](const std::string&, const auto& p) { found = found || p.has_grad(); });
     return found;
   }
 };
@@ -116,7 +116,7 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
 BOOST_AUTO_TEST_CASE(a_step_is_forward_backward_and_update_whatever_the_threads) {
   for (const int threads : thread_counts) {
     Training<double> training({.max_norm = 0.1, .threads = threads});
-    Guess<double> model = nn::clone(training.model);
+    Guess<double> model = cria::nn::clone(training.model);
     AdamW<> optimizer(model, {.learning_rate = 0.05});
     for (std::uint64_t seed = 0; seed < 3; ++seed) {
       training.add(seed);
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_step_is_forward_backward_and_update_whatever_the_threads)
       BOOST_TEST(norm > 0.1);  // so it is clipped
       BOOST_TEST(result.loss_scale == 1.0);
       std::vector<double> weights;
-      nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+      cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
         for (const double value : parameter.value().to_vector()) weights.push_back(value);
       });
       BOOST_TEST(difference(training.weights(), weights) < 1e-10);
@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(float16_scales_its_loss_and_leaves_out_steps_that_overflow)
 BOOST_AUTO_TEST_CASE(buffers_are_what_they_were_before_a_step_that_fails) {
   Training<float> data({});
   Counting<Guess<float>> model;
-  nn::initialize(model, Rng(3));
+  cria::nn::initialize(model, Rng(3));
   TrainStep step(model, data.batch, {.micro_batches = 2});
   AdamW<> optimizer(model, {});
   const auto calls = [&] { return model.calls.value().item(); };
@@ -272,8 +272,8 @@ std::pair<std::vector<double>, std::vector<double>> outcome_of_freezing(const Tr
   Training<float> training(options);
   std::vector<double> results;
   for (std::uint64_t seed = 0; seed < 9; ++seed) {
-    if (seed == 3) nn::freeze(training.model.table);
-    if (seed == 6) nn::unfreeze(training.model.table);
+    if (seed == 3) cria::nn::freeze(training.model.table);
+    if (seed == 6) cria::nn::unfreeze(training.model.table);
     training.add(seed);
     BOOST_TEST(training.model.table.weight.has_grad() == (seed / 3 != 1));
     const TrainStepResult result = training.update();
@@ -338,7 +338,7 @@ BOOST_FIXTURE_TEST_CASE(a_graph_is_captured_again_where_the_loss_scale_has_chang
 
 /// The mean square of the distance to a line.
 struct Line {
-  nn::Linear<float> slope{2, 1};
+  cria::nn::Linear<float> slope{2, 1};
 
   Tensor<float> loss(const Tensor<float>& x, const Tensor<float>& y) const {
     return mean(square(slope(x) - y));
@@ -437,7 +437,7 @@ std::vector<double> trained_tied(const TrainStepOptions& options) {
     batch.targets[i] = static_cast<std::int32_t>(i % vocabulary);
   }
   Tied<T> model;
-  nn::initialize(model, Rng(5));
+  cria::nn::initialize(model, Rng(5));
   AdamW optimizer(model, {.learning_rate = 0.05});
   TrainStep step(model, batch, options);
   for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {

@@ -223,9 +223,9 @@ class GpuPackTest(unittest.TestCase):
             "| speed | 40 measurements |", "| cria (cuBLAS) | bfloat16 | 128 | 1,638,400 |  | 41 % | 3,000 MB |",
             "| PyTorch compiled (2.11.0) | float32 | 32 | 163,840 | 1.25 |  | 5,000 MB |",
             "| `rms_norm/forward/cuda/float32/rows:32768/cols:288` | 31.2 | 2,416 |  | 83 % |",
-            "| sanitizers | 0 findings in 24 of 24 runs |", "| racecheck | 6 | 6 | 0 | 0 |",
-            "| `void cria::map_kernel<float, Gate>(int, float *)` | 3 | 0.060 | 66.7 % |",
-            "| `void cria::map_kernel<float, Gate>(int, float *)` | 20.0 | 54 | 71 % | 2,500 | 75 % | 20 % | "
+            "| sanitizers | 0 findings in 21 of 21 runs |", "| racecheck | 6 | 6 | 0 | 0 |",
+            "| `void map_kernel<float, Gate>(int, float *)` | 3 | 0.060 | 66.7 % |",
+            "| `void map_kernel<float, Gate>(int, float *)` | 20.0 | 54 | 71 % | 2,500 | 75 % | 20 % | "
             "long scoreboard 90 %, wait 10 % |", "| growth | 1 measurements |"], report)
         files = sorted(self.pack.output.rglob("*"))
         self.assertLessEqual(len(files), 8, files)

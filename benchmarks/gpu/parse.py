@@ -70,12 +70,15 @@ class SanitizerFindings:
 
 
 def kernels(text):
-    """Rows of ncu's raw page as CSV, by metric. What comes before the table, and the row of units, is left out."""
+    """Rows of ncu's raw page as CSV, by metric. What comes before the table, and the row of units, is left out, and so are
+    namespaces in the kernels' names, of which ncu prints now more, now less."""
     start = text.find('"ID"')
     if start < 0:
         return []
-    rows = csv.DictReader(text[start:].splitlines())
-    return [row for row in rows if (row["ID"] or "").isdigit()]
+    rows = [row for row in csv.DictReader(text[start:].splitlines()) if (row["ID"] or "").isdigit()]
+    for row in rows:
+        row["Kernel Name"] = re.sub(r"\b\w+::", "", row["Kernel Name"].replace("(anonymous namespace)::", ""))
+    return rows
 
 
 def function_name(kernel):

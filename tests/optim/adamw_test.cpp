@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_parameter_that_is_listed_twice_is_refused) {
   const std::string want =
       "nn: 'layers.0.weight' and 'layers.1.weight' are one parameter; a copied module shares its parameters: "
       "make "
-      "another by cria::nn::clone, or, if it is meant to be shared, list it once in visit";
+      "another by nn::clone, or, if it is meant to be shared, list it once in visit";
   BOOST_TEST(test::error_message<ConfigError>([&] { AdamW optimizer(model); }) == want);
   BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::parameter_count(model); }) == want);
   BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::state_dict(model); }) == want);

@@ -27,6 +27,8 @@ namespace {
 
 using namespace cria;
 using cria::test::Values;
+namespace nn = cria::nn;  // and no suites of these names
+namespace schedule = cria::schedule;
 
 constexpr double tolerance = 2e-5;  // of float
 
@@ -240,10 +242,6 @@ class Rows {
   nlohmann::json golden_ = cria::test::golden_json("from_pytorch.json");
   std::string page_, pytorch_, composed_;
 };
-
-// The names of rows are cria's, whatever suites there are.
-namespace nn = cria::nn;
-namespace schedule = cria::schedule;
 
 #define ROW(PYTORCH, ...) compare(PYTORCH, #__VA_ARGS__, __VA_ARGS__);
 /// An expression in the place of a function that cria does not have.
@@ -600,6 +598,15 @@ struct Page : Rows {
 };
 
 // clang-format on
+
+#undef ROW
+#undef COMPOSED
+#undef RANDOM
+#undef STATEMENT
+#undef LAYER
+#undef CRIA_WITHOUT_BRACKETS
+#undef OPTIMIZER
+#undef SCHEDULE
 
 /// How many of the most used functions there are.
 std::string counted(const Rows& rows) {

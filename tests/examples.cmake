@@ -10,3 +10,7 @@ foreach(source IN LISTS tour)
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(examples.${name} PROPERTIES TIMEOUT 300 ${spin_briefly})
 endforeach()
+
+# The tutorial leads through them.
+add_test(NAME docs.tutorial_quotes
+  COMMAND ${CMAKE_COMMAND} -Dsource=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/quotes.cmake)

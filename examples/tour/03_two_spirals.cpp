@@ -43,9 +43,9 @@ std::string picture(const Model& model, const Tensor<float>& x, const Tensor<std
     char line[128];
     svg.append(line, static_cast<std::size_t>(std::snprintf(line, sizeof line, shape, numbers...)));
   };
-  const auto level = [&](int cell) {
-    return static_cast<int>(8 * second[static_cast<std::size_t>(cell)]);
-  };  // of 9 colours
+  const auto level = [&](int cell) {  // of 9 colours
+    return static_cast<int>(std::lround(8 * second[static_cast<std::size_t>(cell)]));
+  };
   for (int i = 0; i < cells; ++i) {
     for (int begin = 0, end = 0; begin < cells; begin = end) {  // neighbours of one colour are one rectangle
       while (end < cells && level(i * cells + end) == level(i * cells + begin)) ++end;

@@ -176,7 +176,8 @@ struct kernel<ops::Map, Cuda> {
     const cuda::MapArguments<sizeof...(X)> inputs{{std::get<K>(x).data...},
                                                   {(loop.is_whole[K] ? std::get<K>(dx).data : nullptr)...},
                                                   {std::get<K>(dx).fresh...}};
-    constexpr int width = cuda::widest<T, X...>;
+    // Not two doubles: some formulas' derivatives would spill registers.
+    constexpr int width = sizeof(T) == sizeof(double) ? 1 : cuda::widest<T, X...>;
     if (loop.all_whole() &&
         cuda::packs_fit<width>(dy.data, std::get<K>(x).data..., std::get<K>(dx).data...)) {
       cuda::launch(cuda::map_backward_kernel<width, cuda::WholeLoop, F, T, X...>,

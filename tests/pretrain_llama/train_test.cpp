@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(a_profile_names_what_the_time_went_into) {
   BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
   const std::size_t table = outcome.output.find("ms per iteration");
   BOOST_TEST_REQUIRE(table != std::string::npos);
-  for (const char* row : {"\nlinear ", "\nattention ", "\nrms_norm ", "\nadamw ", "\nrest"}) {
+  for (const char* row : {"\nlinear ", "\nattention ", "\nrms_norm ", "\nAdamW ", "\nrest"}) {
     BOOST_TEST(outcome.output.find(row, table) != std::string::npos, row);
     BOOST_TEST(outcome.output.find(row, table) == outcome.output.rfind(row), row);  // and once
   }

@@ -262,6 +262,13 @@
   EXTERN template class RuleOptimizer<ops::AdamW, B>; \
   EXTERN template class RuleOptimizer<ops::SGD, B>; \
   EXTERN template class RuleOptimizer<ops::Lion, B>; \
+  EXTERN template class RuleOptimizer<ops::Adam, B>; \
+  EXTERN template class RuleOptimizer<ops::RMSprop, B>; \
+  EXTERN template class UpdatePass<ops::AdamW, B>; \
+  EXTERN template class UpdatePass<ops::Average, B>; \
+  EXTERN template class UpdatePass<ops::Descend, B>; \
+  EXTERN template class UpdatePass<ops::Momentum, B>; \
+  EXTERN template class UpdatePass<ops::Unscale, B>; \
   CRIA_KERNELS_OF_##B(EXTERN)
 
 #define CRIA_ALL_OPERATORS(EXTERN, B) \

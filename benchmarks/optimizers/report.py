@@ -31,9 +31,9 @@ def main():
         f"{1000 * seconds_an_iteration(work / name):.0f} |" for name, curve in runs.items())
     output.with_suffix(".md").write_text(f"""# Muon beside AdamW
 
-Validation losses of a model of a million weights (`--dim=128 --n_layers=4`) that learns {text}, {last} iterations of 4,096
-tokens with a cosine schedule, at three learning rates each; the best of each in bold. AdamW ends at {goal:.4f}, and Muon is there at
-iteration {reached}.
+Validation losses of a model of a million weights (`--dim=128 --n_layers=4`) that learns {text}: {last} iterations
+of 4,096 tokens with a cosine schedule, at three learning rates each; the best of each in bold. AdamW ends at {goal:.4f}, and
+Muon is there at iteration {reached}.
 
 | optimiser | learning rate | {" | ".join(f"iteration {i}" for i in shown)} | ms an iteration |
 | --- | ---: |{" ---: |" * (len(shown) + 1)}

@@ -488,9 +488,8 @@ BOOST_AUTO_TEST_CASE(parameters_of_other_modules_and_former_ones_do_not_matter) 
 BOOST_AUTO_TEST_CASE(a_model_without_anything_to_train_is_refused) {
   Forgetful model;
   cria::nn::freeze(model);
-  BOOST_TEST(
-      cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
-      "AdamW: all parameters of the model are frozen; at least one must be trained (nn::unfreeze)");
+  BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(model); }) ==
+             "AdamW: all parameters of the model are frozen; at least one must be trained (nn::unfreeze)");
   cria::nn::Sequential nothing{cria::nn::Relu{}};
   BOOST_TEST(cria::test::error_message<ConfigError>([&] { AdamW optimizer(nothing); }) ==
              "AdamW: the model's visit lists no parameter; at least one is needed");

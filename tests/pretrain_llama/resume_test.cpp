@@ -102,8 +102,8 @@ BOOST_DATA_TEST_CASE(every_optimizer_goes_on_as_if_it_had_not_stopped,
   };
   BOOST_TEST_REQUIRE(test::run(training(whole, "20")).exit_code == 0);
   BOOST_TEST_REQUIRE(test::run(training(part, "10")).exit_code == 0);
-  const auto outcome = test::run(
-      {PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + part, "--max_iters=20"});
+  const auto outcome =
+      test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + part, "--max_iters=20"});
   BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
   check_equal_runs(part, whole);
   const auto losses = test::metrics(whole, "loss");

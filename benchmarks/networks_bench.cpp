@@ -1,4 +1,5 @@
-// Training steps of small networks, and steps of optimisers, in float. compare/rows.sh runs them beside PyTorch's.
+// Training steps of small networks, and steps of optimisers, in float. compare/rows.sh networks runs them
+// beside PyTorch's.
 
 #include <benchmark/benchmark.h>
 

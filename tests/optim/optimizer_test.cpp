@@ -196,6 +196,24 @@ BOOST_AUTO_TEST_CASE(a_moving_average_is_pytorchs) {
   check(bfloat16(), 0.02);
 }
 
+BOOST_AUTO_TEST_CASE(muon_goes_by_names_unless_it_is_told) {
+  cria::nn::TransformerDecoderBlock<float> block(4, 2);
+  const auto names = [](const auto& optimizer) {
+    std::string all;
+    for (const auto& tensor : optimizer.state_dict()) all += tensor.name + " ";
+    return all;
+  };
+  BOOST_TEST(names(Muon(block)).find("multihead_attn.in_proj_weight.momentum") != std::string::npos);
+  const auto no_attention = [](std::string_view name, const Shape& shape) {
+    return is_hidden_matrix(name, shape) && name.find("attn") == std::string_view::npos;
+  };
+  BOOST_TEST(names(Muon(block, {.orthogonalized = no_attention}))
+                 .find("multihead_attn.in_proj_weight.first_moment") != std::string::npos);
+  BOOST_TEST(!is_hidden_matrix("model.embed_tokens.weight", {8, 4}));
+  BOOST_TEST(!is_hidden_matrix("lm_head.weight", {8, 4}));
+  BOOST_TEST(!is_hidden_matrix("norm.weight", {8}));
+}
+
 BOOST_AUTO_TEST_CASE(matrices_become_orthogonal) {
   const auto singular_values_squared = [](const Tensor<double>& x) {  // trace of x x^T, over the smaller side
     return sum(square(x)).item() / static_cast<double>(std::min(x.dim(1), x.dim(2)));
@@ -325,6 +343,8 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
              "Lion: beta2 is -1.000000; it must be in [0, 1)");
   BOOST_TEST(message([](auto& model) { SGD(model, {.momentum = 1}); }) ==
              "SGD: momentum is 1.000000; it must be in [0, 1)");
+  BOOST_TEST(message([](auto& model) { SGD(model, {.nesterov = true}); }) ==
+             "SGD: momentum is 0.000000; with nesterov it must be positive");
   BOOST_TEST(message([](auto& model) { Adam(model, {.beta2 = 1}); }) ==
              "Adam: beta2 is 1.000000; it must be in [0, 1)");
   BOOST_TEST(message([](auto& model) { RMSprop(model, {.alpha = 1}); }) ==

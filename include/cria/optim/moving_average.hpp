@@ -68,7 +68,7 @@ class ExponentialMovingAverage {
     std::vector<std::function<void()>> restore_;
   };
   /// To evaluate the averages without another model: `const auto averages = average.in_place();`.
-  InPlace in_place() {
+  [[nodiscard]] InPlace in_place() {
     std::vector<std::function<void()>> restore;
     nn::for_each_parameter(model_, [&]<class T>(const std::string&, Parameter<T, B>& parameter) {
       restore.push_back(

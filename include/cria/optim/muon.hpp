@@ -24,11 +24,12 @@ enum class MuonScale {
   original      // sqrt(max(1, m / n)). Jordan et al. 2024
 };
 
-/// Which parameters Muon orthogonalises by default: matrices and kernels of hidden layers. Embeddings and the
-/// output, which are called `embed...` and `lm_head` in Llama, and vectors are AdamW's.
+/// Which parameters Muon orthogonalises by default: matrices and kernels of hidden layers. It goes by names:
+/// what is called `embed...` or `lm_head`, as Llama's embedding and output, is AdamW's, as vectors are. A model
+/// that calls them otherwise says so by the option `orthogonalized`.
 inline bool is_hidden_matrix(std::string_view name, const Shape& shape) {
   return shape.rank() >= 2 && name.find("embed") == std::string_view::npos &&
-         name.find("head") == std::string_view::npos;
+         name.find("lm_head") == std::string_view::npos;
 }
 
 struct MuonOptions {

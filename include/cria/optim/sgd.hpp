@@ -25,11 +25,13 @@ struct SGDOptions {
 ///   x = x - lr m, or with nesterov x - lr (g + momentum m)
 template <class B = DefaultBackend>
 struct SGD : RuleOptimizer<ops::SGD, B> {
-  /// Throws what Optimizer does, and ConfigError unless the momentum is in [0, 1).
+  /// Throws what Optimizer does, and ConfigError unless the momentum is in [0, 1), with `nesterov` in (0, 1).
   template <class M>
   explicit SGD(M& model, const SGDOptions& options = {})
       : RuleOptimizer<ops::SGD, B>("SGD", model, {options.momentum, options.nesterov}, options) {
     check::below_one("SGD", "momentum", options.momentum);
+    check::option(!options.nesterov || options.momentum > 0, "SGD", "momentum", options.momentum,
+                  "with nesterov it must be positive");
   }
 };
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "cria/cria.hpp"
-#include "support/compare.hpp"
 #include "support/error_message.hpp"
+#include "support/op_case.hpp"
 
 BOOST_AUTO_TEST_SUITE(nn)
 BOOST_AUTO_TEST_SUITE(lora)
@@ -13,18 +13,9 @@ namespace {
 
 using namespace cria;
 using cria::test::check_close;
+using cria::test::normal_tensor;
 using cria::test::to_values;
 using cria::test::Values;
-
-template <class T>
-Tensor<T> numbers(const Shape& shape) {
-  std::vector<T> values;
-  Rng rng(4);
-  for (std::int64_t i = 0; i < shape.size(); ++i) {
-    values.push_back(static_cast<T>(static_cast<acc_t<T>>(rng.normal())));
-  }
-  return Tensor<T>::from(shape, values);
-}
 
 template <class T>
 cria::nn::Linear<T> layer() {
@@ -37,7 +28,7 @@ cria::nn::Linear<T> layer() {
 template <class T>
 void check_merge() {
   cria::nn::Lora<T> lora(layer<T>(), Rng(2), {.rank = 2, .alpha = 3});
-  const auto x = numbers<T>({5, 6});
+  const auto x = normal_tensor<T>({5, 6}, 4);
   cria::nn::fill_normal(lora.b, 0.5, Rng(3));
   const Values want = to_values(lora(x));
   // y = base(x) + 3 / 2 b (a x), by plain loops.
@@ -71,7 +62,7 @@ BOOST_AUTO_TEST_CASE(merged_and_unmerged_are_equal) {
 BOOST_AUTO_TEST_CASE(only_the_small_matrices_are_trained) {
   const auto base = layer<float>();
   const auto before = base.weight.value().to_vector();
-  const auto x = numbers<float>({8, 6}), y = numbers<float>({8, 3});
+  const auto x = normal_tensor<float>({8, 6}, 4), y = normal_tensor<float>({8, 3}, 4);
   cria::nn::Lora<float> lora(base, Rng(2), {.rank = 2});
   BOOST_TEST((lora(x).to_vector() == base(x).to_vector()));  // it begins as the layer
   AdamW optimizer(lora, {.learning_rate = 0.02, .weight_decay = 0});

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "cria/cria.hpp"
-#include "support/compare.hpp"
 #include "support/error_message.hpp"
+#include "support/op_case.hpp"
 
 BOOST_AUTO_TEST_SUITE(nn)
 BOOST_AUTO_TEST_SUITE(recurrent)
@@ -14,16 +14,8 @@ namespace {
 using namespace cria;
 using cria::test::check_close;
 using cria::test::error_message;
+using cria::test::normal_tensor;
 using cria::test::to_values;
-
-template <class T>
-Tensor<T> normal(const Shape& shape) {
-  std::vector<T> values;
-  Rng rng(7);
-  for (std::int64_t i = 0; i < shape.size(); ++i)
-    values.push_back(static_cast<T>(static_cast<acc_t<T>>(rng.normal())));
-  return Tensor<T>::from(shape, values);
-}
 
 /// What a sequence gives is what its halves give, the second from the state after the first.
 template <class M>
@@ -37,7 +29,7 @@ void check_halves(const M& module, const auto& x, double tolerance, auto state_v
 
 template <class T>
 void check_type() {
-  const auto x = normal<T>({2, 5, 3});
+  const auto x = normal_tensor<T>({2, 5, 3}, 7);
   const auto of_tensor = [](const auto& h) { return to_values(h); };
   const auto of_pair = [](const auto& state) { return to_values(concat({state.h, state.c}, 0)); };
   cria::nn::Gru<T> gru(3, 4, {.layers = 2});

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "cria/cria.hpp"
-#include "support/compare.hpp"
 #include "support/error_message.hpp"
+#include "support/op_case.hpp"
 
 BOOST_AUTO_TEST_SUITE(nn)
 BOOST_AUTO_TEST_SUITE(transformer)
@@ -16,16 +16,8 @@ namespace {
 using namespace cria;
 using cria::test::check_close;
 using cria::test::error_message;
+using cria::test::normal_tensor;
 using cria::test::to_values;
-
-template <class T>
-Tensor<T> normal(const Shape& shape, std::uint64_t seed) {
-  std::vector<T> values;
-  Rng rng(seed);
-  for (std::int64_t i = 0; i < shape.size(); ++i)
-    values.push_back(static_cast<T>(static_cast<acc_t<T>>(rng.normal())));
-  return Tensor<T>::from(shape, values);
-}
 
 /// What a padded sequence of 5 gives is what its first 3 positions give, and those that are masked get no
 /// gradient.
@@ -35,8 +27,8 @@ void check_padding() {
   cria::nn::TransformerDecoderBlock<T> decoder(8, 4, {.feed_forward = 12});
   cria::nn::initialize(encoder, Rng(1));
   cria::nn::initialize(decoder, Rng(2));
-  auto x = normal<T>({2, 5, 8}, 3);
-  const auto y = normal<T>({2, 4, 8}, 4);
+  auto x = normal_tensor<T>({2, 5, 8}, 3);
+  const auto y = normal_tensor<T>({2, 4, 8}, 4);
   const auto padding = Tensor<bool>::from({1, 1, 1, 5}, {false, false, false, true, true});
   const auto shortened = slice(x, 1, 0, 3);
   x.set_requires_grad();
@@ -61,7 +53,7 @@ BOOST_AUTO_TEST_CASE(padding_is_not_seen) {
 BOOST_AUTO_TEST_CASE(what_comes_later_is_not_seen_where_attention_is_causal) {
   cria::nn::TransformerEncoderBlock<float> block(8, 2, {.causal = true});
   cria::nn::initialize(block, Rng(1));
-  const auto x = normal<float>({1, 5, 8}, 3);
+  const auto x = normal_tensor<float>({1, 5, 8}, 3);
   check_close("the first 3", to_values(slice(block(x), 1, 0, 3)), to_values(block(slice(x, 1, 0, 3))), 1e-5);
 }
 

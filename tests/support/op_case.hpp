@@ -62,6 +62,12 @@ std::vector<T> rounded(const Values& values) {
   return result;
 }
 
+/// A tensor of normals(size, seed).
+template <class T>
+Tensor<T> normal_tensor(const Shape& shape, std::uint64_t seed) {
+  return Tensor<T>::from(shape, rounded<T>(normals(shape.size(), seed)));
+}
+
 /// Numbers in [0, bound), as targets or tokens: different ones, and some twice.
 inline Tensor<std::int32_t> indices(const Shape& shape, std::int64_t bound) {
   std::vector<std::int32_t> values;

@@ -52,14 +52,9 @@ class Examples {
                      to_string(other.shape()) + "; all must begin with the same number of examples");
   }
 
-  /// The shape of an example in x.
-  static Shape shape_of_row(const auto& x) {
-    return Shape(std::span(x.shape().begin(), x.shape().end()).subspan(1));
-  }
-
   template <class U>
   static Tensor<U, Cpu> row(const Tensor<U, Cpu>& x, std::size_t i) {
-    const Shape shape = shape_of_row(x);
+    const Shape shape = detail::row_shape(x.shape());
     const auto size = static_cast<std::size_t>(shape.size());
     return Tensor<U, Cpu>::from(shape, std::span<const U>(x.vec().data + i * size, size));
   }
@@ -67,7 +62,7 @@ class Examples {
   template <class U>
   static Tensor<U, Cpu> rows(const Tensor<U, Cpu>& x, std::span<const std::size_t> indices) {
     auto result = Tensor<U, Cpu>::empty(x.shape().with_dim(0, static_cast<std::int64_t>(indices.size())));
-    const auto size = static_cast<std::size_t>(shape_of_row(x).size());
+    const auto size = static_cast<std::size_t>(detail::row_shape(x.shape()).size());
     const U* from = x.vec().data;
     U* to = result.mutable_vec().data;
     for (const std::size_t index : indices) to = std::copy_n(from + index * size, size, to);

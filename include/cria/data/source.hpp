@@ -66,6 +66,11 @@ inline Shape batch_shape(std::size_t n, const Shape& shape) {
   return Shape(dims);
 }
 
+/// That of an example in a batch [n, ...].
+inline Shape row_shape(const Shape& batch) {
+  return Shape(std::span(batch.begin(), batch.end()).subspan(1));
+}
+
 /// Throws ShapeError, in the name of `owner`, if it has no example i.
 inline void check_index(const char* owner, std::size_t i, std::size_t size) {
   if (i < size) return;
@@ -76,7 +81,7 @@ inline void check_index(const char* owner, std::size_t i, std::size_t size) {
 /// Copies the example that source[index] gave to place `row` of a batch's tensor.
 template <class T>
 void put(Tensor<T, Cpu>& batch, std::size_t row, const Tensor<T, Cpu>& example, std::size_t index) {
-  const Shape shape(std::span(batch.shape().begin(), batch.shape().end()).subspan(1));
+  const Shape shape = row_shape(batch.shape());
   if (example.shape() != shape) {
     throw ShapeError("data: a tensor of example " + std::to_string(index) + " is " +
                      to_string(example.shape()) + ", that of the batch's first " + to_string(shape) +

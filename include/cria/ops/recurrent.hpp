@@ -54,6 +54,12 @@ Rows<T> at_step(Tensor<T, B>& x, std::int64_t t) {
   return x.mutable_rows().slice(t * x.dim(1), x.dim(1));
 }
 
+/// What step t begins with: `first`, or what the step before it has left in `later` [time, batch, n].
+template <class T, class B>
+Rows<const T> before_step(const Tensor<T, B>& first, const Tensor<T, B>& later, std::int64_t t) {
+  return t == 0 ? first.rows() : at_step(later, t - 1);
+}
+
 /// Adds the gradients of weight and bias, given that of state weight^T + bias at each step; states are the
 /// first, h, and then those of y but its last.
 template <FloatingPoint T, class B, class W, class V>
@@ -100,22 +106,19 @@ Tensor<T, B> gru(const Tensor<T, B>& x, const Weight& weight, const Bias& bias, 
   auto y = Tensor<T, B>::empty({time, batch, n});
   auto saved = Tensor<T, B>::empty({from.wanted ? time : 0, batch, 4 * n});
   auto product = Tensor<T, B>::empty({batch, 3 * n});
-  const auto state = [batch](const auto& before, const auto& states, std::int64_t t) {
-    return t == 0 ? before.rows() : states.rows().slice((t - 1) * batch, batch);
-  };
   for (std::int64_t t = 0; t < time; ++t) {
-    Product::forward(state(h, y, t), weight.rows(), product.mutable_rows());
-    K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(), state(h, y, t),
+    Product::forward(detail::before_step(h, y, t), weight.rows(), product.mutable_rows());
+    K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(), detail::before_step(h, y, t),
                from.wanted ? detail::at_step(saved, t) : Rows<T>{}, detail::at_step(y, t));
   }
   const auto backward = [=, y = y.detach(), dx = sink(x), d_bias = sink(bias)](const Tensor<T, B>& dy) {
     auto d_gates = Tensor<T, B>::empty(dx.shape()), d_product = Tensor<T, B>::empty(dx.shape());
     auto dh = Tensor<T, B>::zeros(h.shape());
     for (std::int64_t t = time; t-- > 0;) {
-      K::backward(detail::at_step(dy, t), state(h, y, t), detail::at_step(saved, t), dh.mutable_rows(),
-                  detail::at_step(d_gates, t), detail::at_step(d_product, t));
-      Product::backward(detail::at_step(std::as_const(d_product), t), state(h, y, t), weight.rows(),
-                        Gradient<Rows<T>>{dh.mutable_rows()}, Gradient<Rows<acc_t<T>>>{});
+      K::backward(detail::at_step(dy, t), detail::before_step(h, y, t), detail::at_step(saved, t),
+                  dh.mutable_rows(), detail::at_step(d_gates, t), detail::at_step(d_product, t));
+      Product::backward(detail::at_step(std::as_const(d_product), t), detail::before_step(h, y, t),
+                        weight.rows(), Gradient<Rows<T>>{dh.mutable_rows()}, Gradient<Rows<acc_t<T>>>{});
     }
     accumulate(dx, d_gates);
     detail::add_recurrent_gradients(d_product, h, y, weight, sink(weight), d_bias);
@@ -147,13 +150,10 @@ std::pair<Tensor<T, B>, Tensor<T, B>> lstm(const Tensor<T, B>& x, const Weight& 
   auto cells = Tensor<T, B>::empty({time - 1, batch, n}), last = Tensor<T, B>::empty({batch, n});
   auto saved = Tensor<T, B>::empty({from.wanted ? time : 0, batch, 4 * n});
   auto product = Tensor<T, B>::empty({batch, 4 * n});
-  const auto state = [batch](const auto& before, const auto& states, std::int64_t t) {
-    return t == 0 ? before.rows() : states.rows().slice((t - 1) * batch, batch);
-  };
   for (std::int64_t t = 0; t < time; ++t) {
-    Product::forward(state(h, y, t), weight.rows(), product.mutable_rows());
-    K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(), state(c, cells, t),
-               from.wanted ? detail::at_step(saved, t) : Rows<T>{},
+    Product::forward(detail::before_step(h, y, t), weight.rows(), product.mutable_rows());
+    K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(),
+               detail::before_step(c, cells, t), from.wanted ? detail::at_step(saved, t) : Rows<T>{},
                t + 1 < time ? detail::at_step(cells, t) : last.mutable_rows(), detail::at_step(y, t));
   }
   const auto backward = [=, y = y.detach(), last = last.detach(), dx = sink(x), d_bias = sink(bias)](
@@ -163,11 +163,12 @@ std::pair<Tensor<T, B>, Tensor<T, B>> lstm(const Tensor<T, B>& x, const Weight& 
     auto dh = Tensor<T, B>::zeros(h.shape());
     auto dc = d_last.defined() ? d_last.template to<B>() : Tensor<T, B>::zeros(c.shape());
     for (std::int64_t t = time; t-- > 0;) {
-      K::backward(detail::at_step(dy, t), std::as_const(dh).rows(), state(c, cells, t),
+      K::backward(detail::at_step(dy, t), std::as_const(dh).rows(), detail::before_step(c, cells, t),
                   t + 1 < time ? detail::at_step(cells, t) : last.rows(), detail::at_step(saved, t),
                   dc.mutable_rows(), detail::at_step(d_gates, t));
-      Product::backward(detail::at_step(std::as_const(d_gates), t), state(h, y, t), weight.rows(),
-                        Gradient<Rows<T>>{dh.mutable_rows(), true}, Gradient<Rows<acc_t<T>>>{});
+      Product::backward(detail::at_step(std::as_const(d_gates), t), detail::before_step(h, y, t),
+                        weight.rows(), Gradient<Rows<T>>{dh.mutable_rows(), true},
+                        Gradient<Rows<acc_t<T>>>{});
     }
     detail::add_recurrent_gradients(d_gates, h, y, weight, sink(weight), d_bias);
     accumulate(dx, d_gates);

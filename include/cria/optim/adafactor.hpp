@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
-#include <map>
 #include <string_view>
 #include <vector>
 
@@ -70,7 +69,8 @@ class Adafactor : public Optimizer<B> {
         options_(options),
         unscale_({}),
         average_({.power = options.beta2_decay, .weight = 1}),
-        descend_({.damped = true}) {
+        descend_({.damped = true}),
+        updates_(model) {
     check::option(options.beta2_decay <= 0, "Adafactor", "beta2_decay", options.beta2_decay,
                   "it must be 0 or less");
     check::not_negative("Adafactor", "least_size", options.least_size);
@@ -86,27 +86,27 @@ class Adafactor : public Optimizer<B> {
       }
     }
     this->groups_.create_state();
-    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
-      updates_[dtype_name<T>] = [](Adafactor& self) {
-        for (auto* slot : self.groups_.template updated<T>()) self.update_parameter(*slot);
-      };
-    });
   }
 
  private:
+  friend UpdatesByDtype<Adafactor>;
+
   void begin(const GradientScaling& scaling, Vec<const double> sums) override {
     unscale_.begin(scaling, sums);
     average_.begin({}, sums);
     descend_.begin({}, sums);
   }
-  void update() override {
-    for (const auto& update : updates_) update.second(*this);
-  }
+  void update() override { updates_(*this); }
   ops::StepState state() const override { return unscale_.state(); }
   void restore_steps(std::int64_t steps) override {
     unscale_.set_steps(steps);
     average_.set_steps(steps);
     descend_.set_steps(steps);
+  }
+
+  template <class T>
+  void update_parameters() {
+    for (auto* slot : this->groups_.template updated<T>()) update_parameter(*slot);
   }
 
   template <class T>
@@ -151,7 +151,7 @@ class Adafactor : public Optimizer<B> {
   UpdatePass<ops::Unscale, B> unscale_;
   UpdatePass<ops::Average, B> average_;
   UpdatePass<ops::Descend, B> descend_;
-  std::map<std::string_view, void (*)(Adafactor&)> updates_;  // by dtype, those of the model
+  UpdatesByDtype<Adafactor> updates_;
 };
 
 }  // namespace cria

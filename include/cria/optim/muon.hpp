@@ -98,7 +98,8 @@ class Muon : public Optimizer<B> {
         options_(options),
         momentum_({options.momentum, options.nesterov}),
         descend_({}),
-        adamw_({options.beta1, options.beta2, options.epsilon}) {
+        adamw_({options.beta1, options.beta2, options.epsilon}),
+        updates_(model) {
     check::below_one("Muon", "momentum", options.momentum);
     check::below_one("Muon", "beta1", options.beta1);
     check::below_one("Muon", "beta2", options.beta2);
@@ -121,12 +122,11 @@ class Muon : public Optimizer<B> {
       }
     }
     this->groups_.create_state();
-    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
-      updates_[dtype_name<T>] = [](Muon& self) { self.template update_parameters<T>(); };
-    });
   }
 
  private:
+  friend UpdatesByDtype<Muon>;
+
   template <class T>
   using Slots = std::vector<ParameterSlot<T, B>*>;
 
@@ -135,9 +135,7 @@ class Muon : public Optimizer<B> {
     adamw_.begin(scaling, sums);
     descend_.begin({}, sums);  // what it descends along is no gradient
   }
-  void update() override {
-    for (const auto& update : updates_) update.second(*this);
-  }
+  void update() override { updates_(*this); }
   ops::StepState state() const override { return adamw_.state(); }
   void restore_steps(std::int64_t steps) override {
     momentum_.set_steps(steps);
@@ -211,7 +209,7 @@ class Muon : public Optimizer<B> {
   UpdatePass<ops::Descend, B> descend_;
   UpdatePass<ops::AdamW, B> adamw_;
   std::set<const AnySlot*> matrices_;
-  std::map<std::string_view, void (*)(Muon&)> updates_;  // by dtype, those of the model
+  UpdatesByDtype<Muon> updates_;
 };
 
 }  // namespace cria

@@ -178,6 +178,24 @@ class UpdatePass {
   std::unique_ptr<ScratchMemory<ops::UpdateState<Rule>, B>> state_;
 };
 
+/// Calls update_parameters<T>() of an optimiser for each dtype that a model's parameters have.
+template <class Self>
+class UpdatesByDtype {
+ public:
+  template <class M>
+  explicit UpdatesByDtype(M& model) {
+    nn::for_each_parameter(model, [&]<class T, class B>(const std::string&, const Parameter<T, B>&) {
+      updates_[dtype_name<T>] = [](Self& self) { self.template update_parameters<T>(); };
+    });
+  }
+  void operator()(Self& self) const {
+    for (const auto& update : updates_) update.second(self);
+  }
+
+ private:
+  std::map<std::string_view, void (*)(Self&)> updates_;
+};
+
 /// An optimiser that is a formula on each element. AdamW, SGD and the others are this with their rule and
 /// their options (optim/lion.hpp is the pattern for another one).
 template <class Rule, class B>
@@ -186,21 +204,18 @@ class RuleOptimizer : public Optimizer<B> {
   /// Throws what Optimizer does. A frozen parameter gets no state before it is trained.
   template <class M, class Options>
   RuleOptimizer(std::string_view name, M& model, const Rule& rule, const Options& options)
-      : Optimizer<B>(name, model, options), pass_(rule) {
+      : Optimizer<B>(name, model, options), pass_(rule), updates_(model) {
     for (const auto& slot : this->groups_.slots()) {
       for (const std::string_view state : Rule::state) slot->wanted_state.push_back({state, slot->shape()});
     }
     this->groups_.create_state();
-    nn::for_each_parameter(model, [&]<class T>(const std::string&, const Parameter<T, B>&) {
-      updates_[dtype_name<T>] = [](RuleOptimizer& self) { self.template update_parameters<T>(); };
-    });
   }
 
  private:
+  friend UpdatesByDtype<RuleOptimizer>;
+
   void begin(const GradientScaling& scaling, Vec<const double> sums) override { pass_.begin(scaling, sums); }
-  void update() override {
-    for (const auto& update : updates_) update.second(*this);
-  }
+  void update() override { updates_(*this); }
   ops::StepState state() const override { return pass_.state(); }
   void restore_steps(std::int64_t steps) override { pass_.set_steps(steps); }
 
@@ -215,7 +230,7 @@ class RuleOptimizer : public Optimizer<B> {
   }
 
   UpdatePass<Rule, B> pass_;
-  std::map<std::string_view, void (*)(RuleOptimizer&)> updates_;  // by dtype, those of the model
+  UpdatesByDtype<RuleOptimizer> updates_;
 };
 
 }  // namespace cria

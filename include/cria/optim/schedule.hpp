@@ -93,11 +93,8 @@ inline Schedule then(Schedule first, std::int64_t iterations, Schedule second) {
 /// there on that. Goyal et al. 2017.
 inline Schedule warm_up(std::int64_t iterations, Schedule after) {
   check::function("schedule::warm_up", "after", after, "an iteration");
-  const double rate = after(0);
   detail::check_iterations("schedule::warm_up", "iterations", iterations);
-  const auto rise = [=](std::int64_t it) {
-    return rate * static_cast<double>(it) / static_cast<double>(iterations);
-  };
+  const Schedule rise = linear(0, after(0), iterations);
   return then(rise, iterations, std::move(after));
 }
 

@@ -2,6 +2,7 @@
 
 #include "cria/backend/cuda/launch.hpp"
 #include "cria/backend/cuda/pack.cuh"
+#include "cria/core/division.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/recurrent.hpp"
 
@@ -17,7 +18,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   using A = acc_t<T>;
   const std::int64_t n = h.cols;
   for (std::int64_t i = first_item(); i < h.rows * n; i += item_stride()) {
-    const std::int64_t row = i / n, j = i % n;
+    const auto [row, j] = divided(i, n);
     const T* xi = x.row(row) + j;
     const T* pi = product.row(row) + j;
     const T* b = bias + j;
@@ -43,7 +44,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   using A = acc_t<T>;
   const std::int64_t n = h.cols;
   for (std::int64_t i = first_item(); i < h.rows * n; i += item_stride()) {
-    const std::int64_t row = i / n, j = i % n;
+    const auto [row, j] = divided(i, n);
     const T* si = saved.row(row) + j;
     const GruGates<A> gates{wide(si[0]), wide(si[n]), wide(si[2 * n]), wide(si[3 * n])};
     const auto d = gates.gradients(wide(dy.data[i]) + wide(dh.data[i]), wide(h.data[i]));
@@ -64,7 +65,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   using A = acc_t<T>;
   const std::int64_t n = c.cols;
   for (std::int64_t i = first_item(); i < c.rows * n; i += item_stride()) {
-    const std::int64_t row = i / n, j = i % n;
+    const auto [row, j] = divided(i, n);
     const T* xi = x.row(row) + j;
     const T* pi = product.row(row) + j;
     const T* b = bias + j;
@@ -89,7 +90,7 @@ __global__ void __launch_bounds__(block_size, shared_by_blocks<T>)
   using A = acc_t<T>;
   const std::int64_t n = c.cols;
   for (std::int64_t i = first_item(); i < c.rows * n; i += item_stride()) {
-    const std::int64_t row = i / n, j = i % n;
+    const auto [row, j] = divided(i, n);
     const T* si = saved.row(row) + j;
     const LstmGates<A> gates{wide(si[0]), wide(si[n]), wide(si[2 * n]), wide(si[3 * n])};
     const auto d = gates.gradients(wide(dy.data[i]) + wide(dh.data[i]), wide(dc.data[i]), wide(c.data[i]),

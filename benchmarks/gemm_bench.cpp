@@ -1,5 +1,5 @@
-// The matrix products of the reference model's training, by each library that is compiled in, as the step
-// calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
+// The matrix products of the reference model's training, by cria, Eigen and, where it is found, oneDNN, as the
+// step calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
 // gemm/<library>/<dtype>/<weight>/<forward|dx|dweight>/threads:<threads>. And products of small square
 // matrices, each by all threads together: gemm/<library>/float32/square/<size>/threads:<threads>.
 
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cria/backend/cpu/gemm.hpp"
+#include "eigen_product.hpp"
 
 namespace {
 
@@ -66,7 +67,6 @@ void add_all(const std::string& library, Gemm gemm) {
   }
 }
 
-/// Where gemm.hpp's eigen_is_faster_up_to comes from.
 template <class Gemm>
 void add_squares(const std::string& library, Gemm gemm) {
   for (const std::int64_t size : {4, 16, 24, 28, 32, 64, 128}) {
@@ -84,14 +84,23 @@ void add_squares(const std::string& library, Gemm gemm) {
 }
 
 const bool added = [] {
-  const auto eigen = [](const auto&... arguments) { cpu::eigen::gemm(arguments...); };
+  cpu::library_product<bfloat16, bfloat16> = nullptr;
+  cpu::library_product<bfloat16, float> = nullptr;
+  const auto cria = [](const auto&... arguments) { cpu::gemm(arguments...); };
+  add_all<float>("cria", cria);
+  add_all<bfloat16>("cria", cria);
+  add_all<float16>("cria", cria);
+  add_squares("cria", cria);
+  const auto eigen = [](const auto&... arguments) { benchmarks::eigen_product(arguments...); };
   add_all<float>("eigen", eigen);
   add_squares("eigen", eigen);
 #ifdef CRIA_ONEDNN
   const auto onednn = [](const auto&... arguments) { cpu::onednn::gemm(arguments...); };
   add_all<float>("onednn", onednn);
   add_squares("onednn", onednn);
-  if (cpu::onednn::multiplies_bfloat16()) add_all<bfloat16>("onednn", onednn);
+#ifdef __AVX512BF16__
+  add_all<bfloat16>("onednn", onednn);
+#endif
 #endif
   return true;
 }();

@@ -135,11 +135,10 @@ endif()
 # Compiled for real devices where there is nvcc, in any build.
 find_program(CRIA_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin DOC "nvcc of a CUDA toolkit, 12 or later")
 if(CRIA_CUDA)
-  get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
   if(CRIA_NVCC)
     add_test(NAME cuda.nvcc COMMAND ${CMAKE_COMMAND}
       -Dnvcc=${CRIA_NVCC} "-Darchitectures=80 90 100" -Doldest=75 -Dof_operators=90
-      -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen}
+      -Dinclude=${PROJECT_SOURCE_DIR}/include
       -Dfolder=${CMAKE_CURRENT_BINARY_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/cuda/nvcc.cmake)
   else()
     add_test(NAME cuda.nvcc COMMAND sh -c "echo 'skipped: there is no nvcc'; exit 77")

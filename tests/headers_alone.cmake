@@ -1,6 +1,5 @@
-# Reads each header by itself, and fails for one that needs what it does not include. In the place of Eigen, which kernels alone
-# use, stands what is read in no time.
-# -Dcompiler= the compiler, -Dinclude= cria's headers, -Dstand_ins= the folder that stands in for Eigen's, -Dheaders= the list,
+# Reads each header by itself, and fails for one that needs what it does not include.
+# -Dcompiler= the compiler, -Dinclude= cria's headers, -Deigen= Eigen's, -Dheaders= the list,
 # -Dparts= into how many it is divided, -Dpart= which of them, from 0.
 
 cmake_minimum_required(VERSION 3.25)
@@ -15,7 +14,7 @@ foreach(header IN LISTS headers)
     continue()
   endif()
   math(EXPR count "${count} + 1")
-  execute_process(COMMAND ${compiler} -std=c++20 -fopenmp -fsyntax-only -I${include} -isystem ${stand_ins}
+  execute_process(COMMAND ${compiler} -std=c++20 -fopenmp -fsyntax-only -I${include} -isystem ${eigen}
                           -include ${header} -x c++ /dev/null
                   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT status EQUAL 0)

@@ -1,5 +1,5 @@
 # Includes cria in every documented way, and fails where the compiler warns.
-# -Dcompiler= the compiler, -Dinclude= cria's headers, -Deigen= Eigen's, -Dsource= a program that uses cria.
+# -Dcompiler= the compiler, -Dinclude= cria's headers, -Dsource= a program that uses cria.
 
 set(warnings -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 set(ways
@@ -18,7 +18,7 @@ endif()
 set(failures "")
 foreach(way IN LISTS ways)
   separate_arguments(flags UNIX_COMMAND "${way}")
-  execute_process(COMMAND ${compiler} ${flags} ${warnings} -I${include} -I${eigen} ${source}
+  execute_process(COMMAND ${compiler} ${flags} ${warnings} -I${include} ${source}
                   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(status EQUAL 0)
     message(STATUS "${compiler} ${way}: no warning")

@@ -90,8 +90,6 @@ ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int
 }
 
 MemoryPlan memory_of(const TrainOptions& options) {
-  const bool widened = options.dtype == "float16" ||
-                       (options.dtype == "bfloat16" && !cria::cpu::multiplies_as_is<cria::bfloat16>());
   const ThreadGroups replicas = replicas_of(options);
   const std::int64_t sequences = options.device == "cpu"
                                      ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len,
@@ -101,7 +99,6 @@ MemoryPlan memory_of(const TrainOptions& options) {
   return planned_memory(model_costs(options),
                         {.element_size = options.dtype == "float32" ? 4 : 2,
                          .states = states_of(options),
-                         .widened = widened,
                          .length = options.max_seq_len,
                          .sequences = sequences,
                          .batch = options.batch_size,
@@ -125,10 +122,8 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
                head_rows = std::min(rows, as_number(costs.head.most_rows));
   const double head = head_rows * vocabulary * (wide + (narrow ? element_size : 0)) + rows * width * wide +
                       vocabulary * width * wide;
-  const double widened =
-      (rows * costs.widened + costs.widened_weights + (head_rows + vocabulary) * width) * wide;
   plan.workspace =
-      bytes(replicas * (head + rows * costs.working * element_size + (use.widened ? widened : 0)));
+      bytes(replicas * (head + rows * costs.working * element_size + cria::cpu::most_bytes_of_panels));
 
   // A token and the one after it, as integers of 32 bits.
   const double tokens = as_number(use.batch) * as_number(use.length) * 2 * sizeof(std::int32_t);

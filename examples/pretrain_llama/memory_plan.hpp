@@ -33,7 +33,6 @@ struct MemoryPlan {
 struct MemoryUse {
   std::int64_t element_size;  // bytes
   std::int64_t states = 2;    // float numbers that are kept for a weight: moments, averages
-  bool widened;               // whether matrices are widened to float for a product
   std::int64_t length;        // positions of a sequence
   std::int64_t sequences;     // of a chunk
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory

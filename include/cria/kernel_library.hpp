@@ -245,8 +245,12 @@
 
 /// What one backend alone has.
 #define CRIA_KERNELS_OF_Cpu(EXTERN) \
-  EXTERN template void cpu::eigen::gemm(Operand<float>, Operand<float>, bool, Rows<float>); \
-  EXTERN template void cpu::eigen::gemm(Operand<double>, Operand<double>, bool, Rows<double>);
+  EXTERN template void cpu::gemm(Operand<float>, Operand<float>, bool, Rows<float>); \
+  EXTERN template void cpu::gemm(Operand<double>, Operand<double>, bool, Rows<double>); \
+  EXTERN template void cpu::gemm(Operand<bfloat16>, Operand<bfloat16>, bool, Rows<bfloat16>); \
+  EXTERN template void cpu::gemm(Operand<bfloat16>, Operand<bfloat16>, bool, Rows<float>); \
+  EXTERN template void cpu::gemm(Operand<float16>, Operand<float16>, bool, Rows<float16>); \
+  EXTERN template void cpu::gemm(Operand<float16>, Operand<float16>, bool, Rows<float>);
 #define CRIA_KERNELS_OF_Cuda(EXTERN) EXTERN template void Cuda::fill(Rng*, std::int64_t, Rng, cuda::Place);
 
 /// The same for what is not of one floating-point type.

@@ -1,5 +1,5 @@
 # Compiles each case of errors.cpp, and fails unless the compiler's only error is the sentence beside it; case 0 has none.
-# -Dcompiler= the compiler, -Dinclude= cria's headers, -Dstand_ins= the folder that stands in for Eigen's.
+# -Dcompiler= the compiler, -Dinclude= cria's headers.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -13,7 +13,7 @@ foreach(line IN LISTS cases)
   set(case ${CMAKE_MATCH_1})
   set(sentence "${CMAKE_MATCH_3}")
   execute_process(COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${compiler} -std=c++20 -fopenmp -fsyntax-only -DCASE=${case}
-                          -I${include} -isystem ${stand_ins} ${source}
+                          -I${include} ${source}
                   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   string(REPLACE ";" "," output "${output}")
   string(REGEX MATCHALL "error: [^\n]*" errors "${output}")

@@ -18,11 +18,11 @@ using namespace cria;
 template <class T>
 bool library_takes_product() {
   const auto provided =
-      std::exchange(cpu::fast_product<T, T>, [](Operand<T>, Operand<T>, bool /*accumulate*/, Rows<T> c) {
+      std::exchange(cpu::library_product<T, T>, [](Operand<T>, Operand<T>, bool /*accumulate*/, Rows<T> c) {
         std::fill_n(c.data, c.rows * c.cols, static_cast<T>(42.0f));
       });
   const auto y = part::project(Tensor<T>::zeros({128, 64}), nn::Linear<T>(64, 96).weight).to_vector();
-  cpu::fast_product<T, T> = provided;
+  cpu::library_product<T, T> = provided;
   return std::ranges::all_of(y, [](T value) { return static_cast<float>(value) == 42.0f; });
 }
 

@@ -2,7 +2,7 @@
 # to memory, and within these limits. Prints the largest instance of each kernel.
 # Transformers' kernels are compiled for several architectures; for the oldest they need only compile. Those of the operators,
 # which are the same code everywhere, are compiled for one.
-# Arguments: nvcc, architectures ("80 90"), oldest (75), of_operators (90), include, eigen, folder for what is written.
+# Arguments: nvcc, architectures ("80 90"), oldest (75), of_operators (90), include, folder for what is written.
 #
 # 64 registers let 1,024 threads share a multiprocessor. The launch bounds of attention's kernels (cria::cuda::flash) say
 # themselves how many blocks do, and two do where a warp keeps rows in registers. So much static shared memory is left by 1,024
@@ -21,7 +21,7 @@ function(compile name library)  # the other arguments say what for; the host's p
   file(CONFIGURE OUTPUT ${folder}/${name}.cu CONTENT
     "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n${of_cpu}\n}\n")
   execute_process(
-    COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${name}.cu -I${include} -isystem ${eigen}
+    COMMAND ${nvcc} -x cu -std=c++20 ${folder}/${name}.cu -I${include}
             -DCRIA_CUDA -DEIGEN_NO_CUDA --expt-relaxed-constexpr -Werror all-warnings ${ARGN}
     OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE failed)
   if(failed)

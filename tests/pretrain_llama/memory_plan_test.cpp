@@ -53,7 +53,6 @@ void check_plan(cria::nn::Recompute recompute, std::int64_t batch, std::initiali
   const auto c = config(recompute);
   for (const int threads : thread_counts) {
     const auto plan = pretrain::planned_memory(cria::nn::costs(c), {.element_size = sizeof(T),
-                                                                    .widened = !cpu::multiplies_as_is<T>(),
                                                                     .length = length,
                                                                     .sequences = 8,  // of every chunk below
                                                                     .batch = 16,
@@ -85,8 +84,7 @@ BOOST_AUTO_TEST_CASE(training_takes_what_was_planned_whatever_the_batch) {
 BOOST_AUTO_TEST_CASE(each_thread_has_gradients_of_its_own) {
   const auto c = config(cria::nn::Recompute::layer);
   const auto plan = pretrain::planned_memory(
-      cria::nn::costs(c),
-      {.element_size = 4, .widened = false, .length = length, .sequences = 1, .batch = 2, .replicas = 2});
+      cria::nn::costs(c), {.element_size = 4, .length = length, .sequences = 1, .batch = 2, .replicas = 2});
   const auto planned = static_cast<double>(plan.tensors());
   const double taken = bytes_of_training<float>(c, 2, 2);
   BOOST_TEST(taken < 1.1 * planned, "planned " << planned << ", taken " << taken);
@@ -97,8 +95,7 @@ BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
   c.hidden_size = 1 << 16;
   c.num_hidden_layers = 1000;
   const auto plan = pretrain::planned_memory(
-      cria::nn::costs(c),
-      {.element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .replicas = 2});
+      cria::nn::costs(c), {.element_size = 4, .length = 256, .sequences = 4, .batch = 4, .replicas = 2});
   const std::string said = test::error_message<ConfigError>([&] { pretrain::check_memory(plan); });
   BOOST_TEST(said.starts_with("training would take "), said);
   BOOST_TEST(said.find(" MB of memory and the machine has ") != std::string::npos, said);
@@ -124,19 +121,14 @@ BOOST_AUTO_TEST_CASE(threads_share_a_replica_where_gradients_would_take_too_much
 BOOST_AUTO_TEST_CASE(no_size_is_too_large_to_be_planned) {
   cria::nn::LlamaConfig c;
   c.hidden_size = c.intermediate_size = c.num_hidden_layers = c.num_attention_heads = 1'000'000;
-  const pretrain::MemoryUse use{.element_size = 2,
-                                .widened = true,
-                                .length = 1'000'000,
-                                .sequences = 1'000'000,
-                                .batch = 1'000'000,
-                                .replicas = 1024};
+  const pretrain::MemoryUse use{
+      .element_size = 2, .length = 1'000'000, .sequences = 1'000'000, .batch = 1'000'000, .replicas = 1024};
   BOOST_TEST(pretrain::planned_memory(cria::nn::costs(c), use).total() > std::int64_t{1} << 60);
 }
 
 BOOST_AUTO_TEST_CASE(the_tokens_of_a_batch_count) {
   const cria::nn::LlamaConfig c;
-  pretrain::MemoryUse use{
-      .element_size = 4, .widened = false, .length = 256, .sequences = 4, .batch = 4, .replicas = 2};
+  pretrain::MemoryUse use{.element_size = 4, .length = 256, .sequences = 4, .batch = 4, .replicas = 2};
   const std::int64_t before = pretrain::planned_memory(cria::nn::costs(c), use).total();
   use.batch += 1000;
   BOOST_TEST(pretrain::planned_memory(cria::nn::costs(c), use).total() - before == 1000 * 256 * 8);

@@ -25,10 +25,6 @@ struct Costs {
   double kept;        // elements that forward keeps for backward
   double kept_float;  // the same in float, whatever the dtype
   double working;     // elements that backward of a layer needs at once: computed again, and gradients
-  // Of products but the head's, where the processor does not multiply the dtype and both operands are widened
-  // to float; blocks of each size are kept:
-  double widened;          // values of a token
-  double widened_weights;  // values of weights
 
   /// Operations of forward and backward: 6 per parameter, and attention's products over `length` positions.
   /// The usual estimate, Chowdhery et al. 2022, appendix B.

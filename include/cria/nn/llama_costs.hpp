@@ -48,8 +48,6 @@ inline Costs costs(const LlamaConfig& c) {
   costs.kept_float =
       layers * (2 + number(c.num_attention_heads));  // two reciprocals of norms and a logarithm per head
   costs.working = (keeps_cheap ? 0 : d + h) + all - kept + 3 * h + 4 * d;
-  costs.widened = d + h + kv + (c.query_size() == c.hidden_size ? 0 : q);
-  costs.widened_weights = d * (h + q + kv);
   return costs;
 }
 

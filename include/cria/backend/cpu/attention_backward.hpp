@@ -34,7 +34,7 @@ void dot_columns(const F* a, const F* b, std::int64_t depth, sum_t<F>* dot) {
   for (std::int64_t i = 0; i < block; i += lane_count<F>) {
     Lanes<sum_t<F>> sum{};
     for (std::int64_t d = i; d < depth * block; d += block) {
-      sum = multiply_add(load_lanes(a + d), b + d, sum);
+      sum = multiply_add<F>(load_lanes(a + d), load_lanes(b + d), sum);
     }
     store_lanes(sum, dot + i);
   }

@@ -64,26 +64,28 @@ constexpr std::int64_t factors_for(std::int64_t size) {
 }
 
 /// sum + a b in each lane.
-template <class A>
-Lanes<A> multiply_add(A a, const A* b, Lanes<A> sum) {
-  return sum + a * load_lanes(b);
-}
-
-/// The same with a lane of a for each lane of b.
-template <class A>
-Lanes<A> multiply_add(Lanes<A> a, const A* b, Lanes<A> sum) {
-  return sum + a * load_lanes(b);
-}
-
+template <class F>
+CRIA_INLINE Lanes<sum_t<F>> multiply_add(Lanes<F> a, Lanes<F> b, Lanes<sum_t<F>> sum) {
 #ifdef __AVX512BF16__
-inline Lanes<float> multiply_add(Lanes<BfloatPair> a, const BfloatPair* b, Lanes<float> sum) {
-  return std::bit_cast<Lanes<float>>(_mm512_dpbf16_ps(std::bit_cast<__m512>(sum), std::bit_cast<__m512bh>(a),
-                                                      std::bit_cast<__m512bh>(_mm512_loadu_si512(b))));
-}
-inline Lanes<float> multiply_add(BfloatPair a, const BfloatPair* b, Lanes<float> sum) {
-  return multiply_add(std::bit_cast<Lanes<BfloatPair>>(_mm512_set1_epi32(static_cast<int>(a.bits))), b, sum);
-}
+  if constexpr (std::is_same_v<F, BfloatPair>) {
+    return std::bit_cast<Lanes<float>>(
+        _mm512_dpbf16_ps(std::bit_cast<__m512>(sum), std::bit_cast<__m512bh>(a), std::bit_cast<__m512bh>(b)));
+  } else
 #endif
+    return sum + a * b;
+}
+
+/// The same with one a for all lanes, and b from memory.
+template <class F>
+CRIA_INLINE Lanes<sum_t<F>> multiply_add(F a, const F* b, Lanes<sum_t<F>> sum) {
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<F, BfloatPair>) {
+    return multiply_add<F>(std::bit_cast<Lanes<F>>(_mm512_set1_epi32(static_cast<int>(a.bits))),
+                           load_lanes(b), sum);
+  } else
+#endif
+    return sum + a * load_lanes(b);
+}
 
 /// Brings numbers into the form of factors. Along rows means that a factor holds neighbours in a row, down
 /// columns that it holds a number and the one below it; factors that are numbers are the same either way, and

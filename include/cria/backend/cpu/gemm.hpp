@@ -1,14 +1,18 @@
 #pragma once
-/// Matrix products on the CPU, by Eigen or by a faster library where the program has one. Sums are kept in
-/// acc_t: what no library sums in float is widened to float first (Eigen's own product of bfloat16 rounds
-/// each partial sum).
+/// Matrix products on the CPU. An operand is brought into panels (panels.hpp), which tiles of the result read
+/// from start to end (register_tile.hpp); what is too small or too narrow for that to pay is multiplied as it
+/// lies. Sums are kept in acc_t. An element of the result is the same for any number of threads.
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 
-#include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/cpu.hpp"
-#include "cria/backend/cpu/gemm_eigen.hpp"
+#include "cria/backend/cpu/few_rows.hpp"
 #include "cria/backend/cpu/map.hpp"
+#include "cria/backend/cpu/panels.hpp"
+#include "cria/backend/cpu/parallel.hpp"
 #include "cria/backend/cpu/sum.hpp"
 
 namespace cria::cpu {
@@ -17,73 +21,152 @@ namespace cria::cpu {
 template <class T, class C>
 using Product = void (*)(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c);
 
-/// The product of a faster library than Eigen; null if there is none. A file that knows the library sets it
-/// (gemm_onednn.hpp), and then all files of the program multiply by it, also those that are compiled without
-/// it, as nvcc's are: what they are compiled to is the same.
+/// The product of a library that has instructions which these have not; null if there is none. A file that
+/// knows the library sets it (gemm_onednn.hpp), and then all files of the program multiply by it, also those
+/// that are compiled without it, as nvcc's are: what they are compiled to is the same.
 template <class T, class C>
-CRIA_SHARED inline Product<T, C> fast_product = nullptr;
-/// Its name and the instructions that it uses: "oneDNN 2.6 (AVX-512)".
-CRIA_SHARED inline std::string (*fast_library)() = nullptr;
+CRIA_SHARED inline Product<T, C> library_product = nullptr;
+/// Its name and the instructions that it uses: "oneDNN 2.6 (AMX)".
+CRIA_SHARED inline std::string (*library_description)() = nullptr;
+
+/// By what matrices of T are multiplied: "cria (AVX-512, bfloat16)".
+template <class T>
+std::string gemm_library() {
+  if (library_product<T, T>) return library_description();
+#if defined(__AVX512F__)
+  std::string instructions = "AVX-512";
+#elif defined(__AVX2__) && defined(__FMA__)
+  std::string instructions = "AVX2";
+#else
+  std::string instructions = std::to_string(8 * register_bytes) + " bits";
+#endif
+  if constexpr (numbers_in<factor_t<T>> == 2) {
+    instructions += ", " + std::string(dtype_name<T>);
+  } else if constexpr (!std::is_same_v<T, acc_t<T>>) {
+    instructions += ", widened to float32";
+  }
+  return "cria (" + instructions + ")";
+}
+
+/// Factors of depth that are added up at a time, so that a panel lies in a near cache; rows of the left
+/// operand that lie there beside it; and columns of the right one that are packed at a time.
+inline constexpr std::int64_t depth_of_block = 384, rows_of_block = 256, columns_of_block = 768;
+/// Bytes that panels of both operands take at most on each thread.
+inline constexpr std::int64_t most_bytes_of_panels =
+    4 * (depth_of_block + 16) * (columns_of_block + rows_of_block + tile_height);
 
 namespace detail {
 
-/// x as a matrix of A, in `memory`.
-template <class A, class T>
-Operand<A> widened(Operand<T> x, const Scratch<A>& memory) {
-  const std::int64_t size = x.matrix.rows * x.matrix.cols;
-  convert(Vec<const T>{x.matrix.data, size}, Vec<A>{memory.data(), size});
-  return {{memory.data(), x.matrix.rows, x.matrix.cols}, x.is_transposed};
+/// Multiply-adds below which a thread is not worth waking.
+inline constexpr std::int64_t products_for_thread = 1 << 18;
+/// Rows up to which the right operand, rather than be transposed, becomes the left one, and tiles of the
+/// result are transposed instead.
+inline constexpr std::int64_t rows_of_transposed_tiles = 48;
+
+/// c (+)= a b for a section of depth.
+template <class T, class C>
+void multiply_section(const Operand<T>& a, const Operand<T>& b, Section rows, Section depth, Section columns,
+                      TileTarget<C> c) {
+  using F = factor_t<T>;
+  const std::int64_t factors = factors_for<F>(depth.size);
+  const Scratch<F> left(LeftBlock<F>::memory_size(a, std::min(rows.size, rows_of_block), factors));
+  const Scratch<F> right(
+      RightBlock<F>::memory_size(b, rows.size, std::min(columns.size, columns_of_block), factors));
+  for_each_section(columns, columns_of_block, [&](Section of_columns) {
+    const auto b_block = RightBlock<F>::load(b, rows.size, depth, of_columns, right.data());
+    for_each_section(rows, rows_of_block, [&](Section of_rows) {
+      const auto a_block = LeftBlock<F>::load(a, of_rows, depth, left.data());
+      for_each_section(of_columns, panel_width<F>, [&](Section panel) {
+        const RightFactors<F> b_panel = b_block.at(panel.first - of_columns.first, panel.size);
+        multiply_tiles<F, C>(of_rows.size, factors, a_block, b_panel,
+                             {c.at(of_rows.first, panel.first), c.row, c.column, panel.size, c.accumulate});
+      });
+    });
+  });
+}
+
+/// c (+)= a b for some rows and columns.
+template <class T, class C>
+void multiply_part(const Operand<T>& a, const Operand<T>& b, Section rows, Section columns, TileTarget<C> c) {
+  using F = factor_t<T>;
+  using A = acc_t<T>;
+  const std::int64_t depth = a.cols(), factors = factors_for<F>(depth);
+  const std::int64_t sections = (factors + depth_of_block - 1) / depth_of_block;
+  if (sections <= 1) return multiply_section(a, b, rows, {0, depth}, columns, c);
+  const std::int64_t size = (factors + sections - 1) / sections * numbers_in<F>;
+  const auto add_up = [&]<class S>(TileTarget<S> sums) {
+    for_each_section({0, depth}, size, [&](Section section) {
+      multiply_section(a, b, rows, section, columns, sums);
+      sums.accumulate = true;
+    });
+  };
+  if constexpr (std::is_same_v<C, A>) {
+    add_up(c);
+  } else {  // rounded once
+    const Scratch<A> memory(rows.size * columns.size);
+    add_up(
+        TileTarget<A>{memory.data() - rows.first * columns.size - columns.first, columns.size, 1, 0, false});
+    for (std::int64_t i = 0; i < rows.size; ++i) {
+      store_sums<1>(rows.first + i, memory.data() + i * columns.size, columns.size,
+                    TileTarget<C>{c.at(0, columns.first), c.row, c.column, columns.size, c.accumulate});
+    }
+  }
+}
+
+/// `whole` cut into `parts` of whole units, and the part number `i` of it.
+inline Section part_of(std::int64_t whole, std::int64_t unit, std::int64_t parts, std::int64_t i) {
+  const std::int64_t units = (whole + unit - 1) / unit;
+  const std::int64_t begin = units * i / parts * unit, end = std::min(units * (i + 1) / parts * unit, whole);
+  return {begin, end - begin};
+}
+
+/// c (+)= a b, on all threads: each multiplies a rectangle, as near to a square as can be, since both
+/// operands' sections are packed for it.
+template <class T, class C>
+void multiply(const Operand<T>& a, const Operand<T>& b, TileTarget<C> c) {
+  using F = factor_t<T>;
+  const std::int64_t rows = a.rows(), columns = b.cols();
+  const std::int64_t useful = rows * columns * a.cols() / products_for_thread;
+  const std::int64_t threads = useful > 1 ? std::min<std::int64_t>(useful, available_threads()) : 1;
+  if (threads == 1) return multiply_part(a, b, {0, rows}, {0, columns}, c);
+  std::int64_t down = 1;
+  for (std::int64_t parts = 1; parts <= threads; ++parts) {
+    const auto border = [&](std::int64_t p) { return rows / p + columns / (threads / p); };
+    if (threads % parts == 0 && border(parts) < border(down)) down = parts;
+  }
+  const std::int64_t across = threads / down;
+  parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      multiply_part(a, b, part_of(rows, tile_height, down, part / across),
+                    part_of(columns, panel_width<F>, across, part % across), c);
+    }
+  });
+}
+
+template <class T>
+Operand<T> flipped(Operand<T> x) {
+  return {x.matrix, !x.is_transposed};
 }
 
 }  // namespace detail
 
-/// Whether matrices of T are multiplied as they are; else they are widened to acc_t<T> first.
-template <class T>
-bool multiplies_as_is() {
-  return std::is_same_v<T, acc_t<T>> || fast_product<T, T>;
-}
-
-/// Which library multiplies matrices of T, and where that is known by which instructions: "oneDNN 2.6
-/// (AVX-512)".
-template <class T>
-std::string gemm_library() {
-  const std::string widened = multiplies_as_is<T>() ? "" : ", widened to float32";
-  if (fast_product<acc_t<T>, acc_t<T>>) return fast_library() + widened;
-  return "Eigen " + std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + widened;
-}
-
-/// Multiplications of a product up to which Eigen is faster than a library that looks up what it prepared:
-/// for matrices of 4 x 4 by 7 times, of 16 x 16 by 2.6, of 24 x 24 by 1.3, of 28 x 28 no more (oneDNN 2.6,
-/// AVX-512, one thread; benchmarks/gemm_bench.cpp, square). The number of threads does not decide: results
-/// would depend on it.
-inline constexpr std::int64_t eigen_is_faster_up_to = 24 * 24 * 24;
-
 /// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.
 template <class T, class C>
 void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
-  using A = acc_t<T>;
-  const std::int64_t size = c.rows * c.cols;
-  if (fast_product<T, C> && size * a.cols() > eigen_is_faster_up_to)
-    return fast_product<T, C>(a, b, accumulate, c);
-  if constexpr (!std::is_same_v<T, A>) {
-    const Scratch<A> memory_a(a.rows() * a.cols()), memory_b(b.rows() * b.cols());
-    gemm(detail::widened(a, memory_a), detail::widened(b, memory_b), accumulate, c);
-  } else if constexpr (!std::is_same_v<C, A>) {
-    const Scratch<A> memory(size);
-    gemm(a, b, false, Rows<A>{memory.data(), c.rows, c.cols});
-    const Vec<A> sum{memory.data(), size};
-    const Vec<C> out{c.data, size};
-    if (accumulate) {
-      parallel_for_elements(size, 65536, [=](std::int64_t begin, std::int64_t end) {
-        CRIA_SIMD
-        for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<C>(static_cast<A>(out[i]) + sum[i]);
-      });
-    } else {
-      convert(Vec<const A>(sum), out);
-    }
-  } else {
-    eigen::gemm(a, b, accumulate, c);
+  if (library_product<T, C>) return library_product<T, C>(a, b, accumulate, c);
+  const bool along_rows = !a.is_transposed && b.is_transposed;
+  if (along_rows && c.rows <= few_rows) {
+    const std::int64_t grain = detail::products_for_thread / std::max<std::int64_t>(c.rows * a.cols(), 1);
+    return parallel_for(c.cols, grain + 1, [&](std::int64_t begin, std::int64_t end) {
+      multiply_few_rows(a.matrix, b.matrix.slice(begin, end - begin), accumulate,
+                        Rows<C>{c.data + begin, c.rows, c.cols});
+    });
   }
+  if (along_rows && c.rows <= detail::rows_of_transposed_tiles && c.rows < c.cols) {
+    return detail::multiply<T, C>(detail::flipped(b), detail::flipped(a),
+                                  {c.data, 1, c.cols, c.rows, accumulate});
+  }
+  detail::multiply<T, C>(a, b, {c.data, c.cols, 1, c.cols, accumulate});
 }
 
 /// c = a^T b, or c += a^T b if `accumulate`, for a [rows, m], b [rows, n] and c [m, n]: a gradient of

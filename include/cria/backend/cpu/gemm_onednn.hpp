@@ -1,7 +1,6 @@
 #pragma once
-/// Matrix products by oneDNN, which has the instructions that Eigen has not: wider tiles, and products of
-/// bfloat16 that are summed in float. gemm.hpp includes it where CRIA_ONEDNN is defined (CMake defines it
-/// where it finds oneDNN).
+/// Matrix products by oneDNN, which multiplies bfloat16 by AMX. gemm.hpp includes it where CRIA_ONEDNN is
+/// defined (CMake's option of that name).
 
 #ifdef CRIA_ONEDNN
 
@@ -21,33 +20,15 @@
 
 namespace cria::cpu::onednn {
 
-/// Whether the processor multiplies bfloat16 itself; where it does not, oneDNN imitates it or refuses.
-inline bool multiplies_bfloat16() {
-  const auto isa = dnnl::get_effective_cpu_isa();
-  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+/// Whether oneDNN multiplies bfloat16 by AMX here.
+inline bool has_amx() {
+  return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx;
 }
 
-/// "oneDNN 2.6 (AVX-512, bfloat16)": the version and the instructions that it uses here.
+/// "oneDNN 2.6 (AMX)".
 inline std::string description() {
-  const auto instructions = [] {
-    switch (dnnl::get_effective_cpu_isa()) {
-      case dnnl::cpu_isa::avx2:
-      case dnnl::cpu_isa::avx2_vnni:
-        return "AVX2";
-      case dnnl::cpu_isa::avx512_core:
-      case dnnl::cpu_isa::avx512_core_vnni:
-        return "AVX-512";
-      case dnnl::cpu_isa::avx512_core_bf16:
-        return "AVX-512, bfloat16";
-      case dnnl::cpu_isa::avx512_core_amx:
-        return "AVX-512, bfloat16, AMX";
-      default:
-        return "other instructions";
-    }
-  };
   const dnnl_version_t* version = dnnl_version();
-  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + " (" +
-         instructions() + ")";
+  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + " (AMX)";
 }
 
 namespace detail {
@@ -169,11 +150,10 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
 namespace detail {
 /// Once in a program, before main.
 inline const bool provided = [] {
-  fast_library = &description;
-  fast_product<float, float> = &onednn::gemm<float, float>;
-  if (multiplies_bfloat16()) {
-    fast_product<bfloat16, bfloat16> = &onednn::gemm<bfloat16, bfloat16>;
-    fast_product<bfloat16, float> = &onednn::gemm<bfloat16, float>;
+  if (has_amx()) {
+    library_description = &description;
+    library_product<bfloat16, bfloat16> = &onednn::gemm<bfloat16, bfloat16>;
+    library_product<bfloat16, float> = &onednn::gemm<bfloat16, float>;
   }
   return true;
 }();

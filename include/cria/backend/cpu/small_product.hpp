@@ -7,6 +7,7 @@
 
 #include "cria/backend/cpu/factor.hpp"
 #include "cria/backend/cpu/lanes.hpp"
+#include "cria/backend/cpu/register_tile.hpp"
 
 namespace cria::cpu {
 
@@ -18,18 +19,7 @@ void product_tile(std::int64_t depth, const F* a, std::int64_t a_depth, const F*
                   sum_t<F>* c, std::int64_t c_row, bool accumulate) {
   using A = sum_t<F>;
   Lanes<A> sum[Height][Width] = {};
-  for (std::int64_t k = 0; k < depth; ++k) {
-    const F* left = a + k * a_depth;
-    const F* right = b + k * b_depth;
-#pragma GCC unroll 12
-    for (int row = 0; row < Height; ++row) {
-#pragma GCC unroll 3
-      for (int column = 0; column < Width; ++column) {
-        sum[row][column] =
-            multiply_add(left[row * RowStride], right + column * lane_count<F>, sum[row][column]);
-      }
-    }
-  }
+  add_products(depth, a, std::integral_constant<std::int64_t, RowStride>(), a_depth, {b, b_depth}, sum);
 #pragma GCC unroll 12
   for (int row = 0; row < Height; ++row) {
 #pragma GCC unroll 3

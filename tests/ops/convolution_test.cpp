@@ -81,6 +81,23 @@ struct Grouped {
   static Shapes shapes() { return {{2, 4, 5, 4}, {6, 2, 2, 2}, {6}}; }
   static Conv2dOptions of() { return {.padding = 1, .dilation = {2, 1}, .groups = 2}; }
 };
+// Channels enough to lie in the lanes of registers.
+struct Wide {
+  static Shapes shapes() { return {{2, 9, 4, 5}, {17, 9, 3, 2}, {17}}; }
+  static Conv2dOptions of() { return {.padding = {1, 2}}; }
+};
+struct WideStrided {
+  static Shapes shapes() { return {{1, 8, 6, 8}, {8, 8, 2, 3}, {8}}; }
+  static Conv2dOptions of() { return {.stride = {3, 2}, .padding = {0, 2}, .dilation = {1, 2}}; }
+};
+struct WideGrouped {
+  static Shapes shapes() { return {{1, 16, 3, 4}, {18, 8, 2, 2}, {18}}; }
+  static Conv2dOptions of() { return {.padding = 1, .groups = 2}; }
+};
+struct Pixelwise {
+  static Shapes shapes() { return {{2, 4, 3, 3}, {6, 2, 1, 1}, {6}}; }
+  static Conv2dOptions of() { return {.groups = 2}; }
+};
 
 /// conv_transpose2d spreads what conv2d gathers.
 struct Transposed {
@@ -168,6 +185,10 @@ struct Pooled {
 CRIA_TEST_OPERATION(plain, Convolution<Plain>)
 CRIA_TEST_OPERATION(strided, Convolution<Strided>)
 CRIA_TEST_OPERATION(grouped, Convolution<Grouped>)
+CRIA_TEST_OPERATION(wide, Convolution<Wide>)
+CRIA_TEST_OPERATION(wide_strided, Convolution<WideStrided>)
+CRIA_TEST_OPERATION(wide_grouped, Convolution<WideGrouped>)
+CRIA_TEST_OPERATION(pixelwise, Convolution<Pixelwise>)
 CRIA_TEST_OPERATION(transposed, Transposed)
 CRIA_TEST_OPERATION(max_pool, Pooled<true>)
 CRIA_TEST_OPERATION(avg_pool, Pooled<false>)
@@ -207,8 +228,8 @@ BOOST_AUTO_TEST_CASE(large_images_are_convolved_as_their_parts_are) {
     return Tensor<float>::from(shape, test::rounded<float>(test::normals(shape.size(), seed)))
         .set_requires_grad();
   };
-  const auto results = [&](bool in_parts) {
-    const auto x = random({2, 64, 24, 40}, 1), w = random({4, 32, 5, 5}, 2);
+  const auto results = [&](std::int64_t results_of_a_group, bool in_parts) {
+    const auto x = random({2, 64, 24, 40}, 1), w = random({results_of_a_group * 2, 32, 5, 5}, 2);
     const Conv2dOptions options{.groups = 2};
     const auto y = in_parts ? concat({conv2d(cria::slice(x, 2, 0, 13), w, options),
                                       conv2d(cria::slice(x, 2, 9, 24), w, options)},
@@ -217,9 +238,11 @@ BOOST_AUTO_TEST_CASE(large_images_are_convolved_as_their_parts_are) {
     backward(sum(y * random(y.shape(), 3).detach()));
     return std::array{test::to_values(y), test::to_values(x.grad()), test::to_values(w.grad())};
   };
-  const auto got = results(false), want = results(true);
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    test::check_close("result " + std::to_string(i), got[i], want[i], 1e-4);
+  for (const std::int64_t results_of_a_group : {2, 10}) {
+    const auto got = results(results_of_a_group, false), want = results(results_of_a_group, true);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      test::check_close("result " + std::to_string(i), got[i], want[i], 1e-4);
+    }
   }
 }
 

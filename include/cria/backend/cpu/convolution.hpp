@@ -1,178 +1,40 @@
 #pragma once
-/// CPU kernel of convolutions: a few lines of an image's windows at a time become a matrix, which is
-/// multiplied while it is in cache. Threads share the images.
+/// CPU kernel of convolutions. Threads share the images, and lines of them.
 
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "cria/backend/cpu/gemm.hpp"
+#include "cria/backend/cpu/convolution_direct.hpp"
+#include "cria/backend/cpu/convolution_unfolded.hpp"
 #include "cria/core/convolution.hpp"
 #include "cria/core/operations.hpp"
 
 namespace cria {
-
-namespace cpu {
-
-/// Lines of an image's windows that are multiplied together: [begin, end).
-struct Lines {
-  std::int64_t begin, end;
-};
-
-/// Calls run(row, first, count, pixel) for each of the lines of windows and each number in a window, row by
-/// row of the matrix [depth, positions]: positions [first, first + count) of the row read pixel, pixel +
-/// stride, ...; and rest(row, first, count) for those that lie outside of the image.
-template <class Run, class Rest>
-void for_each_window_line(const Windows& windows, Lines lines, Run run, Rest rest) {
-  const auto& [height, width] = windows.image;
-  const Size2d count = windows.count();
-  for (std::int64_t row = 0; row < windows.depth(); ++row) {
-    const std::int64_t kx = row % windows.kernel.width,
-                       ky = row / windows.kernel.width % windows.kernel.height;
-    const std::int64_t channel = row / (windows.kernel.width * windows.kernel.height);
-    const std::int64_t left = kx * windows.dilation.width - windows.padding.width;
-    const std::int64_t top = ky * windows.dilation.height - windows.padding.height;
-    const std::int64_t step = windows.stride.width;
-    // Windows x with 0 <= left + x step < width.
-    const std::int64_t begin = std::clamp<std::int64_t>((-left + step - 1) / step, 0, count.width);
-    const std::int64_t end =
-        std::clamp<std::int64_t>(left < width ? (width - 1 - left) / step + 1 : 0, begin, count.width);
-    for (std::int64_t y = lines.begin; y < lines.end; ++y) {
-      const std::int64_t line = top + y * windows.stride.height, first = (y - lines.begin) * count.width;
-      if (line < 0 || line >= height) {
-        rest(row, first, count.width);
-        continue;
-      }
-      rest(row, first, begin);
-      run(row, first + begin, end - begin, (channel * height + line) * width + left + begin * step);
-      rest(row, first + end, count.width - end);
-    }
-  }
-}
-
-/// The windows of an image as columns of a matrix [depth, positions].
-template <class T>
-void unfold(const Windows& windows, Lines lines, const T* image, Rows<T> columns) {
-  const std::int64_t step = windows.stride.width;
-  for_each_window_line(
-      windows, lines,
-      [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-        T* to = columns.data + row * columns.cols + first;
-        if (step == 1) {
-          std::copy_n(image + pixel, count, to);
-        } else {
-          for (std::int64_t i = 0; i < count; ++i) to[i] = image[pixel + i * step];
-        }
-      },
-      [=](std::int64_t row, std::int64_t first, std::int64_t count) {
-        std::fill_n(columns.data + row * columns.cols + first, count, T());
-      });
-}
-
-/// image += what its windows have.
-template <class A>
-void fold(const Windows& windows, Lines lines, Rows<const A> columns, A* image) {
-  const std::int64_t step = windows.stride.width;
-  for_each_window_line(
-      windows, lines,
-      [=](std::int64_t row, std::int64_t first, std::int64_t count, std::int64_t pixel) {
-        const A* from = columns.data + row * columns.cols + first;
-        A* to = image + pixel;
-        if (step == 1) {
-          CRIA_SIMD
-          for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
-        } else {
-          for (std::int64_t i = 0; i < count; ++i) to[i * step] += from[i];
-        }
-      },
-      [](std::int64_t, std::int64_t, std::int64_t) {});
-}
-
-/// The matrices of some lines of an image's windows.
-template <class A, class T>
-class Tiles {
- public:
-  /// `channels`: those of the image that the windows are multiplied to.
-  Tiles(const Windows& windows, std::int64_t channels)
-      : width_(windows.count().width),
-        height_(windows.count().height),
-        lines_(std::clamp<std::int64_t>(
-            in_cache / std::max<std::int64_t>(windows.depth() * width_ * std::int64_t{sizeof(A)}, 1), 1,
-            std::max<std::int64_t>(height_, 1))),
-        columns_(windows.depth() * lines_ * width_),
-        part_(lines_ < height_ ? channels * lines_ * width_ : 0),
-        depth_(windows.depth()) {}
-
-  /// Calls f(lines, columns), the columns being a matrix [depth, positions of the lines] to work in.
-  template <class F>
-  void for_each(F f) const {
-    for (std::int64_t first = 0; first < height_; first += lines_) {
-      const Lines lines{first, std::min(first + lines_, height_)};
-      f(lines, Rows<A>{columns_.data(), depth_, (lines.end - lines.begin) * width_});
-    }
-  }
-
-  /// The lines of all channels of an image, which lie in memory of their own unless they are all.
-  Rows<const T> read(Lines lines, Rows<const T> image) const {
-    if (is_whole()) return image;
-    const Rows<T> part = part_of(lines, image.rows);
-    for (std::int64_t c = 0; c < image.rows; ++c) {
-      std::copy_n(image.row(c) + lines.begin * width_, part.cols, part.row(c));
-    }
-    return part;
-  }
-  /// Where to put what `write` is to bring to the lines of an image.
-  Rows<T> target(Lines lines, Rows<T> image) const { return is_whole() ? image : part_of(lines, image.rows); }
-  void write(Lines lines, Rows<T> image) const {
-    if (is_whole()) return;
-    const Rows<T> part = part_of(lines, image.rows);
-    for (std::int64_t c = 0; c < image.rows; ++c) {
-      std::copy_n(part.row(c), part.cols, image.row(c) + lines.begin * width_);
-    }
-  }
-
- private:
-  bool is_whole() const { return lines_ == height_; }
-  Rows<T> part_of(Lines lines, std::int64_t channels) const {
-    return {part_.data(), channels, (lines.end - lines.begin) * width_};
-  }
-
-  static constexpr std::int64_t in_cache = 1024 * 1024;  // bytes, about what a core has for itself
-
-  std::int64_t width_, height_, lines_;
-  Scratch<A> columns_;
-  Scratch<T> part_;
-  std::int64_t depth_;
-};
-
-/// The rows of a matrix that belong to one of several groups.
-template <class T>
-Rows<T> rows_of_group(Rows<T> x, std::int64_t group, std::int64_t groups) {
-  return x.slice(x.rows / groups * group, x.rows / groups);
-}
-
-}  // namespace cpu
 
 template <>
 struct kernel<ops::Convolution, Cpu> {
   template <class T>
   static void forward(Planes<const T> x, Rows<const T> weight, const Windows& windows, std::int64_t groups,
                       Planes<T> y) {
-    cpu::parallel_for(x.outer, 1, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Tiles<T, T> tiles(windows, y.middle);
-      for (std::int64_t n = begin; n < end; ++n) {
-        tiles.for_each([&](cpu::Lines lines, Rows<T> columns) {
-          cpu::unfold(windows, lines, x.plane(n).data, columns);
-          for (std::int64_t g = 0; g < groups; ++g) {
-            cpu::gemm(plain(cpu::rows_of_group(weight, g, groups)),
-                      plain(Rows<const T>(cpu::rows_of_group(columns, g, groups))), false,
-                      cpu::rows_of_group(tiles.target(lines, y.plane(n)), g, groups));
-          }
-          tiles.write(lines, y.plane(n));
-        });
-      }
-    });
+    if (is_pixelwise(windows)) return multiply_pixels(x, weight, groups, y);
+    const std::int64_t channels = x.middle / groups, results = y.middle / groups;
+    if (!fill_lanes<T>(results)) {
+      return cpu::UnfoldedConvolution<T>{windows, groups}.forward(x, weight, y);
+    }
+    const std::int64_t pixels = windows.kernel.height * windows.kernel.width, width = windows.count().width;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const cpu::DirectConvolution<T> convolution(cpu::stencil_of(windows, channels), results,
+                                                  [=](std::int64_t r, std::int64_t c, std::int64_t place) {
+                                                    return weight.row(g * results + r)[c * pixels + place];
+                                                  });
+      for_lines(x.outer, windows.count().height, convolution,
+                [=, &convolution](std::int64_t n, cpu::Section lines) {
+                  convolution.run(x.plane(n).slice(g * channels, channels), lines, false,
+                                  cpu::WindowTarget<T>{y.plane(n).row(g * results), y.inner, width, 1});
+                });
+    }
   }
 
   template <class T, class A>
@@ -183,29 +45,94 @@ struct kernel<ops::Convolution, Cpu> {
   }
 
  private:
+  /// Whether a window is a pixel: the convolution is a product then, of the kernel and the image as they are.
+  static bool is_pixelwise(const Windows& windows) {
+    return windows.kernel.height * windows.kernel.width == 1 && windows.stride.height == 1 &&
+           windows.stride.width == 1 && windows.padding.height == 0 && windows.padding.width == 0;
+  }
+
+  /// Whether so many channels of a result are worth lying in the lanes of registers.
+  template <class T>
+  static bool fill_lanes(std::int64_t results) {
+    return 2 * results >= cpu::lane_count<acc_t<T>>;
+  }
+
+  /// Calls f(image, lines) for all lines of windows, on all threads.
+  template <class T, class F>
+  static void for_lines(std::int64_t images, std::int64_t lines, const cpu::DirectConvolution<T>& convolution,
+                        F f) {
+    const std::int64_t at_once = convolution.lines_at_once(), parts = (lines + at_once - 1) / at_once;
+    cpu::parallel_for(images * parts, 1, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t first = i % parts * at_once;
+        f(i / parts, cpu::Section{first, std::min(at_once, lines - first)});
+      }
+    });
+  }
+
+  /// The windows over the gradients of results that bring something to the pixels [row + i stride, column + j
+  /// stride].
+  static cpu::Stencil stencil_of_pixels(const Windows& windows, std::int64_t row, std::int64_t column,
+                                        std::int64_t results) {
+    const auto& [height, width] = windows.stride;
+    cpu::Stencil stencil{results,
+                         windows.count(),
+                         0,
+                         0,
+                         1,
+                         {(windows.image.height - row + height - 1) / height,
+                          (windows.image.width - column + width - 1) / width},
+                         {}};
+    // Result [y, x] has pixel [y stride + u dilation - padding, ...].
+    std::int64_t first_line = 0, first_column = 0;
+    for (std::int64_t u = 0; u < windows.kernel.height; ++u) {
+      for (std::int64_t v = 0; v < windows.kernel.width; ++v) {
+        const std::int64_t line = row + windows.padding.height - u * windows.dilation.height;
+        const std::int64_t place = column + windows.padding.width - v * windows.dilation.width;
+        if (line % height != 0 || place % width != 0) continue;
+        stencil.taps.push_back({line / height, place / width, u * windows.kernel.width + v});
+        const bool is_first = stencil.taps.size() == 1;
+        first_line = is_first ? line / height : std::min(first_line, line / height);
+        first_column = is_first ? place / width : std::min(first_column, place / width);
+      }
+    }
+    for (cpu::Tap& tap : stencil.taps) {
+      tap.line -= first_line;
+      tap.column -= first_column;
+    }
+    stencil.top = -first_line;
+    stencil.left = -first_column;
+    return stencil;
+  }
+
   template <class T>
   static void add_images(Planes<const T> dy, Rows<const T> weight, const Windows& windows,
                          std::int64_t groups, Gradient<Planes<T>> dx) {
-    using A = acc_t<T>;
-    cpu::parallel_for(dy.outer, 1, [=](std::int64_t begin, std::int64_t end) {
-      const cpu::Tiles<A, T> tiles(windows, dy.middle);
-      const cpu::Scratch<A> image(dx.middle * dx.inner);
-      for (std::int64_t n = begin; n < end; ++n) {
-        std::fill_n(image.data(), image.vec().size, A(0));
-        tiles.for_each([&](cpu::Lines lines, Rows<A> columns) {
-          const Rows<const T> part = tiles.read(lines, dy.plane(n));
-          for (std::int64_t g = 0; g < groups; ++g) {
-            cpu::gemm(transposed(cpu::rows_of_group(weight, g, groups)),
-                      plain(cpu::rows_of_group(part, g, groups)), false,
-                      cpu::rows_of_group(columns, g, groups));
-          }
-          cpu::fold(windows, lines, Rows<const A>(columns), image.data());
-        });
-        cpu::map_range(
-            0, image.vec().size, !dx.fresh, Vec<T>{dx.plane(n).data, image.vec().size}, [](A d) { return d; },
-            Vec<const A>(image.vec()));
+    if (is_pixelwise(windows)) return multiply_pixels(dy, weight, groups, dx);
+    const std::int64_t channels = dx.middle / groups, results = dy.middle / groups;
+    if (!fill_lanes<T>(channels)) {
+      return cpu::UnfoldedConvolution<T>{windows, groups}.add_images(dy, weight, dx);
+    }
+    const std::int64_t pixels = windows.kernel.height * windows.kernel.width;
+    const auto& [height, width] = windows.stride;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      for (std::int64_t row = 0; row < std::min(height, windows.image.height); ++row) {
+        for (std::int64_t column = 0; column < std::min(width, windows.image.width); ++column) {
+          const cpu::DirectConvolution<T> convolution(
+              stencil_of_pixels(windows, row, column, results), channels,
+              [=](std::int64_t c, std::int64_t r, std::int64_t place) {
+                return weight.row(g * results + r)[c * pixels + place];
+              });
+          const cpu::WindowTarget<T> target{nullptr, dx.inner, height * windows.image.width, width};
+          const std::int64_t lines = (windows.image.height - row + height - 1) / height;
+          for_lines(dy.outer, lines, convolution, [=, &convolution](std::int64_t n, cpu::Section part) {
+            auto to = target;
+            to.data = dx.plane(n).row(g * channels) + row * windows.image.width + column;
+            convolution.run(dy.plane(n).slice(g * results, results), part, !dx.fresh, to);
+          });
+        }
       }
-    });
+    }
   }
 
   // In parts whose number depends on that of the images alone, which are then added up in order.
@@ -215,21 +142,17 @@ struct kernel<ops::Convolution, Cpu> {
     const std::int64_t parts = std::min<std::int64_t>(x.outer, 8), size = dweight.rows * dweight.cols;
     std::vector<std::optional<cpu::Scratch<A>>> sums(static_cast<std::size_t>(parts));
     cpu::parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      const cpu::Tiles<T, T> tiles(windows, dy.middle);
       for (std::int64_t part = begin; part < end; ++part) {
-        const std::int64_t first = x.outer * part / parts, last = x.outer * (part + 1) / parts;
+        const cpu::Section images{x.outer * part / parts,
+                                  x.outer * (part + 1) / parts - x.outer * part / parts};
         const Rows<A> sum{sums[static_cast<std::size_t>(part)].emplace(size).data(), dweight.rows,
                           dweight.cols};
-        for (std::int64_t n = first; n < last; ++n) {
-          tiles.for_each([&](cpu::Lines lines, Rows<T> columns) {
-            cpu::unfold(windows, lines, x.plane(n).data, columns);
-            const Rows<const T> dy_part = tiles.read(lines, dy.plane(n));
-            for (std::int64_t g = 0; g < groups; ++g) {
-              cpu::gemm(plain(cpu::rows_of_group(dy_part, g, groups)),
-                        transposed(Rows<const T>(cpu::rows_of_group(columns, g, groups))),
-                        n > first || lines.begin > 0, cpu::rows_of_group(sum, g, groups));
-            }
-          });
+        if (is_pixelwise(windows)) {
+          multiply_pixels(dy, x, groups, images, sum);
+        } else if (fill_lanes<T>(dy.middle / groups)) {
+          sum_weights(dy, x, windows, groups, images, sum);
+        } else {
+          cpu::UnfoldedConvolution<T>{windows, groups}.sum_weights(dy, x, images, sum);
         }
       }
     });
@@ -240,6 +163,58 @@ struct kernel<ops::Convolution, Cpu> {
           0, size, part > 0 || !dweight.fresh, total, [](A sum) { return sum; },
           Vec<const A>(sums[static_cast<std::size_t>(part)]->vec()));
     }
+  }
+
+  /// Overwrites `sum` by the kernel's gradient of some images.
+  template <class T, class A>
+  static void sum_weights(Planes<const T> dy, Planes<const T> x, const Windows& windows, std::int64_t groups,
+                          cpu::Section images, Rows<A> sum) {
+    const std::int64_t channels = x.middle / groups, results = dy.middle / groups;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      cpu::DirectWeightGradient<T> gradient(cpu::stencil_of(windows, channels), results);
+      for (std::int64_t n = images.first; n < images.first + images.size; ++n) {
+        gradient.add(x.plane(n).slice(g * channels, channels), dy.plane(n).slice(g * results, results));
+      }
+      for (std::int64_t r = 0; r < results; ++r) {
+        for (std::int64_t i = 0; i < gradient.depth(); ++i) sum.row(g * results + r)[i] = gradient.at(r, i);
+      }
+    }
+  }
+
+  // Of windows of one pixel.
+  template <class T>
+  static void multiply_pixels(Planes<const T> x, Rows<const T> weight, std::int64_t groups, Planes<T> y) {
+    for_groups(x.outer, groups, [=](std::int64_t n, std::int64_t g) {
+      cpu::gemm(plain(cpu::rows_of_group(weight, g, groups)),
+                plain(cpu::rows_of_group(x.plane(n), g, groups)), false,
+                cpu::rows_of_group(y.plane(n), g, groups));
+    });
+  }
+  template <class T>
+  static void multiply_pixels(Planes<const T> dy, Rows<const T> weight, std::int64_t groups,
+                              Gradient<Planes<T>> dx) {
+    for_groups(dy.outer, groups, [=](std::int64_t n, std::int64_t g) {
+      cpu::gemm(transposed(cpu::rows_of_group(weight, g, groups)),
+                plain(cpu::rows_of_group(dy.plane(n), g, groups)), !dx.fresh,
+                cpu::rows_of_group(dx.plane(n), g, groups));
+    });
+  }
+  template <class T, class A>
+  static void multiply_pixels(Planes<const T> dy, Planes<const T> x, std::int64_t groups, cpu::Section images,
+                              Rows<A> sum) {
+    for (std::int64_t n = images.first; n < images.first + images.size; ++n) {
+      for (std::int64_t g = 0; g < groups; ++g) {
+        cpu::gemm(plain(cpu::rows_of_group(dy.plane(n), g, groups)),
+                  transposed(cpu::rows_of_group(x.plane(n), g, groups)), n > images.first,
+                  cpu::rows_of_group(sum, g, groups));
+      }
+    }
+  }
+  template <class F>
+  static void for_groups(std::int64_t images, std::int64_t groups, F f) {
+    cpu::parallel_for(images * groups, 1, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) f(i / groups, i % groups);
+    });
   }
 };
 

@@ -131,4 +131,8 @@ Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes)
   return y;
 }
 
+CRIA_REFUSE_INDICES(gather, const Tensor<T, B>&, int)
+CRIA_REFUSE_INDICES(index_select, const Tensor<T, B>&, int)
+CRIA_REFUSE_INDICES(scatter_add, const Tensor<T, B>&, int)
+
 }  // namespace cria

@@ -114,6 +114,57 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(ignored_targets_weigh_nothing_whatever_the_threads) {
+  for (const int threads : thread_counts) {
+    Training<double> training({.micro_batches = 2, .threads = threads});
+    Guess<double> model = cria::nn::clone(training.model);
+    AdamW<> optimizer(model, {.learning_rate = 0.05});
+    std::vector<std::int32_t> inputs, targets;
+    for (std::uint64_t seed = 0; seed < 2; ++seed) {
+      training.batch_of(seed);
+      auto& batch = training.batch;
+      for (std::size_t i = 0; i < batch.targets.size(); ++i) {  // more and more of each sequence, all of one
+        const std::size_t sequence = i / length, place = i % length;
+        if (sequence == 5 || place < (8 * seed + sequence) * length / 20) batch.targets[i] = ignored_target;
+      }
+      inputs.insert(inputs.end(), batch.inputs.begin(), batch.inputs.end());
+      targets.insert(targets.end(), batch.targets.begin(), batch.targets.end());
+      {
+        const NoGrad guard;
+        BOOST_TEST(
+            training.step.loss(batch) == model
+                                             .loss(Tensor<std::int32_t>::from({8, length}, batch.inputs),
+                                                   Tensor<std::int32_t>::from({8, length}, batch.targets))
+                                             .item(),
+            boost::test_tools::tolerance(1e-12));
+      }
+      training.step.add(batch, Rng(seed));
+    }
+    const TrainStepResult result = training.update();
+    const auto loss = model.loss(Tensor<std::int32_t>::from({16, length}, inputs),
+                                 Tensor<std::int32_t>::from({16, length}, targets));
+    backward(loss);
+    const double norm = gradient_norm(model);
+    optimizer.step();
+    BOOST_TEST(result.loss == loss.item(), boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(result.gradient_norm == norm, boost::test_tools::tolerance(1e-12));
+    std::vector<double> weights;
+    cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+      for (const double value : parameter.value().to_vector()) weights.push_back(value);
+    });
+    BOOST_TEST(difference(training.weights(), weights) < 1e-10);
+
+    Batch<> none = training.batch;  // of which nothing counts
+    std::fill(none.targets.begin(), none.targets.end(), ignored_target);
+    BOOST_TEST(training.step.loss(none) == 0);
+    training.step.add(none, Rng(1));
+    training.step.add(none, Rng(1));
+    const TrainStepResult of_none = training.update();
+    BOOST_TEST(of_none.loss == 0);
+    BOOST_TEST(of_none.gradient_norm == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_step_is_forward_backward_and_update_whatever_the_threads) {
   for (const int threads : thread_counts) {
     Training<double> training({.max_norm = 0.1, .threads = threads});

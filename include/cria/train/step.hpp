@@ -126,13 +126,15 @@ class TrainStep {
         const auto timed = timed_chunk(profile, chunk);
         const std::int64_t count = counts_[index(micro_batch_, chunk)] = count_of(batch, chunk);
         const auto scale = static_cast<A>(scaler_.scale() * weight(count) * share());
-        losses_[index(micro_batch_, chunk)] = micro_step_(
-            static_cast<double>(scale),
-            [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
-              return differentiate(model, inputs, targets, stream, scale);
-            },
-            inputs_of(batch, chunk), targets_of(batch, chunk),
-            noise.split(static_cast<std::uint64_t>(chunk)));
+        losses_[index(micro_batch_, chunk)] = telling_chunk(chunk, [&] {
+          return micro_step_(
+              static_cast<double>(scale),
+              [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
+                return differentiate(model, inputs, targets, stream, scale);
+              },
+              inputs_of(batch, chunk), targets_of(batch, chunk),
+              noise.split(static_cast<std::uint64_t>(chunk)));
+        });
       });
     });
     ++micro_batch_;
@@ -168,7 +170,8 @@ class TrainStep {
     std::vector<std::int64_t> counts(static_cast<std::size_t>(chunks()));
     const double sum = parallel_.run(chunks(), [&](const M& model, std::int64_t chunk) {
       const NoGrad guard;
-      const Loss mean = model.loss(inputs_of(batch, chunk), targets_of(batch, chunk));
+      const Loss mean =
+          telling_chunk(chunk, [&] { return model.loss(inputs_of(batch, chunk), targets_of(batch, chunk)); });
       const std::int64_t count = counts[static_cast<std::size_t>(chunk)] = count_of(batch, chunk);
       return static_cast<double>(mean.item()) * weight(count);
     });
@@ -324,6 +327,19 @@ class TrainStep {
       sum += of_batch;
     }
     return sum / counted();
+  }
+
+  /// loss(), of a chunk. What does not fit there says which examples these are, since it counts from the first.
+  template <class F>
+  Loss telling_chunk(std::int64_t chunk, F loss) const {
+    try {
+      return loss();
+    } catch (const ShapeError& error) {
+      if (chunks() == 1) throw;
+      const std::int64_t first = chunk * chunk_size_;
+      throw ShapeError(std::string(error.what()) + " (of a part of the batch, its examples " +
+                       std::to_string(first) + " to " + std::to_string(first + examples(chunk) - 1) + ")");
+    }
   }
 
   template <class F>

@@ -68,6 +68,7 @@
 #include "cria/ops/dot_product_attention.hpp"
 #include "cria/ops/dropout.hpp"
 #include "cria/ops/elementwise.hpp"
+#include "cria/ops/einsum.hpp"
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/expand.hpp"
 #include "cria/ops/gather.hpp"

@@ -226,13 +226,12 @@ class ParameterGroups {
   /// Throws ConfigError if all matrices of a model are 0 and so are their gradients: those of layers behind
   /// each other then stay what they are for ever. Reads the values up to the first that is not 0.
   void check_initialized(std::string_view optimizer) const {
-    int matrices = 0;
+    std::vector<const AnySlot*> matrices;
     for (const auto& slot : slots_) {
-      if (slot->shape().rank() < 2) continue;
-      if (!slot->is_zero()) return;
-      ++matrices;
+      if (slot->shape().rank() >= 2) matrices.push_back(slot.get());
     }
-    if (matrices < 2) return;
+    const auto is_zero = [](const AnySlot* slot) { return slot->is_zero(); };
+    if (matrices.size() < 2 || !std::all_of(matrices.begin(), matrices.end(), is_zero)) return;
     throw ConfigError(
         std::string(optimizer) +
         ": all matrices of the model are zero and so are their gradients, so that no step would "

@@ -83,13 +83,13 @@ auto convert(const M& module) {
 
 /// `module` with parameters of T: own values, rounded to T, and no gradients; frozen are those that are. A
 /// parameter that has two places in the module has one for each in the result. `nn::cast<bfloat16>(model)`.
-template <FloatingPoint T, class M>
+template <FloatingPoint T, Module M>
 auto cast(const M& module) {
   return detail::convert<detail::InType<T>>(module);
 }
 
 /// The same on another backend, `nn::to<Cuda>(model)`.
-template <class B, class M>
+template <class B, Module M>
 auto to(const M& module) {
   return detail::convert<detail::OnBackend<B>>(module);
 }

@@ -253,13 +253,14 @@ class ParameterGroups {
   void complete_gradients(MissingGradient missing, std::string_view optimizer) {
     if (missing == MissingGradient::skip) return;
     const auto is_updated = [](const auto& slot) { return slot->is_updated(); };
-    if (missing == MissingGradient::error && std::none_of(slots_.begin(), slots_.end(), is_updated)) {
-      throw AutogradError(std::string(optimizer) +
-                          ": no parameter has a gradient; backward(loss) comes before "
-                          "each step, of a loss that this model computed");
-    }
     for (const auto& slot : slots_) {
       if (!slot->requires_grad() || slot->has_grad()) continue;
+      if (missing == MissingGradient::error && std::none_of(slots_.begin(), slots_.end(), is_updated)) {
+        throw AutogradError(
+            std::string(optimizer) +
+            ": no parameter has a gradient; backward(loss) comes before each step, of a loss that "
+            "this model computed");
+      }
       if (missing == MissingGradient::error) {
         throw AutogradError(std::string(optimizer) + ": the parameter '" + slot->name +
                             "' got no gradient; every parameter must take part in the loss, unless " +

@@ -128,7 +128,8 @@ void fill_orthogonal(Parameter<T, B>& parameter, Rng rng, double gain = 1) {
 /// Initialises every parameter for training from scratch: those with a constant of their own (norms) get it,
 /// matrices and kernels normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and
 /// other vectors 0. The inputs of a kernel [out, in, ...] are all numbers that one of its results sums up.
-/// Models with rules of their own overload this. Throws ConfigError if a parameter is listed twice, or a name.
+/// Models with rules of their own overload this. Throws ConfigError if a parameter or a name is listed
+/// twice.
 template <class M>
 void initialize(M& module, Rng rng) {
   check_listed_once(module);

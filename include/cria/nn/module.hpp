@@ -207,7 +207,8 @@ void freeze(M& module) {
   for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(false); });
 }
 
-/// Has the parameters of `module` whose names satisfy `which`, or all, trained again. Throws what freeze does.
+/// Has the parameters of `module` whose names satisfy `which`, or all, trained again. Throws as freeze
+/// does.
 template <class M, std::predicate<std::string_view> Which>
 void unfreeze(M& module, Which which) {
   detail::set_trained("unfreeze", module, which, true);

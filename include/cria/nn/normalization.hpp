@@ -37,8 +37,8 @@ struct LayerNorm {
   }
 };
 
-/// group_norm of x [n, channels, ...]; weight and bias [channels]. Throws ConfigError unless the groups divide
-/// the channels. Wu, He 2018.
+/// group_norm of x [n, channels, ...]; weight and bias [channels]. Throws ConfigError unless the groups
+/// divide the channels. Wu, He 2018.
 template <FloatingPoint T, class B = DefaultBackend>
 struct GroupNorm {
   std::int64_t groups;

@@ -73,9 +73,9 @@ Tensor<T, B> in_order(Tensor<T, B> x, std::string from, const std::string& to) {
 ///
 ///   einsum("bij,bjk->bik", a, b)      y[b, i, k] = sum over j of a[b, i, j] b[b, j, k]
 ///
-/// A letter names a dimension; those that the result lacks are summed up, in acc_t<T>. Throws ConfigError for a
-/// formula that is none, ShapeError if the dimensions are not as many as its letters, or those of one letter
-/// differ.
+/// A letter names a dimension; those that the result lacks are summed up, in acc_t<T>. Throws ConfigError for
+/// a formula that is none, ShapeError if the dimensions are not as many as its letters, or those of one
+/// letter differ.
 template <FloatingPoint T, class B>
 Tensor<T, B> einsum(std::string_view formula, const Tensor<T, B>& a, const Tensor<T, B>& b) {
   using detail::Subscripts;

@@ -117,8 +117,8 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
                 });
 }
 
-/// x with source[..., j, ...] in the place of x[..., index[..., j, ...], ...] along a dimension: scatter_add to
-/// zeros there, so that what several take the place of has the sum of all. Throws what scatter_add does.
+/// x with source[..., j, ...] in the place of x[..., index[..., j, ...], ...] along a dimension: scatter_add
+/// to zeros there, so that what several take the place of has the sum of all. Throws what scatter_add does.
 template <FloatingPoint T, class B>
 Tensor<T, B> scatter(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index,
                      const Tensor<T, B>& source) {

@@ -94,8 +94,8 @@ void add_recurrent_gradients(const Tensor<T, B>& d_product, const Tensor<T, B>& 
 ///   r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r u_n), next h = (1 - z) n + z h
 ///
 /// x [time, batch, 3 n], weight [3 n, n], bias [3 n], both tensors or parameters, h [batch, n] -> the states
-/// after each step [time, batch, n]. Throws ShapeError if the shapes do not fit or there is no step. Cho et al.
-/// 2014, in the variant of cuDNN and PyTorch.
+/// after each step [time, batch, n]. Throws ShapeError if the shapes do not fit or there is no step. Cho et
+/// al. 2014, in the variant of cuDNN and PyTorch.
 template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight,
           std::derived_from<Tensor<T, B>> Bias>
 Tensor<T, B> gru(const Tensor<T, B>& x, const Weight& weight, const Bias& bias, const Tensor<T, B>& h) {

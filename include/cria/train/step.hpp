@@ -219,8 +219,8 @@ class TrainStep {
     return std::min(chunk_size_, size() - chunk * chunk_size_);
   }
 
-  /// What the mean loss of a batch is a mean over, without what it ignores: targets, or examples where targets
-  /// are no tokens.
+  /// What the mean loss of a batch is a mean over, without what it ignores: targets, or examples where
+  /// targets are no tokens.
   std::int64_t all() const { return counts_targets() ? shape_of_targets_.size() : size(); }
   bool counts_targets() const { return std::is_same_v<Y, std::int32_t> && shape_of_targets_.size() > 0; }
   /// How many of them a chunk has. One that is all of a step need not be weighed.
@@ -329,7 +329,7 @@ class TrainStep {
     return sum / counted();
   }
 
-  /// loss(), of a chunk. What does not fit there says which examples these are, since it counts from the first.
+  /// loss(), of a chunk. What does not fit there says which examples these are: it counts from the first.
   template <class F>
   Loss telling_chunk(std::int64_t chunk, F loss) const {
     try {

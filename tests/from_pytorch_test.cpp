@@ -399,7 +399,7 @@ struct Page : Rows {
   void shapes() {
     section("Shapes and elements");
     ROW("x.reshape(2, 6)", reshape(x, {2, 6}))
-    ROW("x.view(2, 6)", reshape(x, {2, 6}))
+    ROW("x.view(-1, 6)", reshape(x, {-1, 6}))
     ROW("x.T", transpose(x, 0, 1))
     ROW("x.transpose(0, 1)", transpose(x, 0, 1))
     ROW("a.permute(2, 0, 1)", permute(a, {2, 0, 1}))
@@ -431,9 +431,13 @@ struct Page : Rows {
     ROW("torch.index_select(x, 0, some)", index_select(x, 0, some))
     ROW("x[some]", index_select(x, 0, some))
     ROW("x.scatter_add(1, indices, source)", scatter_add(x, 1, indices, source))
+    ROW("x.scatter(1, some.expand(3, 2), source)", scatter(x, 1, expand(some, {3, 2}), source))
+    COMPOSED("x.masked_scatter(mask, y)",
+             where(mask, reshape(index_select(flatten(y), 0, cast<std::int32_t>(maximum(cumsum(flatten(mask), 0) - 1, 0))), {3, 4}), x))
     COMPOSED("x.index_add(0, some, y[:2])",
              scatter_add(x, 0, expand(unsqueeze(some, 1), {2, 4}), slice(y, 0, 0, 2)))
     ROW("F.one_hot(classes, 5)", one_hot(classes, 5))
+    ROW("torch.nonzero(mask)", nonzero(mask))
   }
 
   void products() {
@@ -442,6 +446,7 @@ struct Page : Rows {
     ROW("torch.matmul(a, b)", matmul(a, b))
     ROW("torch.mm(x, y.T)", matmul(x, transpose(y, 0, 1)))
     ROW("torch.bmm(a, b)", bmm(a, b))
+    ROW("torch.einsum('bij,bjk->bik', a, b)", einsum("bij,bjk->bik", a, b))
     ROW("torch.dot(row, row)", dot(row, row))
     ROW("torch.outer(row, row)", outer(row, row))
     ROW("F.linear(x, weight, bias)", linear(x, weight, bias))
@@ -621,7 +626,7 @@ std::string counted(const Rows& rows) {
   return "\n## Counted\n\n" + std::to_string(found) + " of the " + std::to_string(most_used.size()) +
          " functions of PyTorch that most files of transformers, diffusers and timm use are in these "
          "tables, " +
-         composed + " as expressions of others. Not there are " + missing + ".\n";
+         composed + " as expressions of others." + (missing.empty() ? "" : " Not there are " + missing + ".") + "\n";
 }
 
 }  // namespace

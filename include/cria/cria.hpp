@@ -67,6 +67,7 @@
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/dot_product_attention.hpp"
 #include "cria/ops/dropout.hpp"
+#include "cria/ops/einsum.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/expand.hpp"

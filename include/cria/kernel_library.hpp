@@ -15,6 +15,7 @@
 #include "cria/ops/convolution.hpp"
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/dropout.hpp"
+#include "cria/ops/einsum.hpp"
 #include "cria/ops/elementwise.hpp"
 #include "cria/ops/embedding.hpp"
 #include "cria/ops/gather.hpp"
@@ -156,6 +157,9 @@
   EXTERN template Tensor<T, B> detail::triangle(std::string_view, const Tensor<T, B>&, std::int64_t, bool); \
   EXTERN template Tensor<T, B> scatter_add(const Tensor<T, B>&, int, const Tensor<std::int32_t, B>&, \
                                            const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> scatter(const Tensor<T, B>&, int, const Tensor<std::int32_t, B>&, \
+                                       const Tensor<T, B>&); \
+  EXTERN template Tensor<T, B> einsum(std::string_view, const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> masked_fill(const Tensor<T, B>&, const Tensor<bool, B>&, acc_t<T>); \
   EXTERN template Tensor<T, B> max(const Tensor<T, B>&, const Axes&, ReduceOptions); \
   EXTERN template Tensor<T, B> detail::extreme(std::string_view, ops::Largest, const Tensor<T, B>&, \
@@ -232,6 +236,8 @@
   CRIA_INDEX_KERNELS(EXTERN, std::int32_t, B) \
   EXTERN template Sorted<std::int32_t, B> detail::first_in_order( \
       const char*, const Tensor<std::int32_t, B>&, std::int64_t, bool); \
+  EXTERN template Tensor<std::int64_t, B> cumsum(const Tensor<std::int32_t, B>&, int); \
+  EXTERN template Tensor<std::int64_t, B> cumsum(const Tensor<bool, B>&, int); \
   CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int64_t, sum) \
   CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int32_t, max) \
   CRIA_REDUCE_KERNEL(EXTERN, std::int32_t, B, std::int32_t, min) \

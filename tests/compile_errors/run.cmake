@@ -12,8 +12,8 @@ foreach(line IN LISTS cases)
   endif()
   set(case ${CMAKE_MATCH_1})
   set(sentence "${CMAKE_MATCH_3}")
-  execute_process(COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${compiler} -std=c++20 -fopenmp -fsyntax-only -DCASE=${case}
-                          -I${include} ${source}
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${compiler} -std=c++20 -fopenmp -fsyntax-only
+                          -Werror=unused-result -Werror=unused-value -DCASE=${case} -I${include} ${source}
                   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   string(REPLACE ";" "," output "${output}")
   string(REGEX MATCHALL "error: [^\n]*" errors "${output}")

@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(a_step_copies_nothing_from_or_to_pageable_memory) {
       if (counters.name == "memcpy to the device") uploads = counters.launches;
     }
     BOOST_TEST(uploads == 3u);  // the gradients, and the parameters of each dtype
-    BOOST_TEST(cuda_emulation::pageable_copies() == 0u);
+    BOOST_TEST(cuda_emulation::pageable_copies() == (step == 0 ? 1u : 0u));  // the first looks at a matrix
   }
 }
 #endif
@@ -120,6 +120,8 @@ BOOST_AUTO_TEST_CASE(a_step_cannot_be_captured) {
   Model model;
   cria::nn::initialize(model, Rng(1));
   AdamW<Cuda> optimizer(model);
+  differentiate(model);
+  optimizer.step();  // the first one copies a matrix
   differentiate(model);
   cria::cuda::Graph graph;
   BOOST_TEST(test::error_message<BackendError>([&] { graph.capture([&] { optimizer.step(); }); }) ==

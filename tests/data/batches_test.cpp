@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(the_seed_and_the_epoch_say_what_comes) {
   Batches batches(counted(50), options);
   std::vector<Epoch> epochs;
   for (int epoch = 0; epoch < 4; ++epoch) epochs.push_back(next_epoch(batches));
-  BOOST_TEST(batches.epoch() == 4u);
+  BOOST_TEST(batches.epoch() == 4);
 
   Batches again(counted(50), options);
   for (const Epoch& epoch : epochs) BOOST_TEST((next_epoch(again) == epoch));
@@ -158,7 +158,9 @@ BOOST_AUTO_TEST_CASE(the_seed_and_the_epoch_say_what_comes) {
   Batches resumed(counted(50), ahead);
   resumed.set_epoch(2);
   BOOST_TEST((next_epoch(resumed) == epochs[2]));
-  BOOST_TEST(resumed.epoch() == 3u);
+  BOOST_TEST(resumed.epoch() == 3);
+  BOOST_TEST(error_message<ConfigError>([&] { resumed.set_epoch(-1); }) ==
+             "data::Batches: epoch is -1; it must be at least 0");
   resumed.set_epoch(1);
   BOOST_TEST((next_epoch(resumed) == epochs[1]));
 }
@@ -212,7 +214,7 @@ BOOST_AUTO_TEST_CASE(what_the_source_throws_reaches_the_loop_in_its_place) {
     Batches from_the_start(OneByOne{20, 0}, {.batch_size = 2, .prefetch = prefetch});
     BOOST_TEST(error_message<std::runtime_error>([&] { static_cast<void>(from_the_start.begin()); }) ==
                "example 0 is broken");
-    BOOST_TEST(from_the_start.epoch() == 1u);
+    BOOST_TEST(from_the_start.epoch() == 1);
   }
 }
 

@@ -40,6 +40,7 @@ WIDTH, HEADS = 6, 2
 BLOCK = dict(d_model=WIDTH, nhead=HEADS, dim_feedforward=8, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
 CASES = {
     "gru": (nn.GRU(3, 4, num_layers=2, batch_first=True), [(2, 5, 3), (2, 2, 4)], lambda m, x, h: m(x, h)),
+    "gru_without_bias": (nn.GRU(3, 4, bias=False, batch_first=True), [(2, 5, 3), (1, 2, 4)], lambda m, x, h: m(x, h)),
     "lstm": (nn.LSTM(3, 4, num_layers=2, batch_first=True), [(2, 5, 3), (2, 2, 4), (2, 2, 4)],
              lambda m, x, h, c: (lambda y, state: (y, *state))(*m(x, (h, c)))),
     "self_attention": (nn.MultiheadAttention(WIDTH, HEADS, batch_first=True), [(2, 5, WIDTH)],

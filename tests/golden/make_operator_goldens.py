@@ -88,6 +88,12 @@ CASES = {
     "gather": ([M], lambda x: x.gather(1, INDEX.reshape(4, 1))),
     "index_select": ([M], lambda x: x.index_select(0, INDEX)),
     "scatter_add": ([M, (4, 1)], lambda x, s: x.scatter_add(1, INDEX.reshape(4, 1), s)),
+    "scatter": ([M, (4, 1)], lambda x, s: x.scatter(1, INDEX.reshape(4, 1), s)),
+    "einsum_product": ([(2, 3, 4), (2, 4, 5)], lambda a, b: torch.einsum("bij,bjk->bik", a, b)),
+    "einsum_heads": ([(2, 3, 2, 4), (2, 5, 2, 4)], lambda a, b: torch.einsum("bqhd,bkhd->bhqk", a, b)),
+    "einsum_sums": ([(2, 3, 4), (4, 5, 3)], lambda a, b: torch.einsum("xij,jyi->i", a, b)),
+    "einsum_outer": ([(3,), (2,)], lambda a, b: torch.einsum("i,j->ji", a, b)),
+    "einsum_scalar": ([M, M], lambda a, b: torch.einsum("ij,ij->", a, b)),
     # losses
     "mse_loss": ([M, M], F.mse_loss),
     "l1_loss": ([M, M], F.l1_loss),

@@ -134,6 +134,12 @@ BOOST_AUTO_TEST_CASE(quotes_are_as_the_format_says) {
 BOOST_AUTO_TEST_CASE(bad_cells_are_named) {
   BOOST_TEST(refusal("a,b\n1,2\n") ==
              "line 1, column 1: \"a\" is no number; with {.header = true} line 1 names the columns");
+  BOOST_TEST(
+      refusal("\n\n,a b\n1,2\n") ==
+      "line 3, column 1: the cell is empty; a number is needed; with {.header = true} line 3 names the "
+      "columns");
+  BOOST_TEST(refusal("1,b\n1,2\n") == "line 1, column 2: \"b\" is no number");  // as a header has none
+  BOOST_TEST(refusal("a, +2.5e3 \n1,2\n") == "line 1, column 1: \"a\" is no number");
   BOOST_TEST(refusal("a,b\n1,c\n", {.header = true}) == "line 2, column 2: \"c\" is no number");
   BOOST_TEST(refusal("1,2\n\n\n3,\n") == "line 4, column 2: the cell is empty; a number is needed");
   BOOST_TEST(refusal("1,2\n ,4\n") == "line 2, column 1: the cell is empty; a number is needed");

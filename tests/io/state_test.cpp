@@ -71,15 +71,15 @@ BOOST_FIXTURE_TEST_CASE(what_is_left_over_is_told, Saved) {
 BOOST_FIXTURE_TEST_CASE(what_does_not_fit_is_named_and_nothing_is_loaded, Saved) {
   const auto at = path + ": ";
   BOOST_TEST(refusal({named_tensor("encoder.weight", weight), named_tensor("other", other)}) ==
-             at + "has no tensor 'other', which the model needs");
+             at + "has no tensor 'other', which is to be loaded");
   BOOST_TEST(
       refusal({named_tensor("weight", weight), named_tensor("other", other)}, {.prefix = "encoder."}) ==
-      at + "has no tensor 'encoder.other', which the model needs for 'other'");
+      at + "has no tensor 'encoder.other', which is to be loaded into 'other'");
   BOOST_TEST(refusal({named_tensor("weight", weight)}, {.prefix = "encoder."}) ==
-             at + "has a tensor 'encoder.bias', which the model does not have");
+             at + "has a tensor 'encoder.bias', which has no place in what is loaded");
   BOOST_TEST(refusal({named_tensor("encoder.weight", weight), named_tensor("head", other)},
                      {.allow_missing = true, .allow_unexpected = true}) ==
-             at + "its tensor 'head' has shape [4]; the model needs [5]");
+             at + "its tensor 'head' has shape [4]; [5] is needed");
   BOOST_TEST((weight.to_vector() == std::vector<float>(6, 0)));
 }
 

@@ -85,6 +85,14 @@ BOOST_AUTO_TEST_CASE(gru_is_pytorchs) {
                         });
 }
 
+BOOST_AUTO_TEST_CASE(gru_without_bias_is_pytorchs) {
+  check_against_pytorch("gru_without_bias", cria::nn::Gru<double>(3, 4, {.bias = false}),
+                        [](const auto& module, const X& x) {
+                          const auto [y, h] = module(x[0], x[1]);
+                          return X{y, h};
+                        });
+}
+
 BOOST_AUTO_TEST_CASE(lstm_is_pytorchs) {
   check_against_pytorch("lstm", cria::nn::Lstm<double>(3, 4, {.layers = 2}),
                         [](const auto& module, const X& x) {

@@ -69,6 +69,8 @@ BOOST_AUTO_TEST_CASE(groups_must_divide_the_channels) {
              "Conv2d: groups is 3; it must be a divisor of the channels, 4");
   BOOST_TEST(error_message<ConfigError>([] { cria::nn::Conv1d<float>(4, 6, 3, {.groups = 0}); }) ==
              "Conv1d: groups is 0; it must be a divisor of the channels, 4");
+  BOOST_TEST(error_message<ConfigError>([] { cria::nn::GroupNorm<float>(3, 4); }) ==
+             "GroupNorm: groups is 3; it must be a divisor of the channels, 4");
 }
 
 // A result of a kernel [out, in, ...] sums up in * ... numbers, of a matrix [out, in] in.

@@ -203,6 +203,40 @@ BOOST_AUTO_TEST_CASE(parameters_are_frozen_by_their_names) {
   BOOST_TEST(!module.layer.bias->requires_grad());
 }
 
+BOOST_AUTO_TEST_CASE(a_predicate_that_no_name_satisfies_is_refused) {
+  WithBuffer module;
+  const auto misspelt = [](std::string_view name) { return name.starts_with("layers."); };
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::freeze(module, misspelt); }) ==
+             "nn::freeze: no parameter has a name that satisfies the predicate; the first is called "
+             "'layer.weight'");
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::unfreeze(module, misspelt); }) ==
+             "nn::unfreeze: no parameter has a name that satisfies the predicate; the first is called "
+             "'layer.weight'");
+  cria::nn::Relu none;
+  BOOST_TEST(
+      test::error_message<ConfigError>([&] { cria::nn::freeze(none, misspelt); }) ==
+      "nn::freeze: no parameter has a name that satisfies the predicate; the module has no parameters");
+  cria::nn::freeze(none);  // all of none
+}
+
+namespace {
+struct TwoOfOneName {
+  cria::nn::Linear<float> first{2, 3}, second{3, 2};
+  static void visit(auto& self, auto&& field) {
+    field("layer", self.first);
+    field("layer", self.second);
+  }
+};
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(two_fields_of_one_name_are_refused) {
+  TwoOfOneName module;
+  const std::string want = "nn: two fields are called 'layer.weight'; visit must give each a name of its own";
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::initialize(module, Rng(1)); }) == want);
+  BOOST_TEST(test::error_message<ConfigError>([&] { cria::nn::state_dict(module); }) == want);
+  BOOST_TEST(test::error_message<ConfigError>([&] { AdamW<> optimizer(module); }) == want);
+}
+
 BOOST_AUTO_TEST_CASE(dropout_layers_draw_from_the_stream_and_rest_under_no_grad) {
   const cria::nn::Dropout layer{0.5f};
   auto x = Tensor<float>::full({1000}, 1.0f);

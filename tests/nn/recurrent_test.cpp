@@ -84,6 +84,38 @@ BOOST_AUTO_TEST_CASE(states_remember) {
   BOOST_TEST(loss < 0.1f);
 }
 
+BOOST_AUTO_TEST_CASE(an_empty_batch_gives_one) {
+  cria::nn::Gru<float> gru(3, 4, {.layers = 2});
+  cria::nn::Lstm<float> lstm(3, 4);
+  cria::nn::initialize(gru, Rng(1));
+  auto x = Tensor<float>::zeros({0, 5, 3});
+  x.set_requires_grad();
+  const auto [states, last] = gru(x);
+  BOOST_TEST(states.shape() == Shape({0, 5, 4}));
+  BOOST_TEST(last.shape() == Shape({2, 0, 4}));
+  const auto [outputs, state] = lstm(x);
+  BOOST_TEST(outputs.shape() == Shape({0, 5, 4}));
+  BOOST_TEST(state.c.shape() == Shape({1, 0, 4}));
+  backward(sum(states) + sum(outputs) + sum(state.c));
+  BOOST_TEST(x.grad().shape() == x.shape());
+  BOOST_TEST((gru.all.layers[0].weight_ih.grad().to_vector() == std::vector<float>(12 * 3)));
+  BOOST_TEST((lstm.all.layers[0].bias_hh.grad().to_vector() == std::vector<float>(16)));
+}
+
+BOOST_AUTO_TEST_CASE(what_has_no_bias_neither_lists_nor_trains_one) {
+  cria::nn::Gru<float> gru(3, 4, {.bias = false});
+  BOOST_TEST(cria::nn::parameter_count(gru) == 12 * 3 + 12 * 4);
+  cria::nn::initialize(gru, Rng(1));
+  SGD optimizer(gru, {.learning_rate = 0.1});
+  backward(sum(gru(normal_tensor<float>({2, 5, 3}, 7)).first));
+  optimizer.step();
+  BOOST_TEST((gru.all.layers[0].bias_hh.value().to_vector() == std::vector<float>(12)));
+  auto wide = cria::nn::cast<double>(gru);
+  BOOST_TEST(cria::nn::parameter_count(wide) == 12 * 3 + 12 * 4);
+  cria::nn::unfreeze(wide);
+  BOOST_TEST(!wide.all.layers[0].bias_ih.requires_grad());
+}
+
 BOOST_AUTO_TEST_CASE(bad_options_and_shapes_are_named) {
   BOOST_TEST(error_message<ConfigError>([] { cria::nn::Gru<float>(3, 4, {.layers = 0}); }) ==
              "Gru: layers is 0; it must be at least 1");
@@ -92,7 +124,14 @@ BOOST_AUTO_TEST_CASE(bad_options_and_shapes_are_named) {
   const cria::nn::Gru<float> gru(3, 4);
   BOOST_TEST(error_message<ShapeError>([&] {
                gru(Tensor<float>::zeros({5, 3}));
-             }) == "Gru: x is [5, 3]; it must have 3 dimensions");
+             }) == "Gru: x is [5, 3]; it must be [batch, time, 3], of at least one step");
+  BOOST_TEST(error_message<ShapeError>([&] {
+               gru(Tensor<float>::zeros({2, 0, 3}));
+             }) == "Gru: x is [2, 0, 3]; it must be [batch, time, 3], of at least one step");
+  const cria::nn::Lstm<float> lstm(3, 4, {.layers = 2});
+  BOOST_TEST(error_message<ShapeError>([&] {
+               lstm(Tensor<float>::zeros({2, 5, 4}));
+             }) == "Lstm: x is [2, 5, 4]; it must be [batch, time, 3], of at least one step");
   BOOST_TEST(error_message<ShapeError>([&] {
                gru(Tensor<float>::zeros({2, 5, 3}), Tensor<float>::zeros({2, 4}));
              }) == "Gru: shapes differ: h is [2, 4], the state is [1, 2, 4]; they must be equal");

@@ -84,8 +84,37 @@ struct Scattered {
   }
 };
 
+/// As PyTorch, where no place is named twice.
+struct Replaced {
+  template <class T>
+  using Inputs = std::tuple<Tensor<T>, Tensor<T>>;
+  static std::vector<Shapes> shapes() { return {{{3, 5}, {3, 2}}, {{2, 4, 3}, {2, 3, 3}}, {{2, 3}, {2, 0}}}; }
+  static std::int64_t terms(const Shapes&) { return 1; }
+  static std::int64_t place(std::int64_t j, std::int64_t o, std::int64_t n) { return (n - 1 - j + o) % n; }
+  static auto run(const auto& x, const auto& source) {
+    std::vector<std::int32_t> index;
+    for (std::int64_t i = 0; i < source.size(); ++i) {
+      const std::int64_t inner = source.shape().product(2, source.rank()), m = source.dim(1);
+      index.push_back(static_cast<std::int32_t>(place(i / inner % m, i / (inner * m), x.dim(1))));
+    }
+    return cria::scatter(x, 1, Tensor<std::int32_t>::from(source.shape(), index), source);
+  }
+  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
+    const std::int64_t n = shapes[0].dim(1), m = shapes[1].dim(1);
+    const std::int64_t inner = shapes[0].product(2, shapes[0].rank());
+    Values y = inputs[0];
+    for (std::int64_t i = 0; i < shapes[1].size(); ++i) {
+      const std::int64_t o = i / (inner * m);
+      y[static_cast<std::size_t>((o * n + place(i / inner % m, o, n)) * inner + i % inner)] =
+          inputs[1][static_cast<std::size_t>(i)];
+    }
+    return y;
+  }
+};
+
 }  // namespace
 
+CRIA_TEST_OPERATION(replaced, Replaced)
 CRIA_TEST_OPERATION(gathered, Gathered)
 CRIA_TEST_OPERATION(selected, Selected)
 CRIA_TEST_OPERATION(scattered, Scattered)
@@ -118,6 +147,16 @@ BOOST_AUTO_TEST_CASE(sixteen_bits_are_summed_in_float) {
   auto x = Tensor<bfloat16>::zeros({1}).set_requires_grad();
   backward(sum(cria::index_select(x, 0, Tensor<std::int32_t>::zeros({300}))));
   BOOST_TEST(static_cast<float>(x.grad().item()) == 300.0f);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_zero_is_found) {
+  const auto x = Tensor<float>::from({2, 3}, {0, std::nanf(""), -1, -0.0f, 0, 2});
+  const auto places = nonzero(x);
+  BOOST_TEST(places.shape() == Shape({3, 2}));
+  BOOST_TEST((places.to_vector() == std::vector<std::int32_t>{0, 1, 0, 2, 1, 2}));
+  BOOST_TEST((nonzero(arange<std::int32_t>(4) > 1).to_vector() == std::vector<std::int32_t>{2, 3}));
+  BOOST_TEST((nonzero(Tensor<bfloat16>::zeros({2, 2, 2})).shape() == Shape({0, 3})));
+  BOOST_TEST((nonzero(Tensor<double>::scalar(3)).shape() == Shape({1, 0})));
 }
 
 BOOST_AUTO_TEST_CASE(indices_must_be_in_range) {

@@ -74,6 +74,13 @@ BOOST_AUTO_TEST_CASE(rows_are_sorted_and_their_places_known) {
   BOOST_TEST(topk(x, 0).values.shape() == Shape({2, 0}));
 }
 
+BOOST_AUTO_TEST_CASE(integers_and_masks_are_summed_exactly) {
+  const auto x = Tensor<std::int32_t>::from({2, 3}, {2000000000, 2000000000, -1, 1, 2, 3});
+  BOOST_TEST(
+      (cumsum(x, -1).to_vector() == std::vector<std::int64_t>{2000000000, 4000000000, 3999999999, 1, 3, 6}));
+  BOOST_TEST((cumsum(x > 1, 0).to_vector() == std::vector<std::int64_t>{1, 1, 0, 1, 2, 1}));
+}
+
 BOOST_AUTO_TEST_CASE(gradients_go_to_where_elements_were) {
   auto x = Tensor<float>::from({3}, {3, 1, 2}).set_requires_grad();
   backward(sum(cria::sort(x).values * Tensor<float>::from({3}, {10, 20, 30})));

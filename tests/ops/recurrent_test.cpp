@@ -137,8 +137,7 @@ BOOST_AUTO_TEST_CASE(shapes_that_do_not_fit_are_named) {
         [&] { gru<float>(Tensor<float>(zeros(x)), zeros(weight), zeros(bias), Tensor<float>(zeros(h))); });
   };
   BOOST_TEST(message({2, 6}, {6, 2}, {6}, {1, 2}) == "gru: x is [2, 6]; it must have 3 dimensions");
-  BOOST_TEST(message({0, 1, 6}, {6, 2}, {6}, {1, 2}) ==
-             "gru: x is [0, 1, 6]; at least one element is needed");
+  BOOST_TEST(message({0, 1, 6}, {6, 2}, {6}, {1, 2}) == "gru: x is [0, 1, 6]; at least one step is needed");
   BOOST_TEST(message({2, 1, 6}, {6, 3}, {6}, {1, 2}) ==
              "gru: weight is [6, 3]; weight.dim(0) must be 3 times weight.dim(1)");
   BOOST_TEST(message({2, 1, 5}, {6, 2}, {6}, {1, 2}) ==

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cria/ops/rearrange.hpp"
+#include "cria/ops/reduce.hpp"
 #include "support/error_message.hpp"
 #include "support/op_case.hpp"
 
@@ -69,6 +70,33 @@ BOOST_AUTO_TEST_CASE(the_number_of_elements_must_stay_the_same) {
   BOOST_TEST(error_message<ShapeError>([] {
                cria::reshape(Tensor<float>::zeros({2, 3}), {7});
              }) == "reshape: sizes differ: x is [2, 3], shape is [7]; 6 elements must equal 7");
+}
+
+BOOST_AUTO_TEST_CASE(one_dimension_may_follow_from_the_others) {
+  const auto x = Tensor<float>::zeros({2, 3, 4});
+  BOOST_TEST(cria::reshape(x, {-1}).shape() == Shape({24}));
+  BOOST_TEST(cria::reshape(x, {-1, 8}).shape() == Shape({3, 8}));
+  BOOST_TEST(cria::reshape(x, {x.dim(0), std::size_t{3}, -1, 2}).shape() == Shape({2, 3, 2, 2}));
+  BOOST_TEST(cria::reshape(Tensor<float>::scalar(1), {}).shape() == Shape());
+  BOOST_TEST(cria::reshape(Tensor<float>::zeros({0, 3}), {-1, 3}).shape() == Shape({0, 3}));
+  auto leaf = Tensor<double>::from({4}, {1, 2, 3, 4}).set_requires_grad();
+  backward(sum(cria::reshape(leaf, {2, -1}) * Tensor<double>::from({2, 2}, {1, 2, 3, 4})));
+  BOOST_TEST((leaf.grad().to_vector() == Values{1, 2, 3, 4}));
+  const auto message = [&](auto reshaped) { return error_message<ShapeError>(reshaped); };
+  BOOST_TEST(message([&] {
+               cria::reshape(x, {-1, 2, -1});
+             }) == "reshape: several dimensions are -1; at most one may be");
+  BOOST_TEST(message([&] {
+               cria::reshape(x, {5, -1});
+             }) ==
+             "reshape: x is [2, 3, 4] and the dimensions beside -1 make 5; 24 elements must be a multiple of "
+             "that");
+  BOOST_TEST(message([&] {
+               cria::reshape(x, {-1, 0});
+             }) ==
+             "reshape: x is [2, 3, 4] and the dimensions beside -1 make 0; 24 elements must be a multiple of "
+             "that");
+  BOOST_TEST(message([&] { cria::reshape(x, {-2, 12}); }) == "Shape: dimension -2 is negative");
 }
 
 BOOST_AUTO_TEST_CASE(transposed_dimensions_must_exist) {

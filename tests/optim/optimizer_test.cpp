@@ -311,11 +311,16 @@ BOOST_AUTO_TEST_CASE(a_step_with_a_gradient_that_is_not_finite_changes_nothing) 
 }
 
 BOOST_AUTO_TEST_CASE(an_error_names_the_optimiser) {
-  Weights<float> model(2);
+  ThreeShapes<float> model;
   Lion optimizer(model);
-  BOOST_TEST(test::error_message<AutogradError>([&] { optimizer.step(); }) ==
-             "Lion: the parameter 'weight' got no gradient; every parameter must take part in the loss, "
-             "unless LionOptions::missing_gradient is MissingGradient::skip");
+  const auto step = [&] { return test::error_message<AutogradError>([&] { optimizer.step(); }); };
+  BOOST_TEST(step() ==
+             "Lion: no parameter has a gradient; backward(loss) comes before each step, of a loss that this "
+             "model computed");
+  backward(sum(model.wide));
+  BOOST_TEST(step() ==
+             "Lion: the parameter 'tall' got no gradient; every parameter must take part in the loss, unless "
+             "LionOptions::missing_gradient is MissingGradient::skip");
 }
 
 BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused_by_name) {
@@ -468,8 +473,9 @@ void check_forgotten_layer() {
   SGD optimizer(model, {.learning_rate = 0.1});
   backward(sum(model(Tensor<T>::full({2, 3}, static_cast<T>(1.0f)))));
   BOOST_TEST(cria::test::error_message<AutogradError>([&] { optimizer.step(); }) ==
-             "SGD: a parameter of shape [1, 3] got a gradient and no module lists it; visit must list every "
-             "field that has parameters");
+             "SGD: a parameter of shape [1, 3] has a gradient and no module lists it; visit must list every "
+             "field that has parameters, and one that is trained by hand is cleared (clear_grad) before the "
+             "step");
 }
 
 }  // namespace
@@ -481,8 +487,8 @@ BOOST_AUTO_TEST_CASE(a_field_that_visit_leaves_out_is_noticed_by_its_gradient) {
   backward(sum(model.listed) + sum(model.forgotten));
   BOOST_TEST(
       cria::test::error_message<AutogradError>([&] { optimizer.step(); }) ==
-      "AdamW: a parameter of shape [2, 3] got a gradient and no module lists it; visit must list every "
-      "field that has parameters");
+      "AdamW: a parameter of shape [2, 3] has a gradient and no module lists it; visit must list every "
+      "field that has parameters, and one that is trained by hand is cleared (clear_grad) before the step");
   BOOST_TEST((model.listed.value().to_vector() == before));
   model.forgotten.set_requires_grad(false);  // what is frozen need not be listed
   backward(sum(model.listed) + sum(model.forgotten));
@@ -503,6 +509,54 @@ BOOST_AUTO_TEST_CASE(parameters_of_other_modules_and_former_ones_do_not_matter) 
   backward(sum(model.listed) + sum(other(Tensor<float>::full({1, 2}, 1.0f))));
   optimizer.step();
   BOOST_TEST(other.weight.has_grad());
+}
+
+BOOST_AUTO_TEST_CASE(a_parameter_that_is_trained_by_hand_is_cleared_before_a_step) {
+  Forgetful model;
+  SGD optimizer(model, {.learning_rate = 0.5});
+  Parameter<float> by_hand({2}, 1.0), probe({3}, 1.0);
+  backward(sum(model.listed * by_hand) + sum(probe));
+  const auto step = [&] { return cria::test::error_message<AutogradError>([&] { optimizer.step(); }); };
+  BOOST_TEST(step() == step());  // it is refused as often as it is tried
+  BOOST_TEST(step().starts_with("SGD: a parameter of shape "));
+  probe.clear_grad();
+  by_hand.clear_grad();
+  BOOST_TEST(step() == "(nothing thrown)");
+  BOOST_TEST((model.listed.value().to_vector() == std::vector<float>{0.5f, 0.5f}));
+
+  backward(sum(model.listed) + sum(model.forgotten));  // which is noticed, whatever else has a gradient
+  backward(sum(probe));
+  probe.clear_grad();
+  BOOST_TEST(step().starts_with("SGD: a parameter of shape [2, 3] has"));
+}
+
+BOOST_AUTO_TEST_CASE(a_model_that_was_not_initialised_is_refused_by_its_first_step) {
+  const auto check = [&]<class T>(T one) {
+    const cria::nn::LinearOptions options{.bias = true};
+    cria::nn::Sequential model{cria::nn::Linear<T>(3, 4, options), cria::nn::Relu{},
+                               cria::nn::Linear<T>(4, 2, options)};
+    AdamW optimizer(model);
+    const auto step = [&] {
+      backward(sum(model(Tensor<T>::full({2, 3}, one))));
+      return cria::test::error_message<ConfigError>([&] { optimizer.step(); });
+    };
+    BOOST_TEST(step() ==
+               "AdamW: all matrices of the model are zero and so are their gradients, so that no step would "
+               "change them; nn::initialize(model, rng) draws what training begins with");
+    BOOST_TEST(optimizer.steps() == 0);
+    cria::nn::fill(std::get<2>(model.modules).weight, 0.5);  // the first layer gets gradients
+    BOOST_TEST(step() == "(nothing thrown)");
+    cria::nn::fill(std::get<2>(model.modules).weight, 0);
+    BOOST_TEST(step() == "(nothing thrown)");  // not the first
+  };
+  check(1.0f);
+  check(static_cast<bfloat16>(1.0f));
+
+  cria::nn::Linear<float> one_layer(3, 2);  // which learns from zeros
+  SGD optimizer(one_layer, {.learning_rate = 0.1});
+  backward(sum(one_layer(Tensor<float>::full({2, 3}, 1.0f))));
+  optimizer.step();
+  BOOST_TEST(one_layer.weight.value().at({0, 0}) < 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_model_without_anything_to_train_is_refused) {

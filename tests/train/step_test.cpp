@@ -114,6 +114,57 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(ignored_targets_weigh_nothing_whatever_the_threads) {
+  for (const int threads : thread_counts) {
+    Training<double> training({.micro_batches = 2, .threads = threads});
+    Guess<double> model = cria::nn::clone(training.model);
+    AdamW<> optimizer(model, {.learning_rate = 0.05});
+    std::vector<std::int32_t> inputs, targets;
+    for (std::uint64_t seed = 0; seed < 2; ++seed) {
+      training.batch_of(seed);
+      auto& batch = training.batch;
+      for (std::size_t i = 0; i < batch.targets.size(); ++i) {  // more and more of each sequence, all of one
+        const std::size_t sequence = i / length, place = i % length;
+        if (sequence == 5 || place < (8 * seed + sequence) * length / 20) batch.targets[i] = ignored_target;
+      }
+      inputs.insert(inputs.end(), batch.inputs.begin(), batch.inputs.end());
+      targets.insert(targets.end(), batch.targets.begin(), batch.targets.end());
+      {
+        const NoGrad guard;
+        BOOST_TEST(
+            training.step.loss(batch) == model
+                                             .loss(Tensor<std::int32_t>::from({8, length}, batch.inputs),
+                                                   Tensor<std::int32_t>::from({8, length}, batch.targets))
+                                             .item(),
+            boost::test_tools::tolerance(1e-12));
+      }
+      training.step.add(batch, Rng(seed));
+    }
+    const TrainStepResult result = training.update();
+    const auto loss = model.loss(Tensor<std::int32_t>::from({16, length}, inputs),
+                                 Tensor<std::int32_t>::from({16, length}, targets));
+    backward(loss);
+    const double norm = gradient_norm(model);
+    optimizer.step();
+    BOOST_TEST(result.loss == loss.item(), boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(result.gradient_norm == norm, boost::test_tools::tolerance(1e-12));
+    std::vector<double> weights;
+    cria::nn::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+      for (const double value : parameter.value().to_vector()) weights.push_back(value);
+    });
+    BOOST_TEST(difference(training.weights(), weights) < 1e-10);
+
+    Batch<> none = training.batch;  // of which nothing counts
+    std::fill(none.targets.begin(), none.targets.end(), ignored_target);
+    BOOST_TEST(training.step.loss(none) == 0);
+    training.step.add(none, Rng(1));
+    training.step.add(none, Rng(1));
+    const TrainStepResult of_none = training.update();
+    BOOST_TEST(of_none.loss == 0);
+    BOOST_TEST(of_none.gradient_norm == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_step_is_forward_backward_and_update_whatever_the_threads) {
   for (const int threads : thread_counts) {
     Training<double> training({.max_norm = 0.1, .threads = threads});
@@ -221,10 +272,22 @@ BOOST_AUTO_TEST_CASE(buffers_are_what_they_were_before_a_step_that_fails) {
   step.add(data.batch_of(3), Rng(3));
   BOOST_TEST(calls() > each);
   *model.model.calls_left = 0;
-  BOOST_TEST(error_message<ShapeError>([&] { step.add(data.batch_of(4), Rng(4)); }) == "as asked");
+  BOOST_TEST(error_message<ShapeError>([&] { step.add(data.batch_of(4), Rng(4)); }).starts_with("as asked"));
   BOOST_TEST(calls() == each);
   train();
   BOOST_TEST(calls() == 2 * each);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_fit_in_a_part_of_a_batch_says_which_that_is) {
+  if (!on_cpu) return;  // a device computes all of it at once
+  Training<float> training({.threads = 2});
+  auto batch = training.batch_of(1);
+  batch.targets[5 * length + 7] = 11;
+  const std::string want =
+      "linear_cross_entropy: target 11 at position 519 is not a class; it must be in [0, 11) or -100 to be "
+      "ignored (of a part of the batch, its examples 4 to 5)";
+  BOOST_TEST(error_message<ShapeError>([&] { training.step.add(batch, Rng(1)); }) == want);
+  BOOST_TEST(error_message<ShapeError>([&] { training.step.loss(batch); }) == want);
 }
 
 /// An optimiser whose step fails.
@@ -245,7 +308,7 @@ std::pair<std::vector<double>, std::vector<double>> outcome(TrainStepOptions opt
       if (!options.replay || seed == 0) {  // later on a graph calls nothing that could fail
         training.add(100);
         *training.model.calls_left = on_cpu ? 2 : 0;  // chunks
-        BOOST_TEST(error_message<ShapeError>([&] { training.add(101); }) == "as asked");
+        BOOST_TEST(error_message<ShapeError>([&] { training.add(101); }).starts_with("as asked"));
         BOOST_TEST(!training.has_gradients());
       }
       for (const std::uint64_t other : {100u, 101u}) training.add(other);

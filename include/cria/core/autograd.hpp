@@ -131,7 +131,8 @@ inline std::vector<std::shared_ptr<Node>> gather(const std::shared_ptr<Node>& ro
 /// While one of these lives, operations on this thread are not recorded: `NoGrad guard;`.
 class NoGrad {
  public:
-  NoGrad() : previous_(std::exchange(detail::recording, false)) {}
+  [[nodiscard("without a name it ends at once")]] NoGrad()
+      : previous_(std::exchange(detail::recording, false)) {}
   ~NoGrad() { detail::recording = previous_; }
   NoGrad(const NoGrad&) = delete;
   NoGrad& operator=(const NoGrad&) = delete;
@@ -146,7 +147,7 @@ class NoGrad {
 /// part that is meant to have infinities.
 class DetectAnomaly {
  public:
-  explicit DetectAnomaly(bool detects = true)
+  [[nodiscard("without a name it ends at once")]] explicit DetectAnomaly(bool detects = true)
       : previous_(std::exchange(detail::detects_anomalies, detects)) {}
   ~DetectAnomaly() { detail::detects_anomalies = previous_; }
   DetectAnomaly(const DetectAnomaly&) = delete;

@@ -22,29 +22,41 @@ struct ParameterFlags {
   std::atomic<bool> is_listed = false;  // by the `visit` of a module that was gone through
 };
 
-/// The last parameter on this thread that got a gradient though no module lists it, as a rule a field that
-/// `visit` leaves out. Optimisers ask for it: they would not train it.
+/// Whether there is a gradient of a parameter that no module lists.
+struct UnlistedGradient {
+  virtual ~UnlistedGradient() = default;
+  virtual bool exists() const = 0;
+};
+
+/// A parameter that got a gradient on this thread and has it still, though no module lists it: as a rule a
+/// field that `visit` leaves out. Optimisers ask for it: they would not train it.
 struct UnlistedParameter {
-  std::weak_ptr<const ParameterFlags> flags;
+  std::weak_ptr<const UnlistedGradient> gradient;
   Shape shape;
 
   bool exists() const {
-    const auto alive = flags.lock();
-    return alive && !alive->is_listed;
+    const auto alive = gradient.lock();
+    return alive && alive->exists();
   }
 };
 CRIA_SHARED inline thread_local UnlistedParameter unlisted_parameter;
 
 /// A parameter's gradient.
 template <class T, class B>
-class ParameterGradient final : public GradientSlot<T, B> {
+class ParameterGradient final : public GradientSlot<T, B>,
+                                public UnlistedGradient,
+                                public std::enable_shared_from_this<ParameterGradient<T, B>> {
  public:
   ParameterGradient(const Shape& shape, const std::shared_ptr<const ParameterFlags>& flags)
       : GradientSlot<T, B>(shape.size(), {flags, &flags->requires_grad}), shape_(shape), flags_(flags) {}
 
+  bool exists() const override { return this->storage() && !flags_->is_listed; }
+
  private:
   void begin() override {
-    if (!flags_->is_listed) unlisted_parameter = {flags_, shape_};
+    if (!flags_->is_listed && !unlisted_parameter.exists()) {
+      unlisted_parameter = {this->shared_from_this(), shape_};
+    }
   }
 
   Shape shape_;

@@ -77,7 +77,7 @@ inline void end_of_operation(std::string_view operation) {
 /// While one of these lives, the operations of this thread, forward and backward, are timed into `profile`.
 class ProfileScope {
  public:
-  explicit ProfileScope(Profile& profile)
+  [[nodiscard("without a name it ends at once")]] explicit ProfileScope(Profile& profile)
       : profile_(profile), previous_(std::exchange(detail::operation_clock, &clock_)) {}
   ~ProfileScope() {
     detail::operation_clock = previous_;

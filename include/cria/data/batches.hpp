@@ -77,9 +77,12 @@ class Batches {
   }
 
   /// The epoch that the next begin() starts, 0 at first. A run that is resumed sets what the one before it
-  /// had.
-  std::uint64_t epoch() const { return epoch_; }
-  void set_epoch(std::uint64_t epoch) { epoch_ = epoch; }
+  /// had. Throws ConfigError for one below 0.
+  std::int64_t epoch() const { return epoch_; }
+  void set_epoch(std::int64_t epoch) {
+    check::option(epoch >= 0, "data::Batches", "epoch", epoch, "it must be at least 0");
+    epoch_ = epoch;
+  }
 
   /// The first batch of the next epoch. What the source throws comes out of here, and of the iterator's
   /// increment, with prefetching, too. An iterator that goes before its epoch has ended ends its thread.
@@ -97,9 +100,10 @@ class Batches {
  private:
   std::int64_t examples() const { return static_cast<std::int64_t>(source_->size()); }
 
-  std::vector<std::size_t> order_of(std::uint64_t epoch) const {
+  std::vector<std::size_t> order_of(std::int64_t epoch) const {
     const auto size = static_cast<std::size_t>(examples());
-    if (options_.shuffle) return permutation(Rng(options_.seed).split(epoch), size);
+    if (options_.shuffle)
+      return permutation(Rng(options_.seed).split(static_cast<std::uint64_t>(epoch)), size);
     std::vector<std::size_t> order(size);
     std::iota(order.begin(), order.end(), std::size_t{0});
     return order;
@@ -107,7 +111,7 @@ class Batches {
 
   BatchesOptions options_;
   std::shared_ptr<const S> source_;
-  std::uint64_t epoch_ = 0;
+  std::int64_t epoch_ = 0;
 };
 
 /// A place in an epoch, where a batch is ready.

@@ -123,16 +123,15 @@ class CsvFile {
       : path_(path.string()), options_(options), file_(path) {
     if (options.separator == '"' || options.separator == '\n' || options.separator == '\r')
       throw ConfigError("CsvFile: the separator is a quote or ends a line; any other character is allowed");
-    std::int64_t first_line = 0;
     for (detail::CsvCells cells = all_cells(); cells.next();) {
-      if (first_line == 0) first_line = cells.line();
+      if (first_line_ == 0) first_line_ = cells.line();
       if (rows_ == 0 && options.header) header_.emplace_back(cells.text());
       if (!cells.ends_record()) continue;
       if (rows_++ == 0) columns_ = cells.column();
       if (cells.column() == columns_) continue;
       throw FileError(path_, "line " + std::to_string(cells.line()) + " has " +
                                  std::to_string(cells.column()) + " columns, line " +
-                                 std::to_string(first_line) + " has " + std::to_string(columns_) +
+                                 std::to_string(first_line_) + " has " + std::to_string(columns_) +
                                  "; all must have the same number");
     }
     if (rows_ == 0) throw FileError(path_, "is empty; a CSV file has at least one line");
@@ -204,14 +203,19 @@ class CsvFile {
     return tensor;
   }
 
+  /// Without spaces around it, and without a plus that std::from_chars does not know.
+  static std::string_view trimmed(std::string_view text) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+    text.remove_suffix(text.size() - (text.find_last_not_of(" \t") + 1));
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    return text;
+  }
+
   template <class T>
   T number(const detail::CsvCells& cells) const {
     static_assert(Number<T> && !dtype_name<T>.empty(),
                   "cells are numbers of a type that tensors are saved in");
-    std::string_view text = cells.text();
-    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-    text.remove_suffix(text.size() - (text.find_last_not_of(" \t") + 1));
-    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    const std::string_view text = trimmed(cells.text());
     const char *const begin = text.data(), *const all = begin + text.size();
     acc_t<T> value = 0;
     auto [end, error] = std::from_chars(begin, all, value);
@@ -232,19 +236,32 @@ class CsvFile {
 
   template <class T>
   [[noreturn]] void refuse(const detail::CsvCells& cells, std::string_view text, bool too_large) const {
-    if (text.empty()) cells.refuse("the cell is empty; a number is needed");
     const std::string shown = detail::in_quotes(text.substr(0, 40));
     if (too_large) cells.refuse(shown + " is beyond what " + std::string(dtype_name<T>) + " holds");
-    cells.refuse(
-        shown + (FloatingPoint<T> ? " is no number" : " is no integer") +
-        (cells.line() == 1 && !options_.header ? "; with {.header = true} line 1 names the columns" : ""));
+    cells.refuse((text.empty() ? "the cell is empty; a number is needed"
+                               : shown + (FloatingPoint<T> ? " is no number" : " is no integer")) +
+                 (cells.line() == first_line_ && first_line_has_names()
+                      ? "; with {.header = true} line " + std::to_string(first_line_) + " names the columns"
+                      : ""));
+  }
+
+  /// Whether the first line looks like a header that nobody spoke of: none of its cells is a number.
+  bool first_line_has_names() const {
+    detail::CsvCells cells = all_cells();
+    for (bool goes_on = !options_.header; goes_on && cells.next(); goes_on = !cells.ends_record()) {
+      double value = 0;
+      const std::string_view text = trimmed(cells.text());
+      const char* const end = text.data() + text.size();
+      if (!text.empty() && std::from_chars(text.data(), end, value).ptr == end) return false;
+    }
+    return !options_.header;
   }
 
   std::string path_;
   CsvOptions options_;
   MappedFile file_;
   std::vector<std::string> header_;
-  std::int64_t rows_ = 0, columns_ = 0;
+  std::int64_t rows_ = 0, columns_ = 0, first_line_ = 0;
 };
 
 }  // namespace cria::io

@@ -73,25 +73,26 @@ inline NotLoaded load_state(const std::filesystem::path& path, const std::vector
     found.push_back(view);
     if (!view) {
       if (!options.allow_missing) {
-        fail("has no tensor '" + name + "', which the model needs" +
-             (name == tensor.name ? "" : " for '" + tensor.name + "'"));
+        fail("has no tensor '" + name + "', which is to be loaded" +
+             (name == tensor.name ? "" : " into '" + tensor.name + "'"));
       }
       left.missing.push_back(tensor.name);
       continue;
     }
     expected.insert(view->name);
     if (view->shape != tensor.shape) {
-      fail("its tensor '" + name + "' has shape " + to_string(view->shape) + "; the model needs " +
-           to_string(tensor.shape));
+      fail("its tensor '" + name + "' has shape " + to_string(view->shape) + "; " + to_string(tensor.shape) +
+           " is needed");
     }
     if (view->dtype != detail::safetensors_name(tensor.dtype)) {
-      fail("its tensor '" + name + "' is " + view->dtype + "; the model needs " +
-           std::string(detail::safetensors_name(tensor.dtype)));
+      fail("its tensor '" + name + "' is " + view->dtype + "; " +
+           std::string(detail::safetensors_name(tensor.dtype)) + " is needed");
     }
   }
   for (const TensorView& view : file.tensors()) {
     if (!view.name.starts_with(options.prefix) || expected.contains(view.name)) continue;
-    if (!options.allow_unexpected) fail("has a tensor '" + view.name + "', which the model does not have");
+    if (!options.allow_unexpected)
+      fail("has a tensor '" + view.name + "', which has no place in what is loaded");
     left.unexpected.push_back(view.name);
   }
   for (std::size_t i = 0; i < state.size(); ++i) {

@@ -26,13 +26,14 @@ CRIA_SHARED inline thread_local DropoutSource dropout_source;
 /// its own: what is dropped depends on the stream alone, not on threads or on what ran before.
 class DropoutStream {
  public:
-  explicit DropoutStream(const Rng& rng) : DropoutStream(detail::DropoutSource{rng}) {}
+  [[nodiscard("without a name it ends at once")]] explicit DropoutStream(const Rng& rng)
+      : DropoutStream(detail::DropoutSource{rng}) {}
   /// The same for a stream in a backend's memory, which kernels read when they run. A CUDA graph draws from
   /// the one that is there when it is replayed. The tensor must outlive backward.
   template <class B>
-  explicit DropoutStream(const Tensor<Rng, B>& rng)
+  [[nodiscard("without a name it ends at once")]] explicit DropoutStream(const Tensor<Rng, B>& rng)
       : DropoutStream(detail::DropoutSource{Rng(), rng.vec().data}) {}
-  explicit DropoutStream(const detail::DropoutSource& source)
+  [[nodiscard("without a name it ends at once")]] explicit DropoutStream(const detail::DropoutSource& source)
       : previous_(std::exchange(detail::dropout_source, source)) {}
   ~DropoutStream() { detail::dropout_source = previous_; }
   DropoutStream(const DropoutStream&) = delete;

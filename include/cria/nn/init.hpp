@@ -128,9 +128,11 @@ void fill_orthogonal(Parameter<T, B>& parameter, Rng rng, double gain = 1) {
 /// Initialises every parameter for training from scratch: those with a constant of their own (norms) get it,
 /// matrices and kernels normal(0, 1 / sqrt(inputs)), that is He's rule without its factor for rectifiers, and
 /// other vectors 0. The inputs of a kernel [out, in, ...] are all numbers that one of its results sums up.
-/// Models with rules of their own overload this.
+/// Models with rules of their own overload this. Throws ConfigError if a parameter or a name is listed
+/// twice.
 template <class M>
 void initialize(M& module, Rng rng) {
+  check_listed_once(module);
   std::uint64_t index = 0;
   for_each_parameter(module, [&](const std::string&, auto& parameter) {
     const Rng own = rng.split(index++);

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,15 @@ concept Module = requires(M& module, detail::AnyField& field) {
 };
 
 namespace detail {
+
+/// Once of each type, however many functions walk through it.
+template <class Field>
+struct RefusedField {
+  static_assert(sizeof(Field) == 0,
+                "a field that `visit` lists is a Parameter, a Buffer, a module, or a std::vector or "
+                "std::optional of modules; a tensor that is trained is a Parameter, one that is kept a "
+                "Buffer, and numbers are not listed");
+};
 
 template <class F>
 struct Walker {
@@ -88,10 +98,7 @@ struct Walker {
   }
   template <class Other>
   requires(!Module<Other>) void operator()(std::string_view, Other&) {
-    static_assert(sizeof(Other) == 0,
-                  "a field that `visit` lists is a Parameter, a Buffer, a module, or a std::vector or "
-                  "std::optional of modules; a tensor that is trained is a Parameter, one that is kept a "
-                  "Buffer, and numbers are not listed");
+    static_cast<void>(RefusedField<std::remove_const_t<Other>>());
   }
 
  private:
@@ -115,13 +122,21 @@ struct OnlyParameters {
 
 }  // namespace detail
 
+namespace detail {
+/// Whether M is a module; if not, the compiler says so once, however many functions ask.
+template <class M>
+struct IsModule {
+  static constexpr bool value = Module<M>;
+  static_assert(value,
+                "a module lists its fields in a static member: static void visit(auto& self, auto&& field) { "
+                "field(\"weight\", self.weight); }");
+};
+}  // namespace detail
+
 /// Calls f(name, field) for every parameter and buffer of `module`, in the order of its `visit`.
 template <class M, class F>
 void for_each_value(M& module, F f) {
-  static_assert(Module<M>,
-                "a module lists its fields in a static member: static void visit(auto& self, auto&& field) { "
-                "field(\"weight\", self.weight); }");
-  if constexpr (Module<M>) {
+  if constexpr (detail::IsModule<std::remove_const_t<M>>::value) {
     detail::Walker<F> walker{f, ""};
     std::remove_const_t<M>::visit(module, walker);
   }
@@ -133,19 +148,23 @@ void for_each_parameter(M& module, F f) {
   for_each_value(module, detail::OnlyParameters<F>{std::move(f)});
 }
 
-/// Throws ConfigError, with both names, if `module` lists a parameter or a buffer twice: it would be counted,
-/// saved and trained twice.
+/// Throws ConfigError if `module` lists a parameter or a buffer twice, with both names: it would be counted,
+/// saved and trained twice. The same if two have one name: only one of them could be saved.
 template <class M>
 void check_listed_once(const M& module) {
   std::map<const void*, std::string> names;
+  std::set<std::string> taken;
   for_each_value(module, [&](const std::string& name, const auto& field) {
     const auto [first, is_new] =
         names.try_emplace(cria::detail::TensorAccess::state(field.value()).get(), name);
-    if (is_new) return;
-    throw ConfigError(
-        "nn: '" + first->second + "' and '" + name +
-        "' are one parameter; a copied module shares its parameters: make another by nn::clone, or, if "
-        "it is meant to be shared, list it once in visit");
+    if (!is_new) {
+      throw ConfigError(
+          "nn: '" + first->second + "' and '" + name +
+          "' are one parameter; a copied module shares its parameters: make another by nn::clone, or, if "
+          "it is meant to be shared, list it once in visit");
+    }
+    if (taken.insert(name).second) return;
+    throw ConfigError("nn: two fields are called '" + name + "'; visit must give each a name of its own");
   });
 }
 
@@ -158,31 +177,45 @@ std::int64_t parameter_count(const M& module) {
   return count;
 }
 
+namespace detail {
+template <class M, class Which>
+void set_trained(std::string_view op, M& module, Which& which, bool trained) {
+  bool found = false;
+  std::string first;
+  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
+    if (first.empty()) first = name;
+    if (!which(name)) return;
+    parameter.set_requires_grad(trained);
+    found = true;
+  });
+  if (found) return;
+  throw ConfigError("nn::" + std::string(op) + ": no parameter has a name that satisfies the predicate; " +
+                    (first.empty() ? "the module has no parameters" : "the first is called '" + first + "'"));
+}
+}  // namespace detail
+
 /// Freezes the parameters of `module` whose names satisfy `which`, or all: backward computes no gradients for
 /// them and optimisers leave them as they are. Parts of a model are modules, too:
 /// `nn::freeze(model.model.layers[0])`, or by name `nn::freeze(model, [](std::string_view name) { return
-/// !name.ends_with("bias"); })`.
+/// !name.ends_with("bias"); })`. Throws ConfigError if no name satisfies `which`: as a rule it is misspelt.
 template <class M, std::predicate<std::string_view> Which>
 void freeze(M& module, Which which) {
-  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
-    if (which(name)) parameter.set_requires_grad(false);
-  });
+  detail::set_trained("freeze", module, which, false);
 }
 template <class M>
 void freeze(M& module) {
-  freeze(module, [](std::string_view) { return true; });
+  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(false); });
 }
 
-/// Has the parameters of `module` whose names satisfy `which`, or all, trained again.
+/// Has the parameters of `module` whose names satisfy `which`, or all, trained again. Throws as freeze
+/// does.
 template <class M, std::predicate<std::string_view> Which>
 void unfreeze(M& module, Which which) {
-  for_each_parameter(module, [&](const std::string& name, auto& parameter) {
-    if (which(name)) parameter.set_requires_grad(true);
-  });
+  detail::set_trained("unfreeze", module, which, true);
 }
 template <class M>
 void unfreeze(M& module) {
-  unfreeze(module, [](std::string_view) { return true; });
+  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.set_requires_grad(true); });
 }
 
 /// Forgets all gradients.

@@ -2,8 +2,10 @@
 /// Norms as modules, with weight 1 and bias 0 before training.
 
 #include <cstdint>
+#include <string>
 
 #include "cria/core/buffer.hpp"
+#include "cria/core/check.hpp"
 #include "cria/core/parameter.hpp"
 #include "cria/nn/input.hpp"
 #include "cria/ops/normalization.hpp"
@@ -35,7 +37,8 @@ struct LayerNorm {
   }
 };
 
-/// group_norm of x [n, channels, ...]; weight and bias [channels]. Wu, He 2018.
+/// group_norm of x [n, channels, ...]; weight and bias [channels]. Throws ConfigError unless the groups
+/// divide the channels. Wu, He 2018.
 template <FloatingPoint T, class B = DefaultBackend>
 struct GroupNorm {
   std::int64_t groups;
@@ -43,7 +46,10 @@ struct GroupNorm {
   double eps;
 
   GroupNorm(std::int64_t count, std::int64_t channels, double epsilon = 1e-5)
-      : groups(count), weight({channels}, 1.0), bias({channels}, 0.0), eps(epsilon) {}
+      : groups(count), weight({channels}, 1.0), bias({channels}, 0.0), eps(epsilon) {
+    check::option(count >= 1 && channels % count == 0, "GroupNorm", "groups", count,
+                  "it must be a divisor of the channels, " + std::to_string(channels));
+  }
   template <class From, class Source>
   explicit GroupNorm(const GroupNorm<From, Source>& other)
       : groups(other.groups), weight(other.weight), bias(other.bias), eps(other.eps) {}

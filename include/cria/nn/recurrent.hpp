@@ -20,6 +20,7 @@ namespace cria::nn {
 struct RecurrentOptions {
   std::int64_t layers = 1;  // each but the first has the states of the one below as its input
   float dropout = 0.0f;     // of these inputs
+  bool bias = true;
 };
 
 namespace detail {
@@ -28,13 +29,16 @@ template <FloatingPoint T, class B>
 struct RecurrentLayer {
   Parameter<T, B> weight_ih;         // [gates * hidden, in]
   Parameter<T, B> weight_hh;         // [gates * hidden, hidden]
-  Parameter<T, B> bias_ih, bias_hh;  // [gates * hidden], 0 before training
+  Parameter<T, B> bias_ih, bias_hh;  // [gates * hidden], 0 before training, or for ever if there is none
 
-  RecurrentLayer(std::int64_t in, std::int64_t hidden, std::int64_t gates)
+  RecurrentLayer(std::int64_t in, std::int64_t hidden, std::int64_t gates, bool bias)
       : weight_ih({gates * hidden, in}),
         weight_hh({gates * hidden, hidden}),
         bias_ih({gates * hidden}, 0.0),
-        bias_hh({gates * hidden}, 0.0) {}
+        bias_hh({gates * hidden}, 0.0) {
+    bias_ih.set_requires_grad(bias);
+    bias_hh.set_requires_grad(bias);
+  }
   template <class From, class Source>
   explicit RecurrentLayer(const RecurrentLayer<From, Source>& other)
       : weight_ih(other.weight_ih),
@@ -48,23 +52,32 @@ template <FloatingPoint T, class B>
 struct Recurrent {
   std::vector<RecurrentLayer<T, B>> layers;
   Dropout dropout;
+  bool has_bias;
+  std::string_view name;
 
-  Recurrent(std::string_view name, std::int64_t in, std::int64_t hidden, std::int64_t gates,
+  Recurrent(std::string_view called, std::int64_t in, std::int64_t hidden, std::int64_t gates,
             const RecurrentOptions& options)
-      : dropout{options.dropout} {
+      : dropout{options.dropout}, has_bias(options.bias), name(called) {
     check::option(options.layers >= 1, name, "layers", options.layers, "it must be at least 1");
     check::below_one(name, "dropout", static_cast<double>(options.dropout));
     for (std::int64_t i = 0; i < options.layers; ++i)
-      layers.emplace_back(i == 0 ? in : hidden, hidden, gates);
+      layers.emplace_back(i == 0 ? in : hidden, hidden, gates, options.bias);
   }
   template <class From, class Source>
   explicit Recurrent(const Recurrent<From, Source>& other)
-      : layers(other.layers.begin(), other.layers.end()), dropout(other.dropout) {}
+      : layers(other.layers.begin(), other.layers.end()),
+        dropout(other.dropout),
+        has_bias(other.has_bias),
+        name(other.name) {}
 
-  std::int64_t hidden() const { return layers[0].weight_hh.dim(1); }
-  /// Of x [batch, ...]: [layers, batch, hidden].
+  /// Of the states for x, [layers, batch, hidden]. Throws ShapeError unless x is [batch, time, in].
   Shape state_shape(const Tensor<T, B>& x) const {
-    return {static_cast<std::int64_t>(layers.size()), x.dim(0), hidden()};
+    const std::int64_t in = layers[0].weight_ih.dim(1), hidden = layers[0].weight_hh.dim(1);
+    if (x.rank() != 3 || x.dim(2) != in || x.dim(1) == 0) {
+      throw ShapeError(std::string(name) + ": x is " + to_string(x.shape()) + "; it must be [batch, time, " +
+                       std::to_string(in) + "], of at least one step");
+    }
+    return {static_cast<std::int64_t>(layers.size()), x.dim(0), hidden};
   }
 
   /// x [batch, time, in] -> the last layer's states [batch, time, hidden]. run(i, layer, gates) computes
@@ -85,6 +98,7 @@ struct Recurrent {
       const std::string layer = "_l" + std::to_string(i);
       field("weight_ih" + layer, self.layers[i].weight_ih);
       field("weight_hh" + layer, self.layers[i].weight_hh);
+      if (!self.has_bias) continue;
       field("bias_ih" + layer, self.layers[i].bias_ih);
       field("bias_hh" + layer, self.layers[i].bias_hh);
     }
@@ -96,7 +110,7 @@ struct Recurrent {
 /// Gated recurrent units (ops/recurrent.hpp), in layers: x [batch, time, in] and the states before it,
 /// [layers, batch, hidden], zeros if there are none -> the last layer's states after each step [batch, time,
 /// hidden] and every layer's after the last [layers, batch, hidden]. Throws ShapeError if the shapes do not
-/// fit or x is empty.
+/// fit or there is no step.
 ///
 ///   const nn::Gru<float> gru(8, 32, {.layers = 2});
 ///   const auto [y, h] = gru(x);
@@ -111,7 +125,6 @@ struct Gru {
   explicit Gru(const Gru<From, Source>& other) : all(other.all) {}
 
   std::pair<Tensor<T, B>, Tensor<T, B>> operator()(const Tensor<T, B>& x, const Tensor<T, B>& h) const {
-    check::rank("Gru", {"x", x.shape()}, 3);
     check::same_shape("Gru", {"h", h.shape()}, {"the state", all.state_shape(x)});
     std::vector<Tensor<T, B>> last;
     const auto y = all(x, [&](std::int64_t i, const auto& layer, const Tensor<T, B>& gates) {
@@ -122,7 +135,6 @@ struct Gru {
     return {y, stack(last, 0)};
   }
   std::pair<Tensor<T, B>, Tensor<T, B>> operator()(const Tensor<T, B>& x) const {
-    check::rank("Gru", {"x", x.shape()}, 3);
     return (*this)(x, Tensor<T, B>::zeros(all.state_shape(x)));
   }
   template <class Given, class Place>
@@ -153,7 +165,6 @@ struct Lstm {
 
   std::pair<Tensor<T, B>, LstmState<T, B>> operator()(const Tensor<T, B>& x,
                                                       const LstmState<T, B>& state) const {
-    check::rank("Lstm", {"x", x.shape()}, 3);
     check::same_shape("Lstm", {"h", state.h.shape()}, {"the state", all.state_shape(x)});
     check::same_shape("Lstm", {"c", state.c.shape()}, {"the state", all.state_shape(x)});
     std::vector<Tensor<T, B>> last_h, last_c;
@@ -167,7 +178,6 @@ struct Lstm {
     return {y, {stack(last_h, 0), stack(last_c, 0)}};
   }
   std::pair<Tensor<T, B>, LstmState<T, B>> operator()(const Tensor<T, B>& x) const {
-    check::rank("Lstm", {"x", x.shape()}, 3);
     const auto zeros = Tensor<T, B>::zeros(all.state_shape(x));
     return (*this)(x, {zeros, zeros});
   }

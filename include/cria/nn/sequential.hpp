@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "cria/nn/input.hpp"
 #include "cria/nn/module.hpp"
 
 namespace cria::nn {
@@ -43,7 +44,13 @@ struct Sequential {
 
  private:
   static auto apply(const auto& x, const auto& first, const auto&... rest) {
-    if constexpr (sizeof...(rest) == 0) {
+    if constexpr (!std::is_invocable_v<decltype(first), decltype(x)>) {
+      static_assert(sizeof(x) == 0,
+                    "a module of this Sequential cannot be called with what the one before it gives; Gru and "
+                    "Lstm give two results, of which [](const auto& results) { return results.first; } "
+                    "between them takes the states after each step");
+      return detail::NoResult();
+    } else if constexpr (sizeof...(rest) == 0) {
       return first(x);
     } else {
       return apply(first(x), rest...);

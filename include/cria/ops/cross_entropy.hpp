@@ -8,6 +8,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
+#include "cria/ops/refused.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/cross_entropy.cuh"
 #endif
@@ -62,5 +63,8 @@ Tensor<acc_t<T>, B> linear_cross_entropy(const Tensor<T, B>& x, const Weight& we
                   if (dweight.defined()) K::backward(dloss.vec(), dweight.vec(), to_weight.vec());
                 });
 }
+
+CRIA_REFUSE_CLASSES(cross_entropy)
+CRIA_REFUSE_INDICES(linear_cross_entropy, const Tensor<T, B>&, const Tensor<T, B>&)
 
 }  // namespace cria

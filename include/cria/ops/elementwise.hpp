@@ -11,6 +11,7 @@
 #include "cria/core/formulas.hpp"
 #include "cria/ops/accumulate.hpp"
 #include "cria/ops/map.hpp"
+#include "cria/ops/refused.hpp"
 
 namespace cria {
 
@@ -357,6 +358,61 @@ Tensor<bool, B> operator&&(const Tensor<bool, B>& a, const Tensor<bool, B>& b) {
 template <class B>
 Tensor<bool, B> operator||(const Tensor<bool, B>& a, const Tensor<bool, B>& b) {
   return detail::map("or", ops::Or{}, a, b);
+}
+
+// What does not fit gets a sentence (ops/refused.hpp).
+CRIA_REFUSE_MIXED(operator+, T)
+CRIA_REFUSE_MIXED(operator-, T)
+CRIA_REFUSE_MIXED(operator*, T)
+CRIA_REFUSE_MIXED(operator/, T)
+CRIA_REFUSE_MIXED(maximum, T)
+CRIA_REFUSE_MIXED(minimum, T)
+CRIA_REFUSE_MIXED(swiglu, T)
+CRIA_REFUSE_MIXED(operator==, bool)
+CRIA_REFUSE_MIXED(operator!=, bool)
+CRIA_REFUSE_MIXED(operator<, bool)
+CRIA_REFUSE_MIXED(operator<=, bool)
+CRIA_REFUSE_MIXED(operator>, bool)
+CRIA_REFUSE_MIXED(operator>=, bool)
+CRIA_REFUSE_NUMBER(operator+)
+CRIA_REFUSE_NUMBER(operator-)
+CRIA_REFUSE_NUMBER(operator*)
+CRIA_REFUSE_INTEGERS(abs)
+CRIA_REFUSE_INTEGERS(square)
+CRIA_REFUSE_INTEGERS(sqrt)
+CRIA_REFUSE_INTEGERS(rsqrt)
+CRIA_REFUSE_INTEGERS(exp)
+CRIA_REFUSE_INTEGERS(expm1)
+CRIA_REFUSE_INTEGERS(log)
+CRIA_REFUSE_INTEGERS(log1p)
+CRIA_REFUSE_INTEGERS(sigmoid)
+CRIA_REFUSE_INTEGERS(tanh)
+CRIA_REFUSE_INTEGERS(erf)
+CRIA_REFUSE_INTEGERS(sin)
+CRIA_REFUSE_INTEGERS(cos)
+CRIA_REFUSE_INTEGERS(floor)
+CRIA_REFUSE_INTEGERS(ceil)
+CRIA_REFUSE_INTEGERS(round)
+CRIA_REFUSE_INTEGERS(relu)
+CRIA_REFUSE_INTEGERS(leaky_relu)
+CRIA_REFUSE_INTEGERS(elu)
+CRIA_REFUSE_INTEGERS(silu)
+CRIA_REFUSE_INTEGERS(gelu)
+CRIA_REFUSE_INTEGERS(gelu_tanh)
+CRIA_REFUSE_INTEGERS(softplus)
+CRIA_REFUSE_INTEGERS(pow)
+/// Of a quotient of integers.
+template <std::integral T, class B, class Y>
+requires(std::is_arithmetic_v<Y> || std::is_same_v<Y, Tensor<T, B>>) Tensor<float, B>
+operator/(const Tensor<T, B>&, const Y&) {
+  detail::refuse_integers<T>();
+  return {};
+}
+template <std::integral T, class B, class X>
+requires std::is_arithmetic_v<X> Tensor<float, B>
+operator/(X, const Tensor<T, B>&) {
+  detail::refuse_integers<T>();
+  return {};
 }
 
 }  // namespace cria

@@ -9,6 +9,7 @@
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
 #include "cria/ops/accumulate.hpp"
+#include "cria/ops/refused.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/embedding.cuh"
 #endif
@@ -31,6 +32,13 @@ requires std::derived_from<Weight, Tensor<T, B>> Tensor<T, B> embedding(const Te
                   with_wide_sink<acc_t<T>>(
                       dweight, [&](const auto& wide) { K::backward(dy.rows(), tokens.vec(), wide.rows()); });
                 });
+}
+
+template <class I, class B, class T, class Place>
+requires(!std::is_same_v<I, std::int32_t>) Tensor<T, Place> embedding(const Tensor<I, B>&,
+                                                                      const Tensor<T, Place>&) {
+  detail::refuse_indices<I>();
+  return {};
 }
 
 }  // namespace cria

@@ -117,6 +117,15 @@ Tensor<T, B> scatter_add(const Tensor<T, B>& x, int axis, const Tensor<std::int3
                 });
 }
 
+/// x with source[..., j, ...] in the place of x[..., index[..., j, ...], ...] along a dimension: scatter_add
+/// to zeros there, so that what several take the place of has the sum of all. Throws what scatter_add does.
+template <FloatingPoint T, class B>
+Tensor<T, B> scatter(const Tensor<T, B>& x, int axis, const Tensor<std::int32_t, B>& index,
+                     const Tensor<T, B>& source) {
+  const auto named = scatter_add(zeros<float, B>(x.shape()), axis, index, ones<float, B>(index.shape()));
+  return scatter_add(masked_fill(x, named > 0, 0), axis, index, source);
+}
+
 /// 1 at the place of each index, 0 elsewhere: index [...] -> [..., classes]. An index that is no class has
 /// zeros alone. Throws ConfigError for a negative number of classes.
 template <class T = float, class B>
@@ -130,5 +139,31 @@ Tensor<T, B> one_hot(const Tensor<std::int32_t, B>& index, std::int64_t classes)
                                    places.vec(), numbers.vec());
   return y;
 }
+
+/// The indices of the elements that are not 0, or are true, in row-major order: x [...] -> [count, x.rank()].
+/// The host counts them, so it waits for the device. Throws ShapeError for a dimension of 2^31 or more.
+template <class T, class B>
+Tensor<std::int32_t, B> nonzero(const Tensor<T, B>& x) {
+  for (const std::int64_t dim : x.shape()) {
+    if (dim > std::numeric_limits<std::int32_t>::max())
+      throw ShapeError("nonzero: x is " + to_string(x.shape()) + "; dimensions must be below 2^31");
+  }
+  const std::vector<T> values = x.to_vector();
+  std::vector<std::int32_t> found;
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    if (static_cast<acc_t<T>>(values[static_cast<std::size_t>(i)]) == acc_t<T>(0)) continue;
+    ++count;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      found.push_back(static_cast<std::int32_t>(i / x.shape().product(axis + 1, x.rank()) % x.dim(axis)));
+    }
+  }
+  return Tensor<std::int32_t, B>::from({count, x.rank()}, found);
+}
+
+CRIA_REFUSE_INDICES(gather, const Tensor<T, B>&, int)
+CRIA_REFUSE_INDICES(index_select, const Tensor<T, B>&, int)
+CRIA_REFUSE_INDICES(scatter_add, const Tensor<T, B>&, int)
+CRIA_REFUSE_INDICES(scatter, const Tensor<T, B>&, int)
 
 }  // namespace cria

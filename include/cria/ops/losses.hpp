@@ -110,6 +110,12 @@ Tensor<acc_t<T>, B> kl_div(const Tensor<T, B>& x, const std::type_identity_t<Ten
   return detail::loss_of_elements("kl_div", ops::Divergence{}, x, target, options.reduction);
 }
 
+CRIA_REFUSE_TARGETS(mse_loss, LossOptions)
+CRIA_REFUSE_TARGETS(l1_loss, LossOptions)
+CRIA_REFUSE_TARGETS(huber_loss, HuberOptions)
+CRIA_REFUSE_TARGETS(binary_cross_entropy_with_logits, LossOptions)
+CRIA_REFUSE_TARGETS(kl_div, LossOptions)
+
 namespace detail {
 
 /// The mean over the rows that count of -weight[target] ((1 - smoothing) log p[target]) - smoothing * (mean
@@ -175,6 +181,15 @@ Tensor<acc_t<T>, B> cross_entropy(const Tensor<T, B>& logits, const Tensor<std::
                                   const CrossEntropyOptions& options = {}) {
   check::rank_at_least("cross_entropy", {"logits", logits.shape()}, 1);
   return detail::weighted_loss("cross_entropy", log_softmax(logits, -1), targets, weight, options);
+}
+
+CRIA_REFUSE_CLASSES(nll_loss)
+template <class T, class B, class U, class Place>
+requires(detail::are_no_classes<T, B, U, Place>) Tensor<float, B> cross_entropy(const Tensor<T, B>&,
+                                                                                const Tensor<U, Place>&,
+                                                                                const CrossEntropyOptions&) {
+  detail::refuse_classes<T, B, U, Place>();
+  return {};
 }
 
 /// The cosine of the angle between a and b along a dimension, which disappears: a . b / (max(|a|, eps)

@@ -98,4 +98,13 @@ Tensor<T, B> outer(const Tensor<T, B>& a, const Tensor<T, B>& b) {
   return unsqueeze(a, 1) * b;
 }
 
+CRIA_REFUSE_MIXED(matmul, T)
+CRIA_REFUSE_MIXED(bmm, T)
+CRIA_REFUSE_MIXED(dot, T)
+CRIA_REFUSE_MIXED(outer, T)
+CRIA_REFUSE_INTEGERS(matmul)
+CRIA_REFUSE_INTEGERS(bmm)
+CRIA_REFUSE_INTEGERS(dot)
+CRIA_REFUSE_INTEGERS(outer)
+
 }  // namespace cria

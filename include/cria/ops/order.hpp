@@ -1,6 +1,7 @@
 #pragma once
 /// Operations in which elements along a dimension have an order: running sums, sorting, the greatest few.
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -11,6 +12,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/operations.hpp"
 #include "cria/core/record.hpp"
+#include "cria/ops/cast.hpp"
 #include "cria/ops/gather.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/order.cuh"
@@ -32,6 +34,12 @@ Tensor<T, B> cumsum(const Tensor<T, B>& x, int axis) {
     K::backward(detail::planes_along(dy.vec().data, dy.shape(), along),
                 Gradient<Planes<T>>{detail::planes_along(dx.data, dy.shape(), along), dx.fresh});
   });
+}
+
+/// The same of integers, or of how many were true: exact up to 2^53.
+template <std::integral T, class B>
+Tensor<std::int64_t, B> cumsum(const Tensor<T, B>& x, int axis) {
+  return cast<std::int64_t>(cumsum(cast<double>(x), axis));
 }
 
 /// Elements in order, and where they were along the last dimension.

@@ -28,7 +28,9 @@ inline void check_recurrent(std::string_view op, const Shape& x, const Shape& we
   check::rank(op, {"x", x}, 3);
   check::rank(op, {"weight", weight}, 2);
   check::rank(op, {"bias", bias}, 1);
-  check::not_empty(op, {"x", x});
+  if (x.dim(0) == 0) {
+    throw ShapeError(std::string(op) + ": x is " + to_string(x) + "; at least one step is needed");
+  }
   check::divisible(op, {"weight", weight}, 0, "the number of gates", gates);
   check::equal_dims(op, {"x", x}, -1, {"weight", weight}, 0);
   check::equal_dims(op, {"bias", bias}, 0, {"weight", weight}, 0);
@@ -92,8 +94,8 @@ void add_recurrent_gradients(const Tensor<T, B>& d_product, const Tensor<T, B>& 
 ///   r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r u_n), next h = (1 - z) n + z h
 ///
 /// x [time, batch, 3 n], weight [3 n, n], bias [3 n], both tensors or parameters, h [batch, n] -> the states
-/// after each step [time, batch, n]. Throws ShapeError if the shapes do not fit or x is empty. Cho et al.
-/// 2014, in the variant of cuDNN and PyTorch.
+/// after each step [time, batch, n]. Throws ShapeError if the shapes do not fit or there is no step. Cho et
+/// al. 2014, in the variant of cuDNN and PyTorch.
 template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight,
           std::derived_from<Tensor<T, B>> Bias>
 Tensor<T, B> gru(const Tensor<T, B>& x, const Weight& weight, const Bias& bias, const Tensor<T, B>& h) {
@@ -134,7 +136,7 @@ Tensor<T, B> gru(const Tensor<T, B>& x, const Weight& weight, const Bias& bias, 
 ///
 /// x [time, batch, 4 n], weight [4 n, n], bias [4 n], both tensors or parameters, h and c [batch, n] -> the
 /// states after each step [time, batch, n] and the last cell [batch, n]. Throws ShapeError if the shapes do
-/// not fit or x is empty. Hochreiter, Schmidhuber 1997; Gers et al. 2000 (forget gates).
+/// not fit or there is no step. Hochreiter, Schmidhuber 1997; Gers et al. 2000 (forget gates).
 template <FloatingPoint T, class B, std::derived_from<Tensor<T, B>> Weight,
           std::derived_from<Tensor<T, B>> Bias>
 std::pair<Tensor<T, B>, Tensor<T, B>> lstm(const Tensor<T, B>& x, const Weight& weight, const Bias& bias,

@@ -362,4 +362,11 @@ Tensor<std::int64_t, B> count(const Tensor<T, B>& x, const Axes& axes = Axes::al
   return detail::reduce<std::int64_t>(ops::Total{}, ops::IsNotZero{}, shapes, x);
 }
 
+CRIA_REFUSE_INTEGERS_IN(mean, ReduceOptions)
+CRIA_REFUSE_INTEGERS_IN(prod, ReduceOptions)
+CRIA_REFUSE_INTEGERS_IN(variance, VarianceOptions)
+CRIA_REFUSE_INTEGERS_IN(standard_deviation, VarianceOptions)
+CRIA_REFUSE_INTEGERS_IN(norm, ReduceOptions)
+CRIA_REFUSE_INTEGERS_IN(logsumexp, ReduceOptions)
+
 }  // namespace cria

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cria/core/axes.hpp"
@@ -23,6 +27,39 @@ Tensor<T, B> reshape(const Tensor<T, B>& x, const Shape& shape) {
   } else {
     return y;
   }
+}
+
+namespace detail {
+/// The size of a dimension, or -1 for what follows from the others.
+class FreeDim {
+ public:
+  template <std::integral I>
+  FreeDim(I size) : size_(std::cmp_equal(size, -1) ? -1 : std::int64_t(Dim(size))) {}
+  operator std::int64_t() const { return size_; }
+
+ private:
+  std::int64_t size_;
+};
+}  // namespace detail
+
+/// The same under a shape of which one dimension may be -1, `reshape(x, {-1, 8})`: it becomes what the number
+/// of elements leaves for it. Throws ShapeError if more are, or if it would be no integer.
+template <class T, class B>
+Tensor<T, B> reshape(const Tensor<T, B>& x, std::initializer_list<detail::FreeDim> shape) {
+  std::vector<std::int64_t> dims(shape.begin(), shape.end());
+  const auto free = std::find(dims.begin(), dims.end(), -1);
+  if (free == dims.end()) return reshape(x, Shape(dims));
+  *free = 1;
+  if (std::find(dims.begin(), dims.end(), -1) != dims.end())
+    throw ShapeError("reshape: several dimensions are -1; at most one may be");
+  const std::int64_t others = Shape(dims).size();
+  if (others == 0 || x.size() % others != 0) {
+    throw ShapeError("reshape: x is " + to_string(x.shape()) + " and the dimensions beside -1 make " +
+                     std::to_string(others) + "; " + std::to_string(x.size()) +
+                     " elements must be a multiple of that");
+  }
+  *free = x.size() / others;
+  return reshape(x, Shape(dims));
 }
 
 /// Without dimension `axis`, which is 1. Shares memory. Throws ShapeError if it is not 1 or does not exist.

@@ -93,4 +93,7 @@ Tensor<T, B> log_softmax(const Tensor<T, B>& x, int axis) {
   return detail::softmax("log_softmax", x, axis, true);
 }
 
+CRIA_REFUSE_INTEGERS(softmax)
+CRIA_REFUSE_INTEGERS(log_softmax)
+
 }  // namespace cria

@@ -52,14 +52,17 @@ class Optimizer {
 
   /// Updates all parameters that are not frozen, then clears the gradients. If one of the gradients is not
   /// finite, it clears them and changes nothing else. Throws AutogradError, by name, for a parameter that
-  /// got no gradient unless the option missing_gradient allows it, and for one that got one but that no
-  /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and then changes
-  /// nothing. On a device the host does not wait.
+  /// got no gradient unless the option missing_gradient allows it, and for one that has one but that no
+  /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and in the first step if
+  /// all matrices of the model and their gradients are 0; and then changes nothing. On a device the host does
+  /// not wait, but in the first step for a matrix's values.
   void step(const GradientScaling& scaling = {}) {
     check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");
     check::option(scaling.max_norm >= 0, name_, "max_norm", scaling.max_norm, "it must be 0 or more");
     groups_.check_all_listed(name_);
     groups_.complete_gradients(missing_gradient_, name_);
+    if (!is_checked_) groups_.check_initialized(name_);
+    is_checked_ = true;
     groups_.create_state();
     const Tensor<double, B> sums = groups_.sums_of_squares();
     begin(scaling, sums.vec());
@@ -139,6 +142,7 @@ class Optimizer {
   std::string_view name_;
   double learning_rate_, weight_decay_;
   MissingGradient missing_gradient_;
+  bool is_checked_ = false;  // that the model was initialised
 };
 
 /// A rule of core/update_rules.hpp, and what its steps keep in the backend's memory.

@@ -1,6 +1,7 @@
 #pragma once
 /// What every optimiser needs of a model's parameters, whatever its formula.
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -60,6 +61,9 @@ class AnySlot {
   /// Whether a step updates it: it is not frozen and has a gradient.
   bool is_updated() const { return requires_grad() && has_grad(); }
 
+  /// Whether all values are 0, and the gradient where there is one.
+  virtual bool is_zero() const = 0;
+
   virtual void add_gradient(Gradients& all) const = 0;
   virtual void scale_gradient(double factor) = 0;
   virtual void zero_gradient() = 0;
@@ -91,6 +95,14 @@ class ParameterSlot final : public AnySlot {
   const Shape& shape() const override { return parameter_.shape(); }
   bool requires_grad() const override { return parameter_.requires_grad(); }
   bool has_grad() const override { return parameter_.has_grad(); }
+
+  bool is_zero() const override {
+    const auto all_zero = [](const auto& x) {
+      const auto values = x.to_vector();
+      return std::all_of(values.begin(), values.end(), [](auto value) { return static_cast<A>(value) == 0; });
+    };
+    return all_zero(parameter_.value()) && (!has_grad() || all_zero(parameter_.grad()));
+  }
 
   void add_gradient(Gradients& all) const override { all.add(gradient()); }
   void scale_gradient(double factor) override {
@@ -211,22 +223,44 @@ class ParameterGroups {
                            : ": all parameters of the model are frozen; at least one must be trained "
                              "(nn::unfreeze)"));
   }
-  /// Throws AutogradError if a parameter that no module lists got a gradient on this thread: one that `visit`
-  /// leaves out.
+  /// Throws ConfigError if all matrices of a model are 0 and so are their gradients: those of layers behind
+  /// each other then stay what they are for ever. Reads the values up to the first that is not 0.
+  void check_initialized(std::string_view optimizer) const {
+    std::vector<const AnySlot*> matrices;
+    for (const auto& slot : slots_) {
+      if (slot->shape().rank() >= 2) matrices.push_back(slot.get());
+    }
+    const auto is_zero = [](const AnySlot* slot) { return slot->is_zero(); };
+    if (matrices.size() < 2 || !std::all_of(matrices.begin(), matrices.end(), is_zero)) return;
+    throw ConfigError(
+        std::string(optimizer) +
+        ": all matrices of the model are zero and so are their gradients, so that no step would "
+        "change them; nn::initialize(model, rng) draws what training begins with");
+  }
+  /// Throws AutogradError if a parameter that no module lists got a gradient on this thread and has it still:
+  /// one that `visit` leaves out.
   static void check_all_listed(std::string_view optimizer) {
-    const auto left_out = std::exchange(cria::detail::unlisted_parameter, {});
+    const auto& left_out = cria::detail::unlisted_parameter;
     if (!left_out.exists()) return;
-    throw AutogradError(std::string(optimizer) + ": a parameter of shape " + to_string(left_out.shape) +
-                        " got a gradient and no module lists it; visit must list every field that has "
-                        "parameters");
+    throw AutogradError(
+        std::string(optimizer) + ": a parameter of shape " + to_string(left_out.shape) +
+        " has a gradient and no module lists it; visit must list every field that has "
+        "parameters, and one that is trained by hand is cleared (clear_grad) before the step");
   }
 
   /// Does about missing gradients of parameters that are not frozen what `missing` says. `optimizer` is
   /// its class, for the message of the AutogradError.
   void complete_gradients(MissingGradient missing, std::string_view optimizer) {
     if (missing == MissingGradient::skip) return;
+    const auto is_updated = [](const auto& slot) { return slot->is_updated(); };
     for (const auto& slot : slots_) {
       if (!slot->requires_grad() || slot->has_grad()) continue;
+      if (missing == MissingGradient::error && std::none_of(slots_.begin(), slots_.end(), is_updated)) {
+        throw AutogradError(
+            std::string(optimizer) +
+            ": no parameter has a gradient; backward(loss) comes before each step, of a loss that "
+            "this model computed");
+      }
       if (missing == MissingGradient::error) {
         throw AutogradError(std::string(optimizer) + ": the parameter '" + slot->name +
                             "' got no gradient; every parameter must take part in the loss, unless " +

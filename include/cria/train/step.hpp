@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@
 #include "cria/core/profile.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/module.hpp"
+#include "cria/ops/cross_entropy.hpp"
 #include "cria/optim/adamw.hpp"
 #include "cria/optim/grad_scaler.hpp"
 #include "cria/train/batch.hpp"
@@ -46,7 +48,7 @@ struct TrainStepOptions {
 };
 
 struct TrainStepResult {
-  double loss;           // mean over the micro-batches
+  double loss;           // the mean over all that the micro-batches count
   double gradient_norm;  // before clipping; not finite if the update was left out for that
   double loss_scale;     // that the gradients were computed with
 };
@@ -61,8 +63,9 @@ struct StepProfile {
 /// scaling for float16 parameters, gradients that are summed up over micro-batches, clipping, the update.
 ///
 /// M is any module with loss(inputs, targets), the mean loss of examples: a tensor of shape [] from tensors
-/// [n, ...] of X and [n, ...] of Y, whatever n is. Results depend on the number of replicas through the order
-/// of sums alone, and on nothing else that is not given.
+/// [n, ...] of X and [n, ...] of Y, whatever n is. Of targets that are tokens it is the mean over those that
+/// are not ignored_target, as that of cross_entropy. Results depend on the number of replicas through the
+/// order of sums alone, and on nothing else that is not given.
 ///
 /// After an exception a step is forgotten: the gradients are gone, the parameters, the buffers and the loss
 /// scale are what they were, and it may be begun again. (A device reports late what went wrong: its update
@@ -92,7 +95,8 @@ class TrainStep {
         targets_(batch.shape_of_targets),
         micro_step_(options.replay),
         scaler_({.enabled = has_float16_parameters(model)}),
-        losses_(static_cast<std::size_t>(options.micro_batches * chunks())) {
+        losses_(static_cast<std::size_t>(options.micro_batches * chunks())),
+        counts_(losses_.size()) {
     nn::for_each_value(model, [&](const std::string&, auto& field) {
       if constexpr (requires { field.copy_from(field); }) {
         const auto before = field.clone();
@@ -120,14 +124,17 @@ class TrainStep {
     forgotten_on_exception([&] {
       parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
         const auto timed = timed_chunk(profile, chunk);
-        const auto scale = static_cast<A>(scaler_.scale() * weight(chunk) * share());
-        losses_[index(micro_batch_, chunk)] = micro_step_(
-            static_cast<double>(scale),
-            [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
-              return differentiate(model, inputs, targets, stream, scale);
-            },
-            inputs_of(batch, chunk), targets_of(batch, chunk),
-            noise.split(static_cast<std::uint64_t>(chunk)));
+        const std::int64_t count = counts_[index(micro_batch_, chunk)] = count_of(batch, chunk);
+        const auto scale = static_cast<A>(scaler_.scale() * weight(count) * share());
+        losses_[index(micro_batch_, chunk)] = telling_chunk(chunk, [&] {
+          return micro_step_(
+              static_cast<double>(scale),
+              [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
+                return differentiate(model, inputs, targets, stream, scale);
+              },
+              inputs_of(batch, chunk), targets_of(batch, chunk),
+              noise.split(static_cast<std::uint64_t>(chunk)));
+        });
       });
     });
     ++micro_batch_;
@@ -145,8 +152,9 @@ class TrainStep {
     forgotten_on_exception([&] {
       const auto timed = timed_into(profile ? &profile->rest : nullptr);
       parallel_.reduce_gradients();
-      keeping_gradients(
-          [&] { optimizer.step({.loss_scale = result.loss_scale, .max_norm = options_.max_norm}); });
+      keeping_gradients([&] {
+        optimizer.step({.loss_scale = result.loss_scale * counted(), .max_norm = options_.max_norm});
+      });
       // All has been submitted; only now does the host wait for a device.
       result.loss = mean_loss();
       result.gradient_norm = optimizer.gradient_norm();
@@ -159,11 +167,15 @@ class TrainStep {
   /// The mean loss of a batch, without gradients and dropout. Throws ShapeError as add does.
   double loss(const Batch<X, Y>& batch) {
     check_shapes(batch);
-    return parallel_.run(chunks(), [&](const M& model, std::int64_t chunk) {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(chunks()));
+    const double sum = parallel_.run(chunks(), [&](const M& model, std::int64_t chunk) {
       const NoGrad guard;
-      const Loss mean = model.loss(inputs_of(batch, chunk), targets_of(batch, chunk));
-      return static_cast<double>(mean.item()) * weight(chunk);
+      const Loss mean =
+          telling_chunk(chunk, [&] { return model.loss(inputs_of(batch, chunk), targets_of(batch, chunk)); });
+      const std::int64_t count = counts[static_cast<std::size_t>(chunk)] = count_of(batch, chunk);
+      return static_cast<double>(mean.item()) * weight(count);
     });
+    return sum / share_of(counts, all());
   }
 
   /// The loss scale and what it depends on: 1 for ever unless there are float16 parameters.
@@ -206,10 +218,27 @@ class TrainStep {
   std::int64_t examples(std::int64_t chunk) const {
     return std::min(chunk_size_, size() - chunk * chunk_size_);
   }
-  /// The chunk's share of its batch's mean loss.
-  double weight(std::int64_t chunk) const {
-    return static_cast<double>(examples(chunk)) / static_cast<double>(size());
+
+  /// What the mean loss of a batch is a mean over, without what it ignores: targets, or examples where
+  /// targets are no tokens.
+  std::int64_t all() const { return counts_targets() ? shape_of_targets_.size() : size(); }
+  bool counts_targets() const { return std::is_same_v<Y, std::int32_t> && shape_of_targets_.size() > 0; }
+  /// How many of them a chunk has. One that is all of a step need not be weighed.
+  std::int64_t count_of(const Batch<X, Y>& batch, std::int64_t chunk) const {
+    if (losses_.size() == 1) return all();
+    if (!counts_targets()) return examples(chunk);
+    const std::span<const Y> targets = part(batch.targets, chunk);
+    return std::count_if(targets.begin(), targets.end(), [](Y target) { return target != ignored_target; });
   }
+  /// What is counted of `most`; 1 if nothing is, whose mean is 0.
+  static double share_of(const std::vector<std::int64_t>& counts, std::int64_t most) {
+    const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    return sum == 0 ? 1.0 : static_cast<double>(sum) / static_cast<double>(most);
+  }
+  /// A chunk's share of its batch's mean loss, as long as nothing is ignored; what the whole step has counted
+  /// is known when it is complete.
+  double weight(std::int64_t count) const { return static_cast<double>(count) / static_cast<double>(all()); }
+  double counted() const { return share_of(counts_, all() * options_.micro_batches); }
   /// A batch's share of the step's mean loss.
   double share() const { return 1.0 / static_cast<double>(options_.micro_batches); }
   std::size_t index(std::int64_t micro_batch, std::int64_t chunk) const {
@@ -231,18 +260,19 @@ class TrainStep {
     }
   }
 
-  /// A chunk's values of `all`, on the backend.
+  /// A chunk's values of `values`.
   template <class V>
-  auto part(Feed<V, B>& feed, const std::vector<V>& all, std::int64_t chunk) {
-    const std::size_t row = all.size() / static_cast<std::size_t>(size());
-    return feed(std::span<const V>(all).subspan(static_cast<std::size_t>(chunk * chunk_size_) * row,
-                                                static_cast<std::size_t>(examples(chunk)) * row));
+  std::span<const V> part(const std::vector<V>& values, std::int64_t chunk) const {
+    const std::size_t row = values.size() / static_cast<std::size_t>(size());
+    return std::span(values).subspan(static_cast<std::size_t>(chunk * chunk_size_) * row,
+                                     static_cast<std::size_t>(examples(chunk)) * row);
   }
+  /// The same on the backend.
   Inputs inputs_of(const Batch<X, Y>& batch, std::int64_t chunk) {
-    return part(inputs_, batch.inputs, chunk);
+    return inputs_(part(batch.inputs, chunk));
   }
   Targets targets_of(const Batch<X, Y>& batch, std::int64_t chunk) {
-    return part(targets_, batch.targets, chunk);
+    return targets_(part(batch.targets, chunk));
   }
 
   /// Adds scale times the gradients of the mean loss, and returns that. `stream`: an Rng, or a tensor that
@@ -291,12 +321,25 @@ class TrainStep {
     for (std::int64_t micro_batch = 0; micro_batch < options_.micro_batches; ++micro_batch) {
       double of_batch = 0;
       for (std::int64_t chunk = 0; chunk < chunks(); ++chunk) {
-        const Loss& loss = losses_[index(micro_batch, chunk)];
-        of_batch += static_cast<double>(loss.item()) * (weight(chunk) * share());
+        const std::size_t i = index(micro_batch, chunk);
+        of_batch += static_cast<double>(losses_[i].item()) * (weight(counts_[i]) * share());
       }
       sum += of_batch;
     }
-    return sum;
+    return sum / counted();
+  }
+
+  /// loss(), of a chunk. What does not fit there says which examples these are: it counts from the first.
+  template <class F>
+  Loss telling_chunk(std::int64_t chunk, F loss) const {
+    try {
+      return loss();
+    } catch (const ShapeError& error) {
+      if (chunks() == 1) throw;
+      const std::int64_t first = chunk * chunk_size_;
+      throw ShapeError(std::string(error.what()) + " (of a part of the batch, its examples " +
+                       std::to_string(first) + " to " + std::to_string(first + examples(chunk) - 1) + ")");
+    }
   }
 
   template <class F>
@@ -330,9 +373,10 @@ class TrainStep {
   Feed<Y, B> targets_;
   Replay<B, Loss(Inputs, Targets, Rng)> micro_step_;
   GradScaler scaler_;
-  std::vector<bool> trained_;     // which parameters were not frozen in the last micro-batch
-  std::vector<Loss> losses_;      // of the chunks of the micro-batches
-  std::int64_t micro_batch_ = 0;  // the step's next one
+  std::vector<bool> trained_;         // which parameters were not frozen in the last micro-batch
+  std::vector<Loss> losses_;          // of the chunks of the micro-batches
+  std::vector<std::int64_t> counts_;  // what these are means over
+  std::int64_t micro_batch_ = 0;      // the step's next one
   std::vector<std::function<void()>> save_buffers_, restore_buffers_;  // one for each, as a step begins
 };
 

@@ -105,7 +105,8 @@ inline bool is_captured() {
 /// on one stream; whoever passes it to another one orders the two by events.
 class StreamScope {
  public:
-  explicit StreamScope(cudaStream_t stream) : previous_(std::exchange(detail::thread_stream, stream)) {}
+  [[nodiscard("without a name it ends at once")]] explicit StreamScope(cudaStream_t stream)
+      : previous_(std::exchange(detail::thread_stream, stream)) {}
   ~StreamScope() { detail::thread_stream = previous_; }
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;

@@ -49,20 +49,17 @@ endif()
 add_test(NAME headers.includes
   COMMAND ${CMAKE_COMMAND} -Dinclude=${PROJECT_SOURCE_DIR}/include -P ${CMAKE_CURRENT_SOURCE_DIR}/includes.cmake)
 
+# A kernel's header is read through the operation's that has it.
 get_target_property(eigen Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)  # for cria/io/eigen.hpp
-# In two parts, side by side. A kernel's header is read through the operation's that has it.
 set(headers ${cria_headers})
 list(FILTER headers EXCLUDE REGEX "/backend/")
 if(TARGET cria_io)
   list(APPEND headers ${cria_io_headers})
 endif()
-foreach(part 0 1)
-  set(test headers.compile_alone.${part})
-  add_test(NAME ${test} COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER} -Dinclude=${PROJECT_SOURCE_DIR}/include
-    -Deigen=${eigen} "-Dheaders=${headers}" -Dpart=${part} -Dparts=2
-    -P ${CMAKE_CURRENT_SOURCE_DIR}/headers_alone.cmake)
-  set_tests_properties(${test} PROPERTIES TIMEOUT 900 COST 60)
-endforeach()
+add_test(NAME headers.compile_alone COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER}
+  -Dinclude=${PROJECT_SOURCE_DIR}/include -Deigen=${eigen} "-Dheaders=${headers}"
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/headers_alone.cmake)
+set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900 COST 60)
 
 # Slips that the compiler names in a sentence.
 add_test(NAME headers.errors_are_sentences COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER}

@@ -54,6 +54,13 @@ Tensor<formula::output_t<F, X...>, B> map(std::string_view op, F f, const Tensor
   }
 }
 
+/// The same under NoGrad, without the derivatives, which take longest to compile.
+template <class F, class B, class... X>
+Tensor<formula::output_t<F, X...>, B> map_without_gradient(std::string_view op, F f,
+                                                           const Tensor<X, B>&... x) {
+  return unrecorded(op, map_values(op, f, x...), inputs(x...));
+}
+
 }  // namespace detail
 
 /// y = f(x...) of the elements of up to four tensors, whose shapes are broadcast (core/broadcast.hpp), in one

@@ -119,9 +119,9 @@ class Adafactor : public Optimizer<B> {
         {slot.gradient(), gradient.mutable_vec(), {}, {}, 0, 0}});
     const Tensor<A, B> u = direction(slot, gradient);
     const auto root_mean_square = [](const Tensor<A, B>& x) { return sqrt(mean(square(x))); };
-    const auto update =
-        detail::map("adafactor", detail::UpdateSize<A>{A(options_.least_size), A(options_.clip_threshold)}, u,
-                    root_mean_square(slot.exact_value()), root_mean_square(u));
+    const auto update = detail::map_without_gradient(
+        "adafactor", detail::UpdateSize<A>{A(options_.least_size), A(options_.clip_threshold)}, u,
+        root_mean_square(slot.exact_value()), root_mean_square(u));
     descend_(std::vector{
         slot.template operands<ops::Descend>(update.vec(), this->learning_rate(), this->weight_decay())});
   }
@@ -133,13 +133,15 @@ class Adafactor : public Optimizer<B> {
     const auto squares = square(gradient);
     if (slot.shape().rank() < 2) {
       average_(std::vector{entering(squares, slot.state(0))});
-      return detail::map("adafactor", detail::ScaledDirection<A>{epsilon * epsilon}, gradient, slot.state(0));
+      return detail::map_without_gradient("adafactor", detail::ScaledDirection<A>{epsilon * epsilon},
+                                          gradient, slot.state(0));
     }
     const auto of_rows = mean(squares, -1, {.keepdim = true}),
                of_columns = mean(squares, -2, {.keepdim = true});
     average_(std::vector{entering(of_rows, slot.state(0)), entering(of_columns, slot.state(1))});
-    return detail::map("adafactor", detail::FactoredDirection<A>{epsilon, epsilon * epsilon}, gradient,
-                       slot.state(0), slot.state(1), mean(slot.state(0), -2, {.keepdim = true}));
+    return detail::map_without_gradient("adafactor", detail::FactoredDirection<A>{epsilon, epsilon * epsilon},
+                                        gradient, slot.state(0), slot.state(1),
+                                        mean(slot.state(0), -2, {.keepdim = true}));
   }
 
   template <class A>

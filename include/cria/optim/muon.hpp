@@ -77,8 +77,8 @@ Tensor<T, B> orthogonalize(const Tensor<T, B>& x, int steps) {
   const detail::Combination<A> of_squares{A(-4.7750), A(2.0315)}, of_steps{A(3.4445), A(1)};
   for (int step = 0; step < steps; ++step) {
     const auto squares = matmul(y, transpose(y, 1, 2));  // [s, m, m], symmetric
-    const auto factor = detail::map("muon", of_squares, squares, matmul(squares, squares));
-    y = detail::map("muon", of_steps, y, matmul(factor, y));
+    const auto factor = detail::map_without_gradient("muon", of_squares, squares, matmul(squares, squares));
+    y = detail::map_without_gradient("muon", of_steps, y, matmul(factor, y));
   }
   return is_tall ? transpose(y, 1, 2) : y;
 }

@@ -38,6 +38,7 @@ struct Attention {
         heads(1, 70, 70, 2, 1, 36),  // three tiles, a width that fills no register
         heads(2, 3, 40, 2, 1, 6),    // the last queries of more keys
         heads(1, 64, 78, 1, 1, 4),   // one query sees all keys of a tile but the last
+        heads(2, 1, 43, 12, 2, 20),  // a single position, and more heads to a key than go at a time
         heads(1, 97, 130, 1, 1, 7),  // blocks of queries, all sizes odd
         heads(1, 37, 37, 4, 2, 7),   // neighbouring heads of an odd size
         heads(1, 33, 70, 2, 2, 4),  heads(1, 1, 33, 2, 1, 36),  // a step of generation

@@ -1,12 +1,14 @@
 #pragma once
 /// Attention on the CPU, tile by tile. A tile is 32 queries in forward and 32 keys in backward; they lie in
 /// the lanes of registers, so that the softmax needs no sums across a register. The query heads that share a
-/// key/value head are neighbours in memory, and are read and written together.
+/// key/value head are neighbours in memory, and are read and written together. A single position, which would
+/// leave the tiles empty, goes by rows.
 
 #include <cstdint>
 
 #include "cria/backend/cpu/attention_backward.hpp"
 #include "cria/backend/cpu/attention_forward.hpp"
+#include "cria/backend/cpu/attention_single.hpp"
 #include "cria/backend/cpu/parallel.hpp"
 #include "cria/core/operations.hpp"
 
@@ -17,6 +19,12 @@ struct kernel<ops::Attention, Cpu> {
   template <class T, class A>
   static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
+      if (q.length == 1) {
+        for (std::int64_t task = begin; task < end; ++task) {
+          cpu::attention::attend_single(q, k, v, y, log_sum, task / k.heads, task % k.heads);
+        }
+        return;
+      }
       cpu::attention::Forward<T> forward{q, k, v, y, log_sum};
       for (std::int64_t task = begin; task < end; ++task) forward.run(task / k.heads, task % k.heads);
     });

@@ -46,7 +46,7 @@ CRIA_INLINE Lanes<F> load_factors(const T* from) {
 
 /// The sum of a register's numbers, by halves.
 template <class A>
-A sum_of_lanes(Lanes<A> x) {
+CRIA_INLINE A sum_of_lanes(Lanes<A> x) {
   const auto add = [&]<int Count>(auto self, std::integral_constant<int, Count>) {
     if constexpr (Count > 1) {
       x += cpu::rotated<Count / 2, A>(x);
@@ -57,66 +57,63 @@ A sum_of_lanes(Lanes<A> x) {
   return x[0];
 }
 
-/// sum[i][j] = sum over k of a[i, k] b[j, k].
-template <int Height, int Width, class T>
-void multiply_rows(Rows<const T> a, Rows<const T> b, acc_t<T> (&sum)[Height][Width]) {
+/// sum[i] = sum over k < depth of a[i, k] b[k].
+template <int Height, class T>
+CRIA_INLINE void multiply_row(std::int64_t depth, Rows<const T> a, const T* b, acc_t<T> (&sum)[Height]) {
   using F = factor_t<T>;
   using A = acc_t<T>;
   constexpr std::int64_t numbers = lane_count<F> * numbers_in<F>;
-  Lanes<A> sums[Height][Width] = {};
+  constexpr int chains = 4 / Height > 1 ? 4 / Height : 1;  // sums that do not wait for each other
+  Lanes<A> sums[Height][chains] = {};
   std::int64_t k = 0;
-  for (; k + numbers <= a.cols; k += numbers) {
-    Lanes<F> left[Height];
+  const auto add = [&](int chain) {
+    const Lanes<F> right = load_factors<F>(b + k);
 #pragma GCC unroll 4
-    for (int i = 0; i < Height; ++i) left[i] = load_factors<F>(a.row(i) + k);
-#pragma GCC unroll 4
-    for (int j = 0; j < Width; ++j) {
-      const Lanes<F> right = load_factors<F>(b.row(j) + k);
-#pragma GCC unroll 4
-      for (int i = 0; i < Height; ++i) sums[i][j] = multiply_add<F>(left[i], right, sums[i][j]);
+    for (int i = 0; i < Height; ++i) {
+      sums[i][chain] = multiply_add<F>(load_factors<F>(a.row(i) + k), right, sums[i][chain]);
     }
+    k += numbers;
+  };
+  while (k + chains * numbers <= depth) {
+#pragma GCC unroll 4
+    for (int chain = 0; chain < chains; ++chain) add(chain);
   }
+  while (k + numbers <= depth) add(0);
   for (int i = 0; i < Height; ++i) {
-    for (int j = 0; j < Width; ++j) {
-      sum[i][j] = sum_of_lanes<A>(sums[i][j]);
-      for (std::int64_t rest = k; rest < a.cols; ++rest) {
-        sum[i][j] += static_cast<A>(a.row(i)[rest]) * static_cast<A>(b.row(j)[rest]);
-      }
+    for (int chain = 1; chain < chains; ++chain) sums[i][0] += sums[i][chain];
+    sum[i] = sum_of_lanes<A>(sums[i][0]);
+    for (std::int64_t rest = k; rest < depth; ++rest) {
+      sum[i] += static_cast<A>(a.row(i)[rest]) * static_cast<A>(b[rest]);
     }
   }
 }
 
 }  // namespace detail
 
-/// c[i, j] (+)= sum over k of a[i, k] b[j, k], for at most few_rows rows i; c(i, j) = c.data[i c.cols + j].
+/// c[i, j] (+)= sum over k < depth of a[i, k] b[j, k], for at most few_rows rows i. The matrices' cols are the
+/// distances of their rows. b is read from start to end, which the processor fetches ahead best.
 template <class T, class C>
-void multiply_few_rows(Rows<const T> a, Rows<const T> b, bool accumulate, Rows<C> c) {
+void multiply_few_rows(std::int64_t depth, Rows<const T> a, Rows<const T> b, bool accumulate, Rows<C> c) {
   using A = acc_t<T>;
-  const auto rows_of_b = [&]<int Height, int Width>(std::int64_t j, std::integral_constant<int, Height>,
-                                                    std::integral_constant<int, Width>) {
-    A sum[Height][Width];
-    detail::multiply_rows(a, b.slice(j, Width), sum);
-    for (int i = 0; i < Height; ++i) {
-      for (int x = 0; x < Width; ++x) {
-        C& to = c.row(i)[j + x];
-        to = static_cast<C>(accumulate ? static_cast<A>(to) + sum[i][x] : sum[i][x]);
+  const auto multiply = [&]<int Height>(std::integral_constant<int, Height>) {
+    for (std::int64_t j = 0; j < b.rows; ++j) {
+      A sum[Height];
+      detail::multiply_row(depth, a, b.row(j), sum);
+      for (int i = 0; i < Height; ++i) {
+        C& to = c.row(i)[j];
+        to = static_cast<C>(accumulate ? static_cast<A>(to) + sum[i] : sum[i]);
       }
     }
   };
-  const auto rows_of_a = [&](auto height) {
-    std::int64_t j = 0;
-    for (; j + 4 <= b.rows; j += 4) rows_of_b(j, height, std::integral_constant<int, 4>());
-    for (; j < b.rows; ++j) rows_of_b(j, height, std::integral_constant<int, 1>());
-  };
   switch (a.rows) {
     case 1:
-      return rows_of_a(std::integral_constant<int, 1>());
+      return multiply(std::integral_constant<int, 1>());
     case 2:
-      return rows_of_a(std::integral_constant<int, 2>());
+      return multiply(std::integral_constant<int, 2>());
     case 3:
-      return rows_of_a(std::integral_constant<int, 3>());
+      return multiply(std::integral_constant<int, 3>());
     case 4:
-      return rows_of_a(std::integral_constant<int, 4>());
+      return multiply(std::integral_constant<int, 4>());
     default:
       return;
   }

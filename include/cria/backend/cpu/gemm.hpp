@@ -57,8 +57,8 @@ inline constexpr std::int64_t most_bytes_of_panels =
 
 namespace detail {
 
-/// Multiply-adds below which a thread is not worth waking.
-inline constexpr std::int64_t products_for_thread = 1 << 18;
+/// Multiply-adds below which a thread is not worth waking, and numbers to be read for few rows.
+inline constexpr std::int64_t products_for_thread = 1 << 18, numbers_for_thread = 1 << 15;
 /// Rows up to which the right operand, rather than be transposed, becomes the left one, and tiles of the
 /// result are transposed instead.
 inline constexpr std::int64_t rows_of_transposed_tiles = 48;
@@ -156,9 +156,9 @@ void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   if (library_product<T, C>) return library_product<T, C>(a, b, accumulate, c);
   const bool along_rows = !a.is_transposed && b.is_transposed;
   if (along_rows && c.rows <= few_rows) {
-    const std::int64_t grain = detail::products_for_thread / std::max<std::int64_t>(c.rows * a.cols(), 1);
-    return parallel_for(c.cols, grain + 1, [&](std::int64_t begin, std::int64_t end) {
-      multiply_few_rows(a.matrix, b.matrix.slice(begin, end - begin), accumulate,
+    const std::int64_t grain = detail::numbers_for_thread / std::max<std::int64_t>(a.cols(), 1) + 1;
+    return parallel_for(c.cols, grain, [&](std::int64_t begin, std::int64_t end) {
+      multiply_few_rows(a.cols(), a.matrix, b.matrix.slice(begin, end - begin), accumulate,
                         Rows<C>{c.data + begin, c.rows, c.cols});
     });
   }

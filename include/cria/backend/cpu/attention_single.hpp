@@ -1,0 +1,73 @@
+#pragma once
+/// Attention of a single position, as in a text that is written token by token: keys and values are read once,
+/// where they lie.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <utility>
+
+#include "cria/backend/cpu/attention_sizes.hpp"
+#include "cria/backend/cpu/convert.hpp"
+#include "cria/backend/cpu/cpu.hpp"
+#include "cria/backend/cpu/few_rows.hpp"
+#include "cria/core/config.hpp"
+#include "cria/core/math.hpp"
+
+namespace cria::cpu::attention {
+
+/// scores = 2^(scale scores - maximum) -> the maximum of scale scores, and the sum.
+template <class A>
+std::pair<A, A> exponentials_of_row(A* scores, std::int64_t size, A scale) {
+  A maximum = -infinity<A>, sum = 0;
+  for (std::int64_t j = 0; j < size; ++j) maximum = maximum > scores[j] ? maximum : scores[j];
+  maximum *= scale;
+  CRIA_SIMD_SUM(sum)
+  for (std::int64_t j = 0; j < size; ++j) {
+    scores[j] = math::exp2_up_to_127(scores[j] * scale - maximum);
+    sum += scores[j];
+  }
+  return {maximum, sum};
+}
+
+/// The single query of sequence b in each of the heads that read key/value head kv.
+template <class T, class A>
+void attend_single(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum,
+                   std::int64_t b, std::int64_t kv) {
+  const Sizes<T> size{q, k};
+  const std::int64_t length = k.length, dim = q.dim, head = kv * size.group;
+  const Scratch<A> scores(size.group * length), out(size.group * dim);
+  for (std::int64_t h = 0; h < size.group; h += few_rows) {
+    const std::int64_t rows = std::min(few_rows, size.group - h);
+    multiply_few_rows(dim, Rows<const T>{q.at(b, 0, head + h), rows, dim},
+                      Rows<const T>{k.at(b, 0, kv), length, k.row_stride}, false,
+                      Rows<A>{scores.data() + h * length, rows, length});
+  }
+  for (std::int64_t h = 0; h < size.group; ++h) {
+    A* row = scores.data() + h * length;
+    const auto [maximum, sum] = exponentials_of_row(row, length, size.scale * std::numbers::log2e_v<A>);
+    for (std::int64_t j = 0; j < length; ++j) row[j] /= sum;
+    log_sum[(b * q.heads + head + h) * q.length] = maximum / std::numbers::log2e_v<A> + std::log(sum);
+  }
+  std::fill_n(out.data(), size.group * dim, A(0));
+  constexpr std::int64_t at_once = 4;  // positions that an output is read and written for
+  const Scratch<A> value(at_once * dim);
+  for (std::int64_t j = 0; j < length; j += at_once) {
+    const std::int64_t count = std::min(at_once, length - j);
+    for (std::int64_t i = 0; i < count; ++i) convert_range(v.at(b, j + i, kv), value.data() + i * dim, dim);
+    std::fill_n(value.data() + count * dim, (at_once - count) * dim, A(0));
+    for (std::int64_t h = 0; h < size.group; ++h) {
+      const A* row = scores.data() + h * length + j;
+      const A p0 = row[0], p1 = count > 1 ? row[1] : 0, p2 = count > 2 ? row[2] : 0,
+              p3 = count > 3 ? row[3] : 0;
+      const A *v0 = value.data(), *v1 = v0 + dim, *v2 = v1 + dim, *v3 = v2 + dim;
+      A* to = out.data() + h * dim;
+      CRIA_SIMD
+      for (std::int64_t d = 0; d < dim; ++d) to[d] += p0 * v0[d] + p1 * v1[d] + (p2 * v2[d] + p3 * v3[d]);
+    }
+  }
+  convert_range(static_cast<const A*>(out.data()), y.at(b, 0, head), size.group * dim);
+}
+
+}  // namespace cria::cpu::attention

@@ -44,17 +44,14 @@ CRIA_INLINE Lanes<F> load_factors(const T* from) {
   return factors;
 }
 
-/// The sum of a register's numbers, by halves.
-template <class A>
-CRIA_INLINE A sum_of_lanes(Lanes<A> x) {
-  const auto add = [&]<int Count>(auto self, std::integral_constant<int, Count>) {
-    if constexpr (Count > 1) {
-      x += cpu::rotated<Count / 2, A>(x);
-      self(self, std::integral_constant<int, Count / 2>());
-    }
-  };
-  add(add, std::integral_constant<int, static_cast<int>(lane_count<A>)>());
-  return x[0];
+/// The sum of the first Count of a register's numbers, in each of them, by halves.
+template <class A, int Count = static_cast<int>(lane_count<A>)>
+CRIA_INLINE Lanes<A> sum_of_lanes(Lanes<A> x) {
+  if constexpr (Count == 1) {
+    return x;
+  } else {
+    return sum_of_lanes<A, Count / 2>(x + cpu::rotated<Count / 2, A>(x));
+  }
 }
 
 /// sum[i] = sum over k < depth of a[i, k] b[k].
@@ -81,7 +78,7 @@ CRIA_INLINE void multiply_row(std::int64_t depth, Rows<const T> a, const T* b, a
   while (k + numbers <= depth) add(0);
   for (int i = 0; i < Height; ++i) {
     for (int chain = 1; chain < chains; ++chain) sums[i][0] += sums[i][chain];
-    sum[i] = sum_of_lanes<A>(sums[i][0]);
+    sum[i] = sum_of_lanes<A>(sums[i][0])[0];
     for (std::int64_t rest = k; rest < depth; ++rest) {
       sum[i] += static_cast<A>(a.row(i)[rest]) * static_cast<A>(b[rest]);
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How fast a training step of a small Llama is (float32 and bfloat16, one thread, Eigen) in each way that a program may be
+# How fast a training step of a small Llama is (float32 and bfloat16, one thread) in each way that a program may be
 # compiled, relative to cria::fast: a table. CXX chooses the compiler.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,7 +23,7 @@ echo "| options | time |"
 echo "| --- | ---: |"
 for way in "${ways[@]}"; do
   # shellcheck disable=SC2086
-  "$compiler" -std=c++20 $way -w -I"$root/include" -I/usr/include/eigen3 \
+  "$compiler" -std=c++20 $way -w -I"$root/include" \
     "$root/benchmarks/instructions/small_steps.cpp" -o "$work/steps"
   # A step by the difference of 21 and 1; the least of nine, since other programs may disturb.
   step=$(for _ in 1 2 3 4 5 6 7 8 9; do

@@ -19,6 +19,7 @@ template <class F>
 void row(const char* name, F f) {
   benchmark::RegisterBenchmark(name,
                                [f](benchmark::State& state) {
+                                 f();  // warms up
                                  for (auto _ : state) f();
                                })
       ->Unit(benchmark::kMicrosecond)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guards against getting slower without timing anything: counts the instructions of a training step of a small model
-# (float32 and bfloat16, one thread, AVX2, Eigen) and compares them with recorded.txt. Prints pass or fall; exit code 1
+# (float32 and bfloat16, one thread, AVX2) and compares them with recorded.txt. Prints pass or fall; exit code 1
 # if there are more than 10 % more. CXX chooses the compiler; --record writes the count down.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

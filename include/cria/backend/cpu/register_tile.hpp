@@ -122,7 +122,6 @@ void store_sums(std::int64_t first_row, A* sums, std::int64_t width, const TileT
   for (int i = 0; i < Height; ++i, sums += width) {
     C* to = c.at(first_row + i);
     if (c.accumulate) {
-      CRIA_SIMD
       for (std::int64_t j = 0; j < columns; ++j) sums[j] += static_cast<A>(to[j]);
     }
     convert_range(static_cast<const A*>(sums), to, columns);

@@ -63,7 +63,7 @@ set_tests_properties(headers.compile_alone PROPERTIES TIMEOUT 900 COST 60)
 
 # Slips that the compiler names in a sentence.
 add_test(NAME headers.errors_are_sentences COMMAND ${CMAKE_COMMAND} -Dcompiler=${CMAKE_CXX_COMPILER}
-  -Dinclude=${PROJECT_SOURCE_DIR}/include
+  -Dinclude=${PROJECT_SOURCE_DIR}/include -Dfolder=${CMAKE_CURRENT_BINARY_DIR}/compile_errors
   -P ${CMAKE_CURRENT_SOURCE_DIR}/compile_errors/run.cmake)
 set_tests_properties(headers.errors_are_sentences PROPERTIES TIMEOUT 300 COST 30)
 

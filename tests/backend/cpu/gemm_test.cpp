@@ -116,9 +116,9 @@ void check(Sizes size) {
 template <class T, class C>
 void check_all() {
   // Every edge of tiles of up to 8 x 48, what few rows take, and several sections of depth.
-  for (const std::int64_t m : {1, 2, 3, 4, 5, 8, 15, 50}) {
-    for (const std::int64_t n : {1, 15, 16, 33, 50, 97}) {
-      for (const std::int64_t k : {1, 2, 15, 33}) check<T, C>({m, n, k});
+  for (const std::int64_t m : {1, 3, 4, 8, 15, 50}) {
+    for (const std::int64_t n : {1, 16, 33, 50, 97}) {
+      for (const std::int64_t k : {1, 2, 33}) check<T, C>({m, n, k});
     }
     check<T, C>({m, 50, 801});
   }

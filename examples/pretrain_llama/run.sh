@@ -42,9 +42,11 @@ done
 if [ ${#again[@]} -gt 0 ]; then say "the run in $out goes on; --overwrite=true begins a new one in its place"; fi
 "$pretrain" train --config="$here/configs/tiny.toml" --data_dir="$data" --out_dir="$out" "${again[@]}" "$@"
 
-say "5 of 5: stories by the model in $out/best"
+model=$out/best
+[ -d "$model" ] || model=$out/ckpt  # a run that ended before it was evaluated has no best
+say "5 of 5: stories by the model in $model"
 printf '\n'
-"$pretrain" generate --checkpoint="$out/best" --temperature=0.8 --num_samples=3 --max_new_tokens=220
+"$pretrain" generate --checkpoint="$model" --temperature=0.8 --num_samples=3 --max_new_tokens=220
 printf '\nLoss of the best model on stories that it has not seen, beside the least possible:\n'
 grep -h '"val_loss"' "$out/metrics.jsonl" | sed -E 's/.*"val_loss":([0-9.]+).*/\1/' | sort -g | head -n 1 |
   awk '{ printf "  validation loss  %.4f nats per token\n", $1 }'

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cria/core/random.hpp"
+#include "support/threads.hpp"
 
 BOOST_AUTO_TEST_SUITE(backend)
 BOOST_AUTO_TEST_SUITE(cpu)
@@ -153,15 +154,12 @@ BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_the_number_of_threads) {
     for (const Way way : all_ways()) {
       for (const Sizes size : {Sizes{150, 210, 500}, {1000, 70, 90}, {2, 5000, 300}, {30, 2000, 100}}) {
         const Case<T, T> x{size};
-        const auto alone = [&] {
-          std::vector<T> c;
-          run_on_threads(2, [&](int thread) {  // a region has no threads left
-            if (thread == 0) c = x.product(way);
-          });
-          return c;
-        }();
-        const auto together = x.product(way);
-        BOOST_TEST(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(T)) == 0);
+        const auto product = [&] { return x.product(way); };
+        const auto alone = cria::test::on_threads(1, product);
+        for (const int threads : {2, 3, 4}) {  // rectangles in a row or column, and two by two
+          const auto together = cria::test::on_threads(threads, product);
+          BOOST_TEST(std::memcmp(alone.data(), together.data(), alone.size() * sizeof(T)) == 0);
+        }
       }
     }
   };

@@ -1,5 +1,5 @@
-// The matrix products of the reference model's training, by cria, Eigen and, where it is found, oneDNN, as the
-// step calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
+// The matrix products of the reference model's training, by cria, Eigen and, where it is found, oneDNN, as
+// the step calls them: every thread multiplies operands of its own, 1,024 rows (256 of the head). Names:
 // gemm/<library>/<dtype>/<weight>/<forward|dx|dweight>/threads:<threads>. And products of small square
 // matrices, each by all threads together: gemm/<library>/float32/square/<size>/threads:<threads>.
 

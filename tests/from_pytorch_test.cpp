@@ -626,7 +626,8 @@ std::string counted(const Rows& rows) {
   return "\n## Counted\n\n" + std::to_string(found) + " of the " + std::to_string(most_used.size()) +
          " functions of PyTorch that most files of transformers, diffusers and timm use are in these "
          "tables, " +
-         composed + " as expressions of others." + (missing.empty() ? "" : " Not there are " + missing + ".") + "\n";
+         composed + " as expressions of others." +
+         (missing.empty() ? "" : " Not there are " + missing + ".") + "\n";
 }
 
 }  // namespace

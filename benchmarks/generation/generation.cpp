@@ -1,7 +1,7 @@
-// Writes 200 tokens, each the likeliest, with a Llama of random weights: generation <small|110m> <dtype> <weights>
-// [<tokens>]. Puts the weights into a file, as floats in the order of the model, for programs to compare with, and
-// prints a line: tokens in a second, the share of them that reading all weights for each token would allow, and
-// the first tokens.
+// Writes 200 tokens, each the likeliest, with a Llama of random weights: generation <small|110m> <dtype>
+// <weights> [<tokens>]. Puts the weights into a file, as floats in the order of the model, for programs to
+// compare with, and prints a line: tokens in a second, the share of them that reading all weights for each
+// token would allow, and the first tokens.
 
 #include <algorithm>
 #include <chrono>

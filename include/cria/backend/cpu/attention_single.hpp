@@ -1,6 +1,6 @@
 #pragma once
-/// Attention of a single position, as in a text that is written token by token: keys and values are read once,
-/// where they lie.
+/// Attention of a single position, as in a text that is written token by token: keys and values are read
+/// once, where they lie.
 
 #include <algorithm>
 #include <cmath>

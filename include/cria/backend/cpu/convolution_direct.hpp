@@ -1,9 +1,10 @@
 #pragma once
 /// Convolutions whose windows are not written down: channels of the result lie in the lanes of registers,
-/// where a tile of neighbouring windows stays until all of their pixels were multiplied in, and pixels are read
-/// from a copy of the image's lines with zeros around them. So a pixel is copied once, not once for each window
-/// that has it. An image's gradient is such a sum, too, over the gradients of the results; with strides, one
-/// for each of the pixels between two windows, which are reached by different elements of the kernel.
+/// where a tile of neighbouring windows stays until all of their pixels were multiplied in, and pixels are
+/// read from a copy of the image's lines with zeros around them. So a pixel is copied once, not once for each
+/// window that has it. An image's gradient is such a sum, too, over the gradients of the results; with
+/// strides, one for each of the pixels between two windows, which are reached by different elements of the
+/// kernel.
 
 #include <algorithm>
 #include <cstdint>

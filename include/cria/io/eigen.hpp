@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "cria/core/check.hpp"
 #include "cria/core/dtype.hpp"

@@ -8,6 +8,8 @@
 
 #include "cria/backend/cpu/convolution_direct.hpp"
 #include "cria/backend/cpu/convolution_unfolded.hpp"
+#include "cria/backend/cpu/gemm.hpp"
+#include "cria/backend/cpu/section.hpp"
 #include "cria/core/convolution.hpp"
 #include "cria/core/operations.hpp"
 
@@ -123,12 +125,12 @@ struct kernel<ops::Convolution, Cpu> {
               [=](std::int64_t c, std::int64_t r, std::int64_t place) {
                 return weight.row(g * results + r)[c * pixels + place];
               });
-          const cpu::WindowTarget<T> target{nullptr, dx.inner, height * windows.image.width, width};
           const std::int64_t lines = (windows.image.height - row + height - 1) / height;
           for_lines(dy.outer, lines, convolution, [=, &convolution](std::int64_t n, cpu::Section part) {
-            auto to = target;
-            to.data = dx.plane(n).row(g * channels) + row * windows.image.width + column;
-            convolution.run(dy.plane(n).slice(g * results, results), part, !dx.fresh, to);
+            convolution.run(
+                dy.plane(n).slice(g * results, results), part, !dx.fresh,
+                cpu::WindowTarget<T>{dx.plane(n).row(g * channels) + row * windows.image.width + column,
+                                     dx.inner, height * windows.image.width, width});
           });
         }
       }

@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/factor.hpp"
 #include "cria/backend/cpu/lanes.hpp"
-#include "cria/backend/cpu/panels.hpp"
+#include "cria/backend/cpu/register_tile.hpp"
+#include "cria/backend/cpu/section.hpp"
 #include "cria/core/convolution.hpp"
 #include "cria/core/view.hpp"
 
@@ -181,6 +183,16 @@ template <int Height, int Width, class F>
 /// Windows and registers of the largest tile.
 inline constexpr int windows_of_tile = register_count == 32 ? 14 : 6, registers_of_tile = 2;
 
+/// Calls f(lane, registers) for the registers that `lanes` numbers of A fill, as many at a time as a tile
+/// has.
+template <class A, class F>
+void for_each_registers(std::int64_t lanes, F f) {
+  constexpr std::int64_t most = registers_of_tile * lane_count<A>;
+  std::int64_t lane = 0;
+  for (; lane + most <= lanes; lane += most) f(lane, std::integral_constant<int, registers_of_tile>());
+  if (lane < lanes) f(lane, std::integral_constant<int, 1>());
+}
+
 /// sum[i] += the products over `count` windows of a line of pixel i of each of them, one of Height that lie
 /// at offset[i] from the window's first one, and the gradients of the windows' results, dy [count, stride].
 template <int Height, int Width, class A>
@@ -264,8 +276,7 @@ class DirectConvolution {
   std::int64_t lines_at_once() const {
     const std::int64_t bytes_of_line = stencil_.channels * (stencil_.image.width + stencil_.left) *
                                        stencil_.step.height * std::int64_t{sizeof(T)};
-    return std::clamp<std::int64_t>(in_cache / std::max<std::int64_t>(bytes_of_line, 1), 1,
-                                    std::max<std::int64_t>(stencil_.count.height, 1));
+    return lines_in_cache(stencil_.count.height, bytes_of_line, in_cache);
   }
 
   /// The results of some lines of windows of an image [channels, height width], which are added to what `to`
@@ -294,23 +305,14 @@ class DirectConvolution {
   void sum_line(const PaddedLines<F>& lines, std::int64_t y, A* sums) const {
     const std::int64_t channels = factors_for<F>(stencil_.channels);
     const auto registers = [&]<int Width>(std::int64_t lane, std::integral_constant<int, Width>) {
-      std::int64_t x = 0;
-      const auto tiles = [&]<int Height>(std::integral_constant<int, Height>) {
-        for (; x + Height <= stencil_.count.width; x += Height) {
-          detail::convolve_tile<Height, Width>(lines.at(y, x), channels, lines.channel(), lines.offsets(),
-                                               weight_.data() + lane, stride_, sums + x * stride_ + lane);
-        }
-      };
-      tiles(std::integral_constant<int, detail::windows_of_tile>());
-      tiles(std::integral_constant<int, (detail::windows_of_tile + 1) / 2>());
-      tiles(std::integral_constant<int, 2>());
-      tiles(std::integral_constant<int, 1>());
+      constexpr int most = detail::windows_of_tile;
+      for_each_tile<most, (most + 1) / 2, 2, 1>(
+          stencil_.count.width, [&]<int Height>(std::int64_t x, std::integral_constant<int, Height>) {
+            detail::convolve_tile<Height, Width>(lines.at(y, x), channels, lines.channel(), lines.offsets(),
+                                                 weight_.data() + lane, stride_, sums + x * stride_ + lane);
+          });
     };
-    std::int64_t lane = 0;
-    for (; lane + 2 * lane_count<F> <= stride_; lane += 2 * lane_count<F>) {
-      registers(lane, std::integral_constant<int, 2>());
-    }
-    if (lane < stride_) registers(lane, std::integral_constant<int, 1>());
+    detail::for_each_registers<A>(stride_, registers);
   }
 
   void write(A* line, bool accumulate, T* to, std::int64_t column) const {
@@ -349,31 +351,30 @@ class DirectWeightGradient {
         results_(results),
         stride_(padded<A>(results)),
         depth_(stencil_.channels * static_cast<std::int64_t>(stencil_.taps.size())),
-        sums_(depth_ * stride_) {
+        lines_at_once_(lines_in_cache(stencil_.count.height,
+                                      stencil_.count.width * stride_ * std::int64_t{sizeof(A)}, in_cache)),
+        positions_(padded<A>(lines_at_once_ * stencil_.count.width)),
+        lines_(stencil_, lines_at_once_),
+        sums_(depth_ * stride_),
+        wide_(results * positions_),
+        dy_t_(positions_ * stride_) {
     std::fill_n(sums_.data(), depth_ * stride_, A(0));
+    for (std::int64_t c = 0; c < stencil_.channels; ++c) {
+      for (const std::int64_t offset : lines_.offsets()) offsets_.push_back(c * lines_.channel() + offset);
+    }
   }
 
   /// Adds what an image [channels, height width] and the gradients of its results [results, windows] bring.
   void add(Rows<const T> image, Rows<const T> dy) {
     const std::int64_t count = stencil_.count.width;
-    const std::int64_t lines_at_once = std::clamp<std::int64_t>(
-        in_cache / std::max<std::int64_t>(count * stride_ * std::int64_t{sizeof(A)}, 1), 1,
-        std::max<std::int64_t>(stencil_.count.height, 1));
-    PaddedLines<A> lines(stencil_, lines_at_once);
-    std::vector<std::int64_t> offsets;
-    for (std::int64_t c = 0; c < stencil_.channels; ++c) {
-      for (const std::int64_t offset : lines.offsets()) offsets.push_back(c * lines.channel() + offset);
-    }
-    const std::int64_t most = padded<A>(lines_at_once * count);
-    const Scratch<A> dy_t(most * stride_), wide(results_ * most);
-    for_each_section({0, stencil_.count.height}, lines_at_once, [&](Section windows) {
-      lines.load(image, windows);
+    for_each_section({0, stencil_.count.height}, lines_at_once_, [&](Section windows) {
+      lines_.load(image, windows);
       const std::int64_t positions = windows.size * count;
       for (std::int64_t r = 0; r < results_; ++r) {
-        convert_range(dy.row(r) + windows.first * count, wide.data() + r * most, positions);
+        convert_range(dy.row(r) + windows.first * count, wide_.data() + r * positions_, positions);
       }
-      transpose(results_, positions, static_cast<const A*>(wide.data()), most, dy_t.data(), stride_);
-      add_lines(lines, windows.size, offsets, dy_t.data());
+      transpose(results_, positions, static_cast<const A*>(wide_.data()), positions_, dy_t_.data(), stride_);
+      add_lines(windows.size);
     });
   }
 
@@ -385,31 +386,25 @@ class DirectWeightGradient {
  private:
   static constexpr std::int64_t in_cache = 256 * 1024;  // bytes
 
-  void add_lines(const PaddedLines<A>& lines, std::int64_t line_count,
-                 const std::vector<std::int64_t>& offsets, const A* dy) {
+  /// Adds what the lines that are loaded bring.
+  void add_lines(std::int64_t line_count) {
     const auto registers = [&]<int Width>(std::int64_t lane, std::integral_constant<int, Width>) {
-      std::int64_t i = 0;
-      const auto tiles = [&]<int Height>(std::integral_constant<int, Height>) {
-        for (; i + Height <= depth_; i += Height) {
-          detail::add_products_of_windows<Height, Width>(lines, line_count, stencil_.count.width,
-                                                         offsets.data() + i, dy + lane, stride_,
-                                                         sums_.data() + i * stride_ + lane);
-        }
-      };
-      tiles(std::integral_constant < int, register_count == 32 ? 8 : 6 > ());
-      tiles(std::integral_constant<int, 3>());
-      tiles(std::integral_constant<int, 1>());
+      for_each_tile<tile_height, 3, 1>(
+          depth_, [&]<int Height>(std::int64_t i, std::integral_constant<int, Height>) {
+            detail::add_products_of_windows<Height, Width>(lines_, line_count, stencil_.count.width,
+                                                           offsets_.data() + i, dy_t_.data() + lane, stride_,
+                                                           sums_.data() + i * stride_ + lane);
+          });
     };
-    std::int64_t lane = 0;
-    for (; lane + 2 * lane_count<A> <= stride_; lane += 2 * lane_count<A>) {
-      registers(lane, std::integral_constant<int, 2>());
-    }
-    if (lane < stride_) registers(lane, std::integral_constant<int, 1>());
+    detail::for_each_registers<A>(stride_, registers);
   }
 
   Stencil stencil_;
-  std::int64_t results_, stride_, depth_;
-  Scratch<A> sums_;
+  std::int64_t results_, stride_, depth_, lines_at_once_, positions_;
+  PaddedLines<A> lines_;
+  std::vector<std::int64_t> offsets_;  // of a window's pixels in all channels
+  Scratch<A> sums_;                    // [depth, stride]
+  Scratch<A> wide_, dy_t_;             // gradients of results [results, positions], and transposed
 };
 
 }  // namespace cria::cpu

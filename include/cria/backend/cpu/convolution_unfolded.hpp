@@ -9,20 +9,16 @@
 #include <vector>
 
 #include "cria/backend/cpu/gemm.hpp"
+#include "cria/backend/cpu/section.hpp"
 #include "cria/core/convolution.hpp"
 
 namespace cria::cpu {
-
-/// Lines of an image's windows that are multiplied together: [begin, end).
-struct Lines {
-  std::int64_t begin, end;
-};
 
 /// Calls run(row, first, count, pixel) for each of the lines of windows and each number in a window, row by
 /// row of the matrix [depth, positions]: positions [first, first + count) of the row read pixel, pixel +
 /// stride, ...; and rest(row, first, count) for those that lie outside of the image.
 template <class Run, class Rest>
-void for_each_window_line(const Windows& windows, Lines lines, Run run, Rest rest) {
+void for_each_window_line(const Windows& windows, Section lines, Run run, Rest rest) {
   const auto& [height, width] = windows.image;
   const Size2d count = windows.count();
   for (std::int64_t row = 0; row < windows.depth(); ++row) {
@@ -36,8 +32,8 @@ void for_each_window_line(const Windows& windows, Lines lines, Run run, Rest res
     const std::int64_t begin = std::clamp<std::int64_t>((-left + step - 1) / step, 0, count.width);
     const std::int64_t end =
         std::clamp<std::int64_t>(left < width ? (width - 1 - left) / step + 1 : 0, begin, count.width);
-    for (std::int64_t y = lines.begin; y < lines.end; ++y) {
-      const std::int64_t line = top + y * windows.stride.height, first = (y - lines.begin) * count.width;
+    for (std::int64_t y = 0; y < lines.size; ++y) {
+      const std::int64_t line = top + (lines.first + y) * windows.stride.height, first = y * count.width;
       if (line < 0 || line >= height) {
         rest(row, first, count.width);
         continue;
@@ -51,7 +47,7 @@ void for_each_window_line(const Windows& windows, Lines lines, Run run, Rest res
 
 /// The windows of an image as columns of a matrix [depth, positions].
 template <class T>
-void unfold(const Windows& windows, Lines lines, const T* image, Rows<T> columns) {
+void unfold(const Windows& windows, Section lines, const T* image, Rows<T> columns) {
   const std::int64_t step = windows.stride.width;
   for_each_window_line(
       windows, lines,
@@ -70,7 +66,7 @@ void unfold(const Windows& windows, Lines lines, const T* image, Rows<T> columns
 
 /// image += what its windows have.
 template <class A>
-void fold(const Windows& windows, Lines lines, Rows<const A> columns, A* image) {
+void fold(const Windows& windows, Section lines, Rows<const A> columns, A* image) {
   const std::int64_t step = windows.stride.width;
   for_each_window_line(
       windows, lines,
@@ -95,9 +91,7 @@ class Tiles {
   Tiles(const Windows& windows, std::int64_t channels)
       : width_(windows.count().width),
         height_(windows.count().height),
-        lines_(std::clamp<std::int64_t>(
-            in_cache / std::max<std::int64_t>(windows.depth() * width_ * std::int64_t{sizeof(A)}, 1), 1,
-            std::max<std::int64_t>(height_, 1))),
+        lines_(lines_in_cache(height_, windows.depth() * width_ * std::int64_t{sizeof(A)}, in_cache)),
         columns_(windows.depth() * lines_ * width_),
         part_(lines_ < height_ ? channels * lines_ * width_ : 0),
         depth_(windows.depth()) {}
@@ -105,35 +99,36 @@ class Tiles {
   /// Calls f(lines, columns), the columns being a matrix [depth, positions of the lines] to work in.
   template <class F>
   void for_each(F f) const {
-    for (std::int64_t first = 0; first < height_; first += lines_) {
-      const Lines lines{first, std::min(first + lines_, height_)};
-      f(lines, Rows<A>{columns_.data(), depth_, (lines.end - lines.begin) * width_});
-    }
+    for_each_section({0, height_}, lines_, [&](Section lines) {
+      f(lines, Rows<A>{columns_.data(), depth_, lines.size * width_});
+    });
   }
 
   /// The lines of all channels of an image, which lie in memory of their own unless they are all.
-  Rows<const T> read(Lines lines, Rows<const T> image) const {
+  Rows<const T> read(Section lines, Rows<const T> image) const {
     if (is_whole()) return image;
     const Rows<T> part = part_of(lines, image.rows);
     for (std::int64_t c = 0; c < image.rows; ++c) {
-      std::copy_n(image.row(c) + lines.begin * width_, part.cols, part.row(c));
+      std::copy_n(image.row(c) + lines.first * width_, part.cols, part.row(c));
     }
     return part;
   }
   /// Where to put what `write` is to bring to the lines of an image.
-  Rows<T> target(Lines lines, Rows<T> image) const { return is_whole() ? image : part_of(lines, image.rows); }
-  void write(Lines lines, Rows<T> image) const {
+  Rows<T> target(Section lines, Rows<T> image) const {
+    return is_whole() ? image : part_of(lines, image.rows);
+  }
+  void write(Section lines, Rows<T> image) const {
     if (is_whole()) return;
     const Rows<T> part = part_of(lines, image.rows);
     for (std::int64_t c = 0; c < image.rows; ++c) {
-      std::copy_n(part.row(c), part.cols, image.row(c) + lines.begin * width_);
+      std::copy_n(part.row(c), part.cols, image.row(c) + lines.first * width_);
     }
   }
 
  private:
   bool is_whole() const { return lines_ == height_; }
-  Rows<T> part_of(Lines lines, std::int64_t channels) const {
-    return {part_.data(), channels, (lines.end - lines.begin) * width_};
+  Rows<T> part_of(Section lines, std::int64_t channels) const {
+    return {part_.data(), channels, lines.size * width_};
   }
 
   static constexpr std::int64_t in_cache = 1024 * 1024;  // bytes, about what a core has for itself
@@ -162,7 +157,7 @@ struct UnfoldedConvolution {
     parallel_for(x.outer, 1, [=, this](std::int64_t begin, std::int64_t end) {
       const Tiles<T, T> tiles(windows, y.middle);
       for (std::int64_t n = begin; n < end; ++n) {
-        tiles.for_each([&](Lines lines, Rows<T> columns) {
+        tiles.for_each([&](Section lines, Rows<T> columns) {
           unfold(windows, lines, x.plane(n).data, columns);
           for (std::int64_t g = 0; g < groups; ++g) {
             gemm(plain(rows_of_group(weight, g, groups)),
@@ -181,7 +176,7 @@ struct UnfoldedConvolution {
       const Scratch<A> image(dx.middle * dx.inner);
       for (std::int64_t n = begin; n < end; ++n) {
         std::fill_n(image.data(), image.vec().size, A(0));
-        tiles.for_each([&](Lines lines, Rows<A> columns) {
+        tiles.for_each([&](Section lines, Rows<A> columns) {
           const Rows<const T> part = tiles.read(lines, dy.plane(n));
           for (std::int64_t g = 0; g < groups; ++g) {
             gemm(transposed(rows_of_group(weight, g, groups)), plain(rows_of_group(part, g, groups)), false,
@@ -200,13 +195,13 @@ struct UnfoldedConvolution {
   void sum_weights(Planes<const T> dy, Planes<const T> x, Section images, Rows<A> sum) const {
     const Tiles<T, T> tiles(windows, dy.middle);
     for (std::int64_t n = images.first; n < images.first + images.size; ++n) {
-      tiles.for_each([&](Lines lines, Rows<T> columns) {
+      tiles.for_each([&](Section lines, Rows<T> columns) {
         unfold(windows, lines, x.plane(n).data, columns);
         const Rows<const T> dy_part = tiles.read(lines, dy.plane(n));
         for (std::int64_t g = 0; g < groups; ++g) {
           gemm(plain(rows_of_group(dy_part, g, groups)),
                transposed(Rows<const T>(rows_of_group(columns, g, groups))),
-               n > images.first || lines.begin > 0, rows_of_group(sum, g, groups));
+               n > images.first || lines.first > 0, rows_of_group(sum, g, groups));
         }
       });
     }

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <string>
+#include <type_traits>
 
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/few_rows.hpp"

@@ -12,22 +12,10 @@
 #include "cria/backend/cpu/factor.hpp"
 #include "cria/backend/cpu/lanes.hpp"
 #include "cria/backend/cpu/register_tile.hpp"
+#include "cria/backend/cpu/section.hpp"
 #include "cria/core/operand.hpp"
 
 namespace cria::cpu {
-
-/// A part of a dimension: [first, first + size).
-struct Section {
-  std::int64_t first, size;
-};
-
-/// Calls f(section) for sections that cover `whole`, each `size` long but for the last.
-template <class F>
-void for_each_section(Section whole, std::int64_t size, F f) {
-  for (std::int64_t done = 0; done < whole.size; done += size) {
-    f(Section{whole.first + done, std::min(size, whole.size - done)});
-  }
-}
 
 namespace detail {
 

@@ -22,7 +22,18 @@ inline constexpr int tile_height = register_count == 32 ? 8 : 6, tile_width = re
 
 /// Columns of the largest tile.
 template <class F>
-inline constexpr std::int64_t panel_width = tile_width* lane_count<F>;
+inline constexpr std::int64_t panel_width = std::int64_t{tile_width} * lane_count<F>;
+
+/// Calls f(first, height) for tiles of the given heights that cover [0, size), the first height as long as it
+/// fits, then the next.
+template <int... Heights, class F>
+CRIA_INLINE void for_each_tile(std::int64_t size, F f) {
+  std::int64_t first = 0;
+  const auto tiles = [&]<int Height>(std::integral_constant<int, Height> height) {
+    for (; first + Height <= size; first += Height) f(first, height);
+  };
+  (tiles(std::integral_constant<int, Heights>()), ...);
+}
 
 /// Rows of a left operand, tile_height of them at a time: a(i, k) = data[i / tile_height tile +
 /// i % tile_height row + k depth].
@@ -170,14 +181,10 @@ template <int Height, int Width, class F, class C>
 template <int Width, class F, class C>
 void multiply_tiles_of_width(std::int64_t rows, std::int64_t depth, const LeftFactors<F>& a,
                              RightFactors<F> b, const TileTarget<C>& c) {
-  std::int64_t i = 0;
-  const auto tiles = [&]<int Height>(std::integral_constant<int, Height>) {
-    for (; i + Height <= rows; i += Height) multiply_tile<Height, Width>(i, depth, a, b, c);
-  };
-  tiles(std::integral_constant<int, tile_height>());
-  tiles(std::integral_constant<int, 4>());
-  tiles(std::integral_constant<int, 2>());
-  tiles(std::integral_constant<int, 1>());
+  for_each_tile<tile_height, 4, 2, 1>(rows,
+                                      [&]<int Height>(std::int64_t row, std::integral_constant<int, Height>) {
+                                        multiply_tile<Height, Width>(row, depth, a, b, c);
+                                      });
 }
 
 }  // namespace detail

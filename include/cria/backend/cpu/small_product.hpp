@@ -33,19 +33,14 @@ void product_tile(std::int64_t depth, const F* a, std::int64_t a_depth, const F*
 template <int Width, std::int64_t RowStride, class F>
 void product_columns(std::int64_t rows, std::int64_t depth, const F* a, std::int64_t a_depth, const F* b,
                      std::int64_t b_depth, sum_t<F>* c, std::int64_t c_row, bool accumulate) {
-  std::int64_t row = 0;
-  const auto tiles = [&]<int Height>(std::integral_constant<int, Height>) {
-    for (; row + Height <= rows; row += Height) {
-      product_tile<Height, Width, RowStride>(depth, a + row * RowStride, a_depth, b, b_depth, c + row * c_row,
-                                             c_row, accumulate);
-    }
-  };
   // As many rows as the registers hold beside b and an element of a, in numbers that divide common head
   // sizes; then the rest. Tiles that do not fit in the registers would be kept in memory.
   constexpr int most = (register_count - 1) / Width - 1;
-  tiles(std::integral_constant<int, (most >= 12 ? 12 : most >= 8 ? 8 : most >= 6 ? 6 : 4)>());
-  tiles(std::integral_constant<int, 4>());
-  tiles(std::integral_constant<int, 1>());
+  constexpr int height = most >= 12 ? 12 : most >= 8 ? 8 : most >= 6 ? 6 : 4;
+  for_each_tile<height, 4, 1>(rows, [&]<int Height>(std::int64_t row, std::integral_constant<int, Height>) {
+    product_tile<Height, Width, RowStride>(depth, a + row * RowStride, a_depth, b, b_depth, c + row * c_row,
+                                           c_row, accumulate);
+  });
 }
 
 }  // namespace detail

@@ -116,21 +116,21 @@ struct kernel<ops::Convolution, Cpu> {
       return cpu::UnfoldedConvolution<T>{windows, groups}.add_images(dy, weight, dx);
     }
     const std::int64_t pixels = windows.kernel.height * windows.kernel.width;
-    const auto& [height, width] = windows.stride;
+    const Size2d stride = windows.stride;
     for (std::int64_t g = 0; g < groups; ++g) {
-      for (std::int64_t row = 0; row < std::min(height, windows.image.height); ++row) {
-        for (std::int64_t column = 0; column < std::min(width, windows.image.width); ++column) {
+      for (std::int64_t row = 0; row < std::min(stride.height, windows.image.height); ++row) {
+        for (std::int64_t column = 0; column < std::min(stride.width, windows.image.width); ++column) {
           const cpu::DirectConvolution<T> convolution(
               stencil_of_pixels(windows, row, column, results), channels,
               [=](std::int64_t c, std::int64_t r, std::int64_t place) {
                 return weight.row(g * results + r)[c * pixels + place];
               });
-          const std::int64_t lines = (windows.image.height - row + height - 1) / height;
+          const std::int64_t lines = (windows.image.height - row + stride.height - 1) / stride.height;
           for_lines(dy.outer, lines, convolution, [=, &convolution](std::int64_t n, cpu::Section part) {
             convolution.run(
                 dy.plane(n).slice(g * results, results), part, !dx.fresh,
                 cpu::WindowTarget<T>{dx.plane(n).row(g * channels) + row * windows.image.width + column,
-                                     dx.inner, height * windows.image.width, width});
+                                     dx.inner, stride.height * windows.image.width, stride.width});
           });
         }
       }

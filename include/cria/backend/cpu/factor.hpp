@@ -87,6 +87,31 @@ CRIA_INLINE Lanes<sum_t<F>> multiply_add(F a, const F* b, Lanes<sum_t<F>> sum) {
     return sum + a * load_lanes(b);
 }
 
+/// A register of factors from a row of numbers.
+template <class F, class T>
+CRIA_INLINE Lanes<F> load_factors(const T* from) {
+  Lanes<F> factors;
+  if constexpr (std::is_same_v<F, T> || numbers_in<F> == 2) {
+    std::memcpy(&factors, from, register_bytes);
+  } else if constexpr (std::is_same_v<T, bfloat16>) {  // the upper half of a float
+    typedef std::uint16_t Halves __attribute__((vector_size(register_bytes / 2)));
+    Halves bits;
+    std::memcpy(&bits, from, sizeof(bits));
+    factors = std::bit_cast<Lanes<F>>(__builtin_convertvector(bits, Lanes<std::uint32_t>) << 16);
+  } else {
+#if defined(__AVX512F__)
+    factors =
+        std::bit_cast<Lanes<F>>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
+#elif defined(__F16C__)
+    factors =
+        std::bit_cast<Lanes<F>>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+#else
+    for (std::int64_t i = 0; i < lane_count<F>; ++i) factors[i] = static_cast<F>(from[i]);
+#endif
+  }
+  return factors;
+}
+
 /// Brings numbers into the form of factors. Along rows means that a factor holds neighbours in a row, down
 /// columns that it holds a number and the one below it; factors that are numbers are the same either way, and
 /// stay where they are if they can.
@@ -111,8 +136,13 @@ struct Packing {
 
   /// Two rows upper and lower [width] -> to [width]. Where there is no lower row (null) it counts as zeros.
   template <class T>
-  static void down_columns(const T* upper, [[maybe_unused]] const T* lower, std::int64_t width, F* to) {
-    convert_range(upper, to, width);
+  CRIA_INLINE static void down_columns(const T* upper, [[maybe_unused]] const T* lower, std::int64_t width,
+                                       F* to) {
+    if constexpr (std::is_same_v<F, T>) {
+      std::memcpy(to, upper, static_cast<std::size_t>(width) * sizeof(F));  // no call where width is known
+    } else {
+      convert_range(upper, to, width);
+    }
   }
 
   /// sums [rows, width] -> [rows, width / numbers_in<F>], in `memory` or where they are. width is a multiple
@@ -148,14 +178,21 @@ struct Packing<BfloatPair> {
     return whole_pairs && aligned ? reinterpret_cast<const BfloatPair*>(from) : nullptr;
   }
 
-  static void down_columns(const bfloat16* upper, const bfloat16* lower, std::int64_t width, BfloatPair* to) {
+  CRIA_INLINE static void down_columns(const bfloat16* upper, const bfloat16* lower, std::int64_t width,
+                                       BfloatPair* to) {
+    alignas(64) static constexpr auto order = [] {  // 0, 32, 1, 33, ...
+      std::array<std::uint16_t, 32> lanes{};
+      for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 32);
+      return lanes;
+    }();
+    const __m512i interleaved = _mm512_load_si512(order.data());
     for (std::int64_t i = 0; i < width; i += 16) {
       const auto here = static_cast<__mmask16>(width - i < 16 ? (1 << (width - i)) - 1 : 0xFFFF);
       const auto load = [&](const bfloat16* row) {
-        return row ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, row + i)) : _mm512_setzero_si512();
+        return _mm512_castsi256_si512(row ? _mm256_maskz_loadu_epi16(here, row + i) : _mm256_setzero_si256());
       };
-      const __m512i pairs = _mm512_or_si512(load(upper), _mm512_slli_epi32(load(lower), 16));
-      _mm512_mask_storeu_epi32(to + i, here, pairs);
+      _mm512_mask_storeu_epi32(to + i, here,
+                               _mm512_permutex2var_epi16(load(upper), interleaved, load(lower)));
     }
   }
 

@@ -19,31 +19,6 @@ inline constexpr std::int64_t few_rows = 4;
 
 namespace detail {
 
-/// A register of factors from a row of numbers.
-template <class F, class T>
-CRIA_INLINE Lanes<F> load_factors(const T* from) {
-  Lanes<F> factors;
-  if constexpr (std::is_same_v<F, T> || numbers_in<F> == 2) {
-    std::memcpy(&factors, from, register_bytes);
-  } else if constexpr (std::is_same_v<T, bfloat16>) {  // the upper half of a float
-    typedef std::uint16_t Halves __attribute__((vector_size(register_bytes / 2)));
-    Halves bits;
-    std::memcpy(&bits, from, sizeof(bits));
-    factors = std::bit_cast<Lanes<F>>(__builtin_convertvector(bits, Lanes<std::uint32_t>) << 16);
-  } else {
-#if defined(__AVX512F__)
-    factors =
-        std::bit_cast<Lanes<F>>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
-#elif defined(__F16C__)
-    factors =
-        std::bit_cast<Lanes<F>>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
-#else
-    for (std::int64_t i = 0; i < lane_count<F>; ++i) factors[i] = static_cast<F>(from[i]);
-#endif
-  }
-  return factors;
-}
-
 /// The sum of the first Count of a register's numbers, in each of them, by halves.
 template <class A, int Count = static_cast<int>(lane_count<A>)>
 CRIA_INLINE Lanes<A> sum_of_lanes(Lanes<A> x) {

@@ -75,11 +75,12 @@ void multiply_section(const Operand<T>& a, const Operand<T>& b, Section rows, Se
   for_each_section(columns, columns_of_block, [&](Section of_columns) {
     const auto b_block = RightBlock<F>::load(b, rows.size, depth, of_columns, right.data());
     for_each_section(rows, rows_of_block, [&](Section of_rows) {
-      const auto a_block = LeftBlock<F>::load(a, of_rows, depth, left.data());
+      auto a_block = LeftBlock<F>::load(a, of_rows, depth, left.data());
       for_each_section(of_columns, panel_width<F>, [&](Section panel) {
         const RightFactors<F> b_panel = b_block.at(panel.first - of_columns.first, panel.size);
         multiply_tiles<F, C>(of_rows.size, factors, a_block, b_panel,
                              {c.at(of_rows.first, panel.first), c.row, c.column, panel.size, c.accumulate});
+        a_block.may_be_far = false;
       });
     });
   });

@@ -19,21 +19,28 @@ namespace cria::cpu {
 
 namespace detail {
 
-/// Brings a matrix that is summed over its rows into panels of Panel columns, [factors, Panel], the last one
-/// of as many columns as there are, rounded up to Unit with zeros.
+/// Rows from one panel in memory to the next: factors, and never an even number of them, for panels that are
+/// whole pages apart would meet in few places of the cache.
+inline std::int64_t rows_of_panel(std::int64_t factors) {
+  return factors | 1;
+}
+
+/// Brings a matrix that is summed over its rows into panels of Panel columns, [rows_of_panel(factors),
+/// Panel], the last one of as many columns as there are, rounded up to Unit with zeros.
 template <std::int64_t Panel, std::int64_t Unit, class F, class T>
 void pack_down_columns(Rows<const T> from, Section depth, Section columns, F* to) {
-  const std::int64_t factors = factors_for<F>(depth.size), whole = columns.size / Panel * Panel;
+  const std::int64_t factors = factors_for<F>(depth.size), panel_rows = rows_of_panel(factors);
+  const std::int64_t whole = columns.size / Panel * Panel;
   const std::int64_t rest = columns.size - whole, padded_rest = (rest + Unit - 1) / Unit * Unit;
   for (std::int64_t k = 0; k < factors; ++k) {
     const T* row = from.row(depth.first + k * numbers_in<F>) + columns.first;
     const T* below = (k + 1) * numbers_in<F> <= depth.size ? row + (numbers_in<F> - 1) * from.cols : nullptr;
     F* out = to + k * Panel;
-    for (std::int64_t j = 0; j < whole; j += Panel, out += factors * Panel) {
+    for (std::int64_t j = 0; j < whole; j += Panel, out += panel_rows * Panel) {
       Packing<F>::down_columns(row + j, below ? below + j : nullptr, Panel, out);
     }
     if (rest == 0) continue;
-    out = to + factors * whole + k * padded_rest;
+    out = to + panel_rows * whole + k * padded_rest;
     Packing<F>::down_columns(row + whole, below ? below + whole : nullptr, rest, out);
     std::fill(out + rest, out + padded_rest, F{});
   }
@@ -77,7 +84,7 @@ class LeftBlock {
     const std::int64_t factors = factors_for<F>(depth.size);
     if (a.is_transposed) {
       detail::pack_down_columns<tile_height, tile_height>(a.matrix, depth, rows, memory);
-      return {memory, 1, tile_height, factors * tile_height};
+      return {memory, 1, tile_height, detail::rows_of_panel(factors) * tile_height};
     }
     std::int64_t stride = a.matrix.cols / numbers_in<F>;
     const F* data =
@@ -87,7 +94,7 @@ class LeftBlock {
       detail::pack_along_rows(a.matrix, rows, depth, stride, memory);
       data = memory;
     }
-    return {data, stride, 1, tile_height * stride};
+    return {data, stride, 1, tile_height * stride, true};
   }
 
  private:
@@ -120,7 +127,7 @@ struct RightBlock {
   template <class T>
   static std::int64_t memory_size(const Operand<T>& b, std::int64_t rows, std::int64_t columns,
                                   std::int64_t factors) {
-    return is_in_place(b, rows) ? 0 : padded<F>(columns) * factors;
+    return is_in_place(b, rows) ? 0 : padded<F>(columns) * detail::rows_of_panel(factors);
   }
 
   /// Of b, in place or in `memory`.
@@ -135,7 +142,7 @@ struct RightBlock {
     } else {
       detail::pack_down_columns<panel_width<F>, lane_count<F>>(b.matrix, depth, columns, memory);
     }
-    return {memory, factors, 0};
+    return {memory, detail::rows_of_panel(factors), 0};
   }
 
  private:
@@ -163,7 +170,7 @@ struct RightBlock {
         detail::pack_along_rows(b, rows, depth, factors, packed.data());
         transpose(rows.size, factors, packed.data(), factors, place, width);
       });
-      to += factors * width;
+      to += detail::rows_of_panel(factors) * width;
     });
   }
 };

@@ -36,11 +36,13 @@ CRIA_INLINE void for_each_tile(std::int64_t size, F f) {
 }
 
 /// Rows of a left operand, tile_height of them at a time: a(i, k) = data[i / tile_height tile +
-/// i % tile_height row + k depth].
+/// i % tile_height row + k depth]. Rows that lie side by side, as depth = 1 says, and have not been read yet
+/// may be far away.
 template <class F>
 struct LeftFactors {
   const F* data;
   std::int64_t row, depth, tile;
+  bool may_be_far = false;
 
   const F* at(std::int64_t i) const { return data + i / tile_height * tile + i % tile_height * row; }
 };
@@ -81,11 +83,26 @@ CRIA_INLINE void add_products(std::int64_t depth, const F* left, Row row, std::i
   }
 }
 
+/// The same for rows that lie side by side, while those of the next tile, which begin at `next`, are on their
+/// way to the cache.
+template <int Height, int Width, class F>
+CRIA_INLINE void add_products_ahead(std::int64_t depth, const F* left, const F* next, std::int64_t row,
+                                    RightFactors<F> b, Lanes<sum_t<F>> (&sum)[Height][Width]) {
+  constexpr std::int64_t line = 64 / sizeof(F);
+  std::int64_t k = 0;
+  for (; k + line <= depth; k += line, b.data += line * b.depth) {
+    for (int i = 0; i < Height; ++i) __builtin_prefetch(next + i * row + k);
+    add_products(line, left + k, row, std::int64_t{1}, b, sum);
+  }
+  add_products(depth - k, left + k, row, std::int64_t{1}, b, sum);
+}
+
 /// Whether a register of sums of products of F is stored as C by one instruction.
 template <class F, class C>
 inline constexpr bool stores_at_once = std::is_same_v<C, sum_t<F>>;
 #ifdef __AVX512BF16__
-// These products leave no subnormal sum, which the instruction would take for 0.
+// These products leave no subnormal sum, which the instruction would take for 0, as it does what they are
+// added to.
 template <>
 inline constexpr bool stores_at_once<BfloatPair, bfloat16> = true;
 
@@ -149,20 +166,22 @@ template <int Height, int Width, class F, class C>
   for (int i = 0; i < Height; ++i) {
     for (int j = 0; j < Width; ++j) __builtin_prefetch(c.at(first_row + i, j * lanes), 1);
   }
-  add_products(depth, a.at(first_row), a.row, a.depth, b, sum);
+  if (a.may_be_far) {
+    add_products_ahead(depth, a.at(first_row), a.at(first_row + Height), a.row, b, sum);
+  } else {
+    add_products(depth, a.at(first_row), a.row, a.depth, b, sum);
+  }
   // What follows is decided only now: otherwise GCC compiles the loop once for each case, and the addresses
   // of all of them do not fit in the registers.
   asm volatile("" ::: "memory");
   if constexpr (stores_at_once<F, C>) {
-    if (c.columns >= width && c.column == 1 && (std::is_same_v<C, A> || !c.accumulate)) {
+    if (c.columns >= width && c.column == 1) {
       C* to = c.at(first_row);
 #pragma GCC unroll 12
       for (int i = 0; i < Height; ++i, to += c.row) {
 #pragma GCC unroll 3
         for (int j = 0; j < Width; ++j) {
-          if constexpr (std::is_same_v<C, A>) {
-            if (c.accumulate) sum[i][j] += load_lanes(to + j * lanes);
-          }
+          if (c.accumulate) sum[i][j] += load_factors<A>(to + j * lanes);
           store_lanes_as(sum[i][j], to + j * lanes);
         }
       }

@@ -112,9 +112,10 @@ struct LayerNorm;
 
 // ---- products ----
 
-/// y = x weight^T.
+/// y = x weight^T + bias, if there is one. The gradient of the bias is a reduction.
 ///   library<T>()                     in words, who multiplies matrices of T by which instructions or where
-///   forward(Rows<const T> x [rows, in], Rows<const T> weight [out, in], Rows<T> y [rows, out])
+///   forward(Rows<const T> x [rows, in], Rows<const T> weight [out, in], Vec<const T> bias [out] or empty,
+///           Rows<T> y [rows, out])
 ///   backward(Rows<const T> dy, Rows<const T> x, Rows<const T> weight, Gradient<Rows<T>> dx,
 ///            Gradient<Rows<A>> dweight)
 struct Linear;

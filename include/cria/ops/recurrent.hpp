@@ -109,7 +109,7 @@ Tensor<T, B> gru(const Tensor<T, B>& x, const Weight& weight, const Bias& bias, 
   auto saved = Tensor<T, B>::empty({from.wanted ? time : 0, batch, 4 * n});
   auto product = Tensor<T, B>::empty({batch, 3 * n});
   for (std::int64_t t = 0; t < time; ++t) {
-    Product::forward(detail::before_step(h, y, t), weight.rows(), product.mutable_rows());
+    Product::forward(detail::before_step(h, y, t), weight.rows(), {}, product.mutable_rows());
     K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(), detail::before_step(h, y, t),
                from.wanted ? detail::at_step(saved, t) : Rows<T>{}, detail::at_step(y, t));
   }
@@ -153,7 +153,7 @@ std::pair<Tensor<T, B>, Tensor<T, B>> lstm(const Tensor<T, B>& x, const Weight& 
   auto saved = Tensor<T, B>::empty({from.wanted ? time : 0, batch, 4 * n});
   auto product = Tensor<T, B>::empty({batch, 4 * n});
   for (std::int64_t t = 0; t < time; ++t) {
-    Product::forward(detail::before_step(h, y, t), weight.rows(), product.mutable_rows());
+    Product::forward(detail::before_step(h, y, t), weight.rows(), {}, product.mutable_rows());
     K::forward(detail::at_step(x, t), std::as_const(product).rows(), bias.vec(),
                detail::before_step(c, cells, t), from.wanted ? detail::at_step(saved, t) : Rows<T>{},
                t + 1 < time ? detail::at_step(cells, t) : last.mutable_rows(), detail::at_step(y, t));

@@ -25,15 +25,19 @@ struct Sizes {
   std::int64_t m, n, k;
 };
 
-/// Which operands are transposed, and whether c is added to.
+/// What the product is added to.
+enum class To { nothing, itself, each_row };
+
+/// Which operands are transposed, and what the product is added to.
 struct Way {
-  bool a_transposed, b_transposed, accumulate;
+  bool a_transposed, b_transposed;
+  To added;
 };
 std::vector<Way> all_ways() {
   std::vector<Way> ways;
   for (const bool a : {false, true}) {
     for (const bool b : {false, true}) {
-      for (const bool accumulate : {false, true}) ways.push_back({a, b, accumulate});
+      for (const To added : {To::nothing, To::itself, To::each_row}) ways.push_back({a, b, added});
     }
   }
   return ways;
@@ -60,22 +64,25 @@ std::vector<T> stored(const std::vector<T>& x, std::int64_t rows, std::int64_t c
   return y;
 }
 
-/// Two matrices [m, k] and [k, n], and one to add to.
+/// Two matrices [m, k] and [k, n], and one and a row [n] to add to.
 template <class T, class C>
 struct Case {
   Sizes size;
   std::vector<T> a = numbers<T>(size.m * size.k, 1), b = numbers<T>(size.k * size.n, 2);
-  std::vector<C> before = numbers<C>(size.m * size.n, 3);
+  std::vector<C> before = numbers<C>(size.m * size.n, 3), row = numbers<C>(size.n, 4);
 
   std::vector<C> product(Way way) const {
     const auto left = stored(a, size.m, size.k, way.a_transposed);
     const auto right = stored(b, size.k, size.n, way.b_transposed);
     std::vector<C> c = before;
+    const Rows<C> result{c.data(), size.m, size.n};
     cria::cpu::gemm(way.a_transposed ? transposed(Rows<const T>{left.data(), size.k, size.m})
                                      : plain(Rows<const T>{left.data(), size.m, size.k}),
                     way.b_transposed ? transposed(Rows<const T>{right.data(), size.n, size.k})
                                      : plain(Rows<const T>{right.data(), size.k, size.n}),
-                    way.accumulate, Rows<C>{c.data(), size.m, size.n});
+                    way.added == To::each_row ? cria::cpu::each_row(Vec<const C>{row.data(), size.n})
+                                              : cria::cpu::itself_if(way.added == To::itself, result),
+                    result);
     return c;
   }
 };
@@ -95,21 +102,23 @@ template <class T, class C>
 void check(Sizes size) {
   const Case<T, C> x{size};
   const Reference a = as_reference(x.a, size.m, size.k), b = as_reference(x.b, size.k, size.n);
-  const Reference before = as_reference(x.before, size.m, size.n);
+  const Reference before = as_reference(x.before, size.m, size.n), row = as_reference(x.row, 1, size.n);
   const Reference product = a * b, sizes_of_terms = a.cwiseAbs() * b.cwiseAbs();
   const double of_sums = static_cast<double>(std::numeric_limits<acc_t<T>>::epsilon()) *
                          std::sqrt(static_cast<double>(size.k) + 1) * 2;
   const double of_result = static_cast<double>(static_cast<acc_t<C>>(std::numeric_limits<C>::epsilon()));
   const double least = static_cast<double>(static_cast<acc_t<C>>(std::numeric_limits<C>::denorm_min()));
   for (const Way way : all_ways()) {
-    const double added = way.accumulate ? 1 : 0;
-    const Reference want = product + added * before, terms = sizes_of_terms + added * before.cwiseAbs();
+    Reference added = Reference::Zero(size.m, size.n);
+    if (way.added == To::itself) added = before;
+    if (way.added == To::each_row) added = row.replicate(size.m, 1);
+    const Reference want = product + added, terms = sizes_of_terms + added.cwiseAbs();
     const Reference error = (as_reference(x.product(way), size.m, size.n) - want).cwiseAbs();
     const Reference bound = ((of_sums * terms + of_result * want.cwiseAbs()).array() + least).matrix();
     const double worst = error.cwiseQuotient(bound).maxCoeff();
     BOOST_TEST(worst < 1, dtype_name<T> << " to " << dtype_name<C> << ", " << size.m << " x " << size.n
                                         << " over " << size.k << ", transposed " << way.a_transposed
-                                        << way.b_transposed << ", accumulate " << way.accumulate
+                                        << way.b_transposed << ", added to " << static_cast<int>(way.added)
                                         << ": off by " << worst << " times the bound");
   }
 }
@@ -140,11 +149,15 @@ BOOST_AUTO_TEST_CASE(products_are_those_of_eigen_in_double) {
   check_all<float16, float>();
 }
 
-BOOST_AUTO_TEST_CASE(a_product_over_nothing_is_zero) {
+BOOST_AUTO_TEST_CASE(a_product_over_nothing_is_what_it_is_added_to) {
   for (const Way way : all_ways()) {
     const Case<float, float> x{{5, 20, 0}};
     const auto got = x.product(way);
-    for (std::size_t i = 0; i < got.size(); ++i) BOOST_TEST(got[i] == (way.accumulate ? x.before[i] : 0.0f));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      BOOST_TEST(got[i] == (way.added == To::itself     ? x.before[i]
+                            : way.added == To::each_row ? x.row[i % 20]
+                                                        : 0.0f));
+    }
   }
 }
 

@@ -212,6 +212,12 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               cublasLtMatmulHeuristicResult_t results[], int* returned) {
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (requested < 1) return CUBLAS_STATUS_INVALID_VALUE;
+  // cuBLASLt need not have an algorithm that adds a bias to products in double: this one has none.
+  if (as<Layout>(d).type == CUDA_R_64F &&
+      as<Description>(description).epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+    *returned = 0;
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   const std::uint64_t workspace = std::min(kWorkspace, as<Preference>(preference).workspace);
   results[0] = {};
   as<Algorithm>(&results[0].algo) = algorithm_for(as<Description>(description), as<Layout>(a), as<Layout>(d),

@@ -41,7 +41,7 @@ void attend_single(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T
   for (std::int64_t h = 0; h < size.group; h += few_rows) {
     const std::int64_t rows = std::min(few_rows, size.group - h);
     multiply_few_rows(dim, Rows<const T>{q.at(b, 0, head + h), rows, dim},
-                      Rows<const T>{k.at(b, 0, kv), length, k.row_stride}, false,
+                      Rows<const T>{k.at(b, 0, kv), length, k.row_stride}, {},
                       Rows<A>{scores.data() + h * length, rows, length});
   }
   for (std::int64_t h = 0; h < size.group; ++h) {

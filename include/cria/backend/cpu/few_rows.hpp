@@ -7,7 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cria/backend/cpu/convert.hpp"
+#include "cria/backend/cpu/addend.hpp"
 #include "cria/backend/cpu/factor.hpp"
 #include "cria/backend/cpu/lanes.hpp"
 #include "cria/core/view.hpp"
@@ -62,18 +62,17 @@ CRIA_INLINE void multiply_row(std::int64_t depth, Rows<const T> a, const T* b, a
 
 }  // namespace detail
 
-/// c[i, j] (+)= sum over k < depth of a[i, k] b[j, k], for at most few_rows rows i. The matrices' cols are
+/// c[i, j] = addend[i, j] + sum over k < depth of a[i, k] b[j, k], for at most few_rows rows i. The matrices' cols are
 /// the distances of their rows. b is read from start to end, which the processor fetches ahead best.
 template <class T, class C>
-void multiply_few_rows(std::int64_t depth, Rows<const T> a, Rows<const T> b, bool accumulate, Rows<C> c) {
+void multiply_few_rows(std::int64_t depth, Rows<const T> a, Rows<const T> b, Addend<C> addend, Rows<C> c) {
   using A = acc_t<T>;
   const auto multiply = [&]<int Height>(std::integral_constant<int, Height>) {
     for (std::int64_t j = 0; j < b.rows; ++j) {
       A sum[Height];
       detail::multiply_row(depth, a, b.row(j), sum);
       for (int i = 0; i < Height; ++i) {
-        C& to = c.row(i)[j];
-        to = static_cast<C>(accumulate ? static_cast<A>(to) + sum[i] : sum[i]);
+        c.row(i)[j] = static_cast<C>(addend ? static_cast<A>(addend.at(i, j)) + sum[i] : sum[i]);
       }
     }
   };

@@ -8,6 +8,7 @@
 #include <string>
 #include <type_traits>
 
+#include "cria/backend/cpu/addend.hpp"
 #include "cria/backend/cpu/cpu.hpp"
 #include "cria/backend/cpu/few_rows.hpp"
 #include "cria/backend/cpu/map.hpp"
@@ -63,7 +64,7 @@ inline constexpr std::int64_t products_for_thread = 1 << 18, numbers_for_thread 
 /// result are transposed instead.
 inline constexpr std::int64_t rows_of_transposed_tiles = 48;
 
-/// c (+)= a b for a section of depth.
+/// c = a b + addend for a section of depth.
 template <class T, class C>
 void multiply_section(const Operand<T>& a, const Operand<T>& b, Section rows, Section depth, Section columns,
                       TileTarget<C> c) {
@@ -79,14 +80,14 @@ void multiply_section(const Operand<T>& a, const Operand<T>& b, Section rows, Se
       for_each_section(of_columns, panel_width<F>, [&](Section panel) {
         const RightFactors<F> b_panel = b_block.at(panel.first - of_columns.first, panel.size);
         multiply_tiles<F, C>(of_rows.size, factors, a_block, b_panel,
-                             {c.at(of_rows.first, panel.first), c.row, c.column, panel.size, c.accumulate});
+                             c.from(of_rows.first, panel.first, panel.size));
         a_block.may_be_far = false;
       });
     });
   });
 }
 
-/// c (+)= a b for some rows and columns.
+/// c = a b + addend for some rows and columns.
 template <class T, class C>
 void multiply_part(const Operand<T>& a, const Operand<T>& b, Section rows, Section columns, TileTarget<C> c) {
   using F = factor_t<T>;
@@ -98,18 +99,17 @@ void multiply_part(const Operand<T>& a, const Operand<T>& b, Section rows, Secti
   const auto add_up = [&]<class S>(TileTarget<S> sums) {
     for_each_section({0, depth}, size, [&](Section section) {
       multiply_section(a, b, rows, section, columns, sums);
-      sums.accumulate = true;
+      sums.addend = {sums.data, sums.row, sums.column};
     });
   };
   if constexpr (std::is_same_v<C, A>) {
     add_up(c);
   } else {  // rounded once
     const Scratch<A> memory(rows.size * columns.size);
-    add_up(
-        TileTarget<A>{memory.data() - rows.first * columns.size - columns.first, columns.size, 1, 0, false});
+    add_up(TileTarget<A>{memory.data() - rows.first * columns.size - columns.first, columns.size, 1, 0, {}});
     for (std::int64_t i = 0; i < rows.size; ++i) {
       store_sums<1>(rows.first + i, memory.data() + i * columns.size, columns.size,
-                    TileTarget<C>{c.at(0, columns.first), c.row, c.column, columns.size, c.accumulate});
+                    c.from(0, columns.first, columns.size));
     }
   }
 }
@@ -121,7 +121,7 @@ inline Section part_of(std::int64_t whole, std::int64_t unit, std::int64_t parts
   return {begin, end - begin};
 }
 
-/// c (+)= a b, on all threads: each multiplies a rectangle, as near to a square as can be, since both
+/// c = a b + addend, on all threads: each multiplies a rectangle, as near to a square as can be, since both
 /// operands' sections are packed for it.
 template <class T, class C>
 void multiply(const Operand<T>& a, const Operand<T>& b, TileTarget<C> c) {
@@ -151,23 +151,34 @@ Operand<T> flipped(Operand<T> x) {
 
 }  // namespace detail
 
-/// c = a b, or c += a b if `accumulate`; products are summed in acc_t<T>.
+/// c = a b + addend, summed in acc_t<T> and rounded once. The addend may be c itself.
 template <class T, class C>
-void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
-  if (library_product<T, C>) return library_product<T, C>(a, b, accumulate, c);
+void gemm(Operand<T> a, Operand<T> b, Addend<C> addend, Rows<C> c) {
+  if (library_product<T, C>) {
+    if (addend && addend.data != c.data) {
+      for (std::int64_t i = 0; i < c.rows; ++i) std::copy_n(&addend.at(i, 0), c.cols, c.row(i));
+    }
+    return library_product<T, C>(a, b, static_cast<bool>(addend), c);
+  }
   const bool along_rows = !a.is_transposed && b.is_transposed;
   if (along_rows && c.rows <= few_rows) {
     const std::int64_t grain = detail::numbers_for_thread / std::max<std::int64_t>(a.cols(), 1) + 1;
     return parallel_for(c.cols, grain, [&](std::int64_t begin, std::int64_t end) {
-      multiply_few_rows(a.cols(), a.matrix, b.matrix.slice(begin, end - begin), accumulate,
+      multiply_few_rows(a.cols(), a.matrix, b.matrix.slice(begin, end - begin), addend.from(0, begin),
                         Rows<C>{c.data + begin, c.rows, c.cols});
     });
   }
   if (along_rows && c.rows <= detail::rows_of_transposed_tiles && c.rows < c.cols) {
     return detail::multiply<T, C>(detail::flipped(b), detail::flipped(a),
-                                  {c.data, 1, c.cols, c.rows, accumulate});
+                                  {c.data, 1, c.cols, c.rows, addend.transposed()});
   }
-  detail::multiply<T, C>(a, b, {c.data, c.cols, 1, c.cols, accumulate});
+  detail::multiply<T, C>(a, b, {c.data, c.cols, 1, c.cols, addend});
+}
+
+/// c = a b, or c += a b if `accumulate`.
+template <class T, class C>
+void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
+  gemm(a, b, itself_if(accumulate, c), c);
 }
 
 /// c = a^T b, or c += a^T b if `accumulate`, for a [rows, m], b [rows, n] and c [m, n]: a gradient of

@@ -15,8 +15,8 @@ struct kernel<ops::Linear, Cpu> {
   }
 
   template <class T>
-  static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
-    cpu::gemm(plain(x), transposed(weight), false, y);
+  static void forward(Rows<const T> x, Rows<const T> weight, Vec<const T> bias, Rows<T> y) {
+    cpu::gemm(plain(x), transposed(weight), cpu::each_row(bias), y);
   }
 
   template <class T, class A>

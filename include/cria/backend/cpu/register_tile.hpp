@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "cria/backend/cpu/addend.hpp"
 #include "cria/backend/cpu/convert.hpp"
 #include "cria/backend/cpu/factor.hpp"
 #include "cria/backend/cpu/lanes.hpp"
@@ -54,14 +55,19 @@ struct RightFactors {
   std::int64_t depth;
 };
 
-/// Where a tile goes: c(i, j) = data[i row + j column], of which the first `columns` columns exist.
+/// Where a tile goes: c(i, j) = data[i row + j column], of which the first `columns` columns exist; and what
+/// it is added to.
 template <class C>
 struct TileTarget {
   C* data;
   std::int64_t row, column, columns;
-  bool accumulate;
+  Addend<C> addend;
 
   C* at(std::int64_t i, std::int64_t j = 0) const { return data + i * row + j * column; }
+  /// What begins at (i, j) and has `count` columns.
+  TileTarget from(std::int64_t i, std::int64_t j, std::int64_t count) const {
+    return {at(i, j), row, column, count, addend.from(i, j)};
+  }
 };
 
 namespace detail {
@@ -133,7 +139,7 @@ inline void store_lanes_as(Lanes<double> x, double* to) {
   store_lanes<double>(x, to);
 }
 
-/// c(i, ..) (+)= sums [Height, width] for the rows i from `first_row` on.
+/// c(i, ..) = sums [Height, width] + addend for the rows i from `first_row` on.
 template <int Height, class A, class C>
 void store_sums(std::int64_t first_row, A* sums, std::int64_t width, const TileTarget<C>& c) {
   const std::int64_t columns = std::min(c.columns, width);
@@ -141,22 +147,22 @@ void store_sums(std::int64_t first_row, A* sums, std::int64_t width, const TileT
     for (std::int64_t j = 0; j < columns; ++j) {
       for (int i = 0; i < Height; ++i) {
         const A sum = sums[i * width + j];
-        C& to = *c.at(first_row + i, j);
-        to = static_cast<C>(c.accumulate ? static_cast<A>(to) + sum : sum);
+        *c.at(first_row + i, j) =
+            static_cast<C>(c.addend ? static_cast<A>(c.addend.at(first_row + i, j)) + sum : sum);
       }
     }
     return;
   }
   for (int i = 0; i < Height; ++i, sums += width) {
     C* to = c.at(first_row + i);
-    if (c.accumulate) {
-      for (std::int64_t j = 0; j < columns; ++j) sums[j] += static_cast<A>(to[j]);
+    if (c.addend) {
+      for (std::int64_t j = 0; j < columns; ++j) sums[j] += static_cast<A>(c.addend.at(first_row + i, j));
     }
     convert_range(static_cast<const A*>(sums), to, columns);
   }
 }
 
-/// One tile: c (+)= a b for the rows from `first_row` on, over `depth` factors.
+/// One tile: c = a b + addend for the rows from `first_row` on, over `depth` factors.
 template <int Height, int Width, class F, class C>
 [[gnu::noinline]] void multiply_tile(std::int64_t first_row, std::int64_t depth, const LeftFactors<F>& a,
                                      RightFactors<F> b, const TileTarget<C>& c) {
@@ -177,11 +183,12 @@ template <int Height, int Width, class F, class C>
   if constexpr (stores_at_once<F, C>) {
     if (c.columns >= width && c.column == 1) {
       C* to = c.at(first_row);
+      const C* addend = c.addend ? &c.addend.at(first_row, 0) : nullptr;
 #pragma GCC unroll 12
-      for (int i = 0; i < Height; ++i, to += c.row) {
+      for (int i = 0; i < Height; ++i, to += c.row, addend += c.addend.row) {
 #pragma GCC unroll 3
         for (int j = 0; j < Width; ++j) {
-          if (c.accumulate) sum[i][j] += load_factors<A>(to + j * lanes);
+          if (c.addend) sum[i][j] += load_factors<A>(addend + j * lanes);
           store_lanes_as(sum[i][j], to + j * lanes);
         }
       }
@@ -208,7 +215,7 @@ void multiply_tiles_of_width(std::int64_t rows, std::int64_t depth, const LeftFa
 
 }  // namespace detail
 
-/// A column of tiles: c (+)= a b for `rows` rows and at most panel_width<F> columns.
+/// A column of tiles: c = a b + addend for `rows` rows and at most panel_width<F> columns.
 template <class F, class C>
 void multiply_tiles(std::int64_t rows, std::int64_t depth, const LeftFactors<F>& a, RightFactors<F> b,
                     const TileTarget<C>& c) {

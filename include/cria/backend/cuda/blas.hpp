@@ -61,6 +61,16 @@ inline void allow_tf32(bool allowed) {
   detail::tf32 = allowed;
 }
 
+/// c[i] = row for all i: as many rows at a time as are there already.
+template <class C>
+void repeat(Vec<const C> row, Rows<C> c) {
+  const auto bytes = [&](std::int64_t rows) { return static_cast<std::size_t>(rows * c.cols) * sizeof(C); };
+  Cuda::copy(c.data, row.data, bytes(1));
+  for (std::int64_t done = 1; done < c.rows; done *= 2) {
+    Cuda::copy(c.row(done), c.data, bytes(std::min(done, c.rows - done)));
+  }
+}
+
 /// cuBLAS's and cuBLASLt's state for one stream, with a workspace of its own: without one, cuBLAS may compute
 /// in an order that depends on what other streams do.
 class Blas {
@@ -80,9 +90,9 @@ class Blas {
   /// The handle of cuBLAS, for use on this stream.
   cublasHandle_t handle() const { return handle_; }
 
-  /// c = a b, or c += a b if `accumulate`.
+  /// c = a b + bias, where there is one, for each row of c; or c += a b if `accumulate`.
   template <class T, class C>
-  void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
+  void gemm(Operand<T> a, Operand<T> b, bool accumulate, Vec<const C> bias, Rows<C> c) {
     using A = acc_t<T>;
     // cuBLAS has columns where cria has rows, so to it each matrix is transposed: c^T = b^T a^T.
     const Key key{c.cols,
@@ -95,15 +105,21 @@ class Blas {
                   detail::compute_type<T>(),
                   alignment(b.matrix.data),
                   alignment(a.matrix.data),
-                  alignment(c.data)};
+                  alignment(c.data),
+                  static_cast<bool>(bias)};
     const std::lock_guard lock(mutex_);
     auto found = plans_.find(key);
     if (found == plans_.end()) {
       found = plans_.emplace(key, std::make_unique<Plan>(light_handle_, key, detail::cuda_type<A>)).first;
     }
-    const Plan& plan = *found->second;
+    Plan& plan = *found->second;
+    if (bias && !plan.algorithm) {  // what no algorithm adds at once is there before
+      repeat(bias, c);
+      accumulate = true;
+    }
     const A one = 1, beta = accumulate ? A(1) : A(0);
     if (plan.algorithm) {
+      if (bias) plan.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.data);
       check("cublasLtMatmul",
             cublasLtMatmul(light_handle_, plan.description, &one, b.matrix.data, plan.layout_a, a.matrix.data,
                            plan.layout_b, &beta, c.data, plan.layout_c, c.data, plan.layout_c,
@@ -120,8 +136,9 @@ class Blas {
   }
 
  private:
-  /// All that an algorithm is chosen by: sizes m, n, k, transpositions, types, alignments of a, b and c.
-  using Key = std::array<std::int64_t, 11>;
+  /// All that an algorithm is chosen by: sizes m, n, k, transpositions, types, alignments of a, b and c, and
+  /// whether there is a bias.
+  using Key = std::array<std::int64_t, 12>;
 
   /// A product as cuBLASLt wants it described, and the algorithm that its heuristics name first.
   struct Plan {
@@ -130,12 +147,13 @@ class Blas {
     std::optional<cublasLtMatmulAlgo_t> algorithm;
 
     Plan(cublasLtHandle_t handle, const Key& key, cudaDataType_t scale_type) {
-      const auto [m, n, k, transposed_a, transposed_b, type, type_c, compute, align_a, align_b, align_c] =
-          key;
+      const auto [m, n, k, transposed_a, transposed_b, type, type_c, compute, align_a, align_b, align_c,
+                  has_bias] = key;
       check("cublasLtMatmulDescCreate",
             cublasLtMatmulDescCreate(&description, static_cast<cublasComputeType_t>(compute), scale_type));
       set(CUBLASLT_MATMUL_DESC_TRANSA, detail::operation(transposed_a != 0));
       set(CUBLASLT_MATMUL_DESC_TRANSB, detail::operation(transposed_b != 0));
+      if (has_bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       layout_a = layout(type, transposed_a ? k : m, transposed_a ? m : k);
       layout_b = layout(type, transposed_b ? n : k, transposed_b ? k : n);
       layout_c = layout(type_c, m, n);
@@ -205,8 +223,17 @@ class Blas {
 template <class T, class C>
 void gemm(Operand<T> a, Operand<T> b, bool accumulate, Rows<C> c) {
   if (c.rows == 0 || c.cols == 0) return;
-  if (a.cols() > 0) return Blas::of_stream().gemm(a, b, accumulate, c);
+  if (a.cols() > 0) return Blas::of_stream().gemm(a, b, accumulate, {}, c);
   if (!accumulate) Cuda::fill_zero(c.data, static_cast<std::size_t>(c.rows * c.cols) * sizeof(C));
+}
+
+/// c = a b + bias for each row of c, if there is a bias.
+template <class T, class C>
+void gemm(Operand<T> a, Operand<T> b, Vec<const C> bias, Rows<C> c) {
+  if (!bias) return gemm(a, b, false, c);
+  if (c.rows == 0) return;
+  if (a.cols() > 0) return Blas::of_stream().gemm(a, b, false, bias, c);
+  repeat(bias, c);
 }
 
 /// c = a^T b, or c += a^T b if `accumulate`, for a [rows, m], b [rows, n] and c [m, n]: a gradient of

@@ -16,8 +16,8 @@ struct kernel<ops::Linear, Cuda> {
   }
 
   template <class T>
-  static void forward(Rows<const T> x, Rows<const T> weight, Rows<T> y) {
-    cuda::gemm(plain(x), transposed(weight), false, y);
+  static void forward(Rows<const T> x, Rows<const T> weight, Vec<const T> bias, Rows<T> y) {
+    cuda::gemm(plain(x), transposed(weight), bias, y);
   }
 
   template <class T, class A>

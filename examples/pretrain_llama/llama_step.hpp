@@ -30,6 +30,7 @@ class LlamaStep final : public TrainingStep {
                .max_norm = options.grad_clip,
                .threads = static_cast<int>(options.threads),
                .threads_per_replica = static_cast<int>(replicas_.threads),
+               .reproducible = options.reproducible,
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
                           cria::nn::parameter_count(model_) < 100'000'000)}) {

@@ -1,6 +1,7 @@
 #include "memory_plan.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <fstream>
 #include <limits>
@@ -91,19 +92,25 @@ ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int
 
 MemoryPlan memory_of(const TrainOptions& options) {
   const ThreadGroups replicas = replicas_of(options);
-  const std::int64_t sequences = options.device == "cpu"
-                                     ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len,
-                                                                 replicas.groups, replicas.threads)
-                                     : options.batch_size;
+  const bool on_cpu = options.device == "cpu", reproducible = on_cpu && options.reproducible;
+  const std::int64_t sequences = !on_cpu ? options.batch_size
+                                 : reproducible
+                                     ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len, 1)
+                                     : cria::examples_of_a_chunk(options.batch_size, options.max_seq_len,
+                                                                 replicas.groups, replicas.threads);
   const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
-  return planned_memory(model_costs(options),
-                        {.element_size = options.dtype == "float32" ? 4 : 2,
-                         .states = states_of(options),
-                         .length = options.max_seq_len,
-                         .sequences = sequences,
-                         .batch = options.batch_size,
-                         .replicas = std::clamp<std::int64_t>(
-                             cria::chunks_on_replicas(chunks, replicas.groups), 1, replicas.groups)});
+  const std::int64_t busy =
+      std::clamp<std::int64_t>(cria::chunks_on_replicas(chunks, replicas.groups), 1, replicas.groups);
+  // Each holds sums of subtrees of every height below that of its own part of the tree.
+  const std::int64_t of_replica = (chunks + busy - 1) / busy;
+  const auto heights = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(of_replica)));
+  return planned_memory(model_costs(options), {.element_size = options.dtype == "float32" ? 4 : 2,
+                                               .states = states_of(options),
+                                               .length = options.max_seq_len,
+                                               .sequences = sequences,
+                                               .batch = options.batch_size,
+                                               .replicas = busy,
+                                               .sums = reproducible ? heights : 1});
 }
 
 MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
@@ -115,7 +122,7 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   plan.weights = bytes(count * element_size);
   plan.master_weights = bytes(narrow ? count * wide : 0);
   plan.moments = bytes(as_number(use.states) * count * wide);
-  plan.gradients = bytes(replicas * count * wide);
+  plan.gradients = bytes(replicas * as_number(use.sums) * count * wide);
   plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));
 
   const double width = as_number(costs.head.in), vocabulary = as_number(costs.head.out),

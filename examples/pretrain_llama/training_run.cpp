@@ -94,7 +94,7 @@ void TrainingRun::iterate() {
   const auto start = std::chrono::steady_clock::now();
   for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
     stream_.next(batch_.size(), batch_.inputs, batch_.targets);
-    step_->add(batch_, noise.split(static_cast<std::uint64_t>(micro)), log_.profile(it));
+    step_->add(batch_, noise, log_.profile(it));
     progress_->update(it * tokens + (micro + 1) * options_.batch_size * options_.max_seq_len);
   }
   const cria::TrainStepResult result = step_->update(learning_rate, log_.profile(it));

@@ -62,6 +62,69 @@ BOOST_AUTO_TEST_CASE(groups_of_threads_give_the_same_bits_as_single_ones) {
   }
 }
 
+namespace {
+
+/// The gradient of leaves added in parts of the given sizes on so many replicas, summed up along a tree.
+template <class T>
+std::vector<acc_t<T>> sum_of_leaves(const std::vector<std::int64_t>& parts, int replicas,
+                                    int threads_per_replica = 1) {
+  cria::nn::Linear<T> model(3, 5);
+  cria::nn::initialize(model, Rng(1));
+  DataParallel parallel(model, replicas, threads_per_replica);
+  for (int step = 0; step < 2; ++step) {  // the second one begins anew
+    cria::nn::zero_grad(model);
+    std::int64_t first = 0;
+    for (const std::int64_t part : parts) {
+      parallel.for_each_leaf(part, [&](auto& own, std::int64_t chunk) {
+        Rng rng = Rng(2).split(static_cast<std::uint64_t>(first + chunk));
+        backward(sum(square(own(randn<T>({4, 3}, rng)))));
+      });
+      first += part;
+    }
+    parallel.reduce_gradients();
+  }
+  return model.weight.grad().to_vector();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_sum_of_leaves_has_the_same_bits_on_any_replicas_and_in_any_parts) {
+  const auto check = []<class T>(T) {
+    for (const std::int64_t leaves : {1, 2, 7, 8, 13, 32}) {
+      const auto want = sum_of_leaves<T>({leaves}, 1);
+      for (const int replicas : {2, 3, 4, 5, 8}) BOOST_TEST((sum_of_leaves<T>({leaves}, replicas) == want));
+      BOOST_TEST((sum_of_leaves<T>({leaves}, 2, 2) == want));
+      if (leaves < 7) continue;
+      for (const int replicas : {1, 2, 3}) {
+        BOOST_TEST((sum_of_leaves<T>({4, leaves - 4}, replicas) == want));
+        BOOST_TEST((sum_of_leaves<T>({1, 2, leaves - 5, 2}, replicas) == want));
+      }
+    }
+  };
+  check(float());
+  check(bfloat16());
+}
+
+namespace {
+struct Single {
+  Parameter<float> weight{Shape{1}};
+  static void visit(auto& self, auto&& field) { field("weight", self.weight); }
+};
+}  // namespace
+
+// The leaves' gradients are added up in pairs, pairs of pairs and so on.
+BOOST_AUTO_TEST_CASE(a_sum_of_leaves_follows_a_binary_tree) {
+  Single model;
+  DataParallel parallel(model, 2);
+  const std::vector<float> leaves{1.0f, 1e8f, -1e8f, 3.0f, 0.25f, 5.0f, 7.0f};
+  parallel.for_each_leaf(7, [&](auto& own, std::int64_t leaf) {
+    backward(sum(own.weight * leaves[static_cast<std::size_t>(leaf)]));
+  });
+  parallel.reduce_gradients();
+  const float left = (1.0f + 1e8f) + (-1e8f + 3.0f), right = (0.25f + 5.0f) + 7.0f;
+  BOOST_TEST(model.weight.grad().item() == left + right);
+}
+
 BOOST_AUTO_TEST_CASE(kernels_of_a_group_get_its_threads) {
   const int threads = std::min(3, omp_get_thread_limit());
   auto model = cria::nn::Linear<float>(2, 2);

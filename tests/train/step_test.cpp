@@ -64,16 +64,17 @@ struct Counting {
   }
 };
 
-/// A model, an optimiser and eight sequences.
+/// A model, an optimiser and a batch, of eight sequences unless it is told otherwise.
 template <class T>
 struct Training {
-  Batch<> batch{{8, length}, {8, length}};
+  Batch<> batch;
   Guess<T> model;
   AdamW<> optimizer;
   TrainStep<Guess<T>> step;
 
-  explicit Training(const TrainStepOptions& options, float dropout = 0)
-      : model{.dropout = {dropout}},
+  explicit Training(const TrainStepOptions& options, float dropout = 0, std::int64_t sequences = 8)
+      : batch({sequences, length}, {sequences, length}),
+        model{.dropout = {dropout}},
         optimizer(model, {.learning_rate = 0.05}),
         step((cria::nn::initialize(model, Rng(3)), model), batch, options) {}
 
@@ -216,6 +217,61 @@ BOOST_AUTO_TEST_CASE(micro_batches_are_a_larger_batch) {
   whole.optimizer.step();
   BOOST_TEST(whole.optimizer.gradient_norm() == result.gradient_norm, boost::test_tools::tolerance(1e-12));
   BOOST_TEST(difference(parts.weights(), whole.weights()) < 1e-10);
+}
+
+namespace {
+
+/// Losses, gradient norms and the weights after three reproducible steps, each on the same eight sequences in
+/// so many micro-batches.
+template <class T>
+std::pair<std::vector<double>, std::vector<double>> reproducible_steps(int threads, int micro_batches,
+                                                                       int threads_per_replica = 1) {
+  Training<T> training({.micro_batches = micro_batches,
+                        .max_norm = 0.1,
+                        .threads = threads,
+                        .threads_per_replica = threads_per_replica,
+                        .reproducible = true},
+                       0.1f, 8 / micro_batches);
+  Training<T> all({});
+  std::vector<double> losses;
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    const Batch<>& whole = all.batch_of(step);
+    Batch<>& part = training.batch;
+    for (int i = 0; i < micro_batches; ++i) {
+      const auto size = part.inputs.size();
+      const auto first = static_cast<std::ptrdiff_t>(size) * i;
+      std::copy_n(whole.inputs.begin() + first, size, part.inputs.begin());
+      std::copy_n(whole.targets.begin() + first, size, part.targets.begin());
+      training.step.add(part, Rng(step));
+    }
+    const auto result = training.update();
+    losses.insert(losses.end(), {result.loss, result.gradient_norm});
+    losses.push_back(training.step.loss(part));
+  }
+  losses.pop_back();  // of a part
+  return {losses, training.weights()};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(reproducible_steps_have_the_same_bits_on_any_threads_and_in_any_micro_batches) {
+  if (!on_cpu) return;
+  const auto check = []<class T>(T) {
+    const auto want = reproducible_steps<T>(1, 1);
+    for (const int threads : {2, 3, 4, 8}) {
+      const auto got = reproducible_steps<T>(threads, 1);
+      BOOST_TEST((got == want), dtype_name<T> << ", " << threads << " threads");
+    }
+    BOOST_TEST((reproducible_steps<T>(4, 1, 2) == want));
+    for (const int threads : {1, 2, 3}) {
+      const auto two = reproducible_steps<T>(threads, 2), four = reproducible_steps<T>(threads, 4);
+      BOOST_TEST((two.second == want.second), dtype_name<T> << ", two micro-batches");
+      BOOST_TEST((four.second == want.second), dtype_name<T> << ", four micro-batches");
+    }
+  };
+  check(float());
+  check(bfloat16());
+  check(float16());
 }
 
 BOOST_AUTO_TEST_CASE(evaluation_computes_no_gradients_and_drops_nothing) {

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "cria/core/threads.hpp"
@@ -39,23 +42,11 @@ class DataParallel {
   /// buffers of their own, which for_each_chunk starts with what `model` has in its own: what stays there is
   /// from the first replica's chunks.
   DataParallel(M& model, int replicas, int threads_per_replica = 1)
-      : model_(model), threads_per_replica_(threads_per_replica) {
-    for (int i = 1; i < replicas; ++i) {
-      replicas_.push_back(model);
-      nn::for_each_value(replicas_.back(), [&](const std::string&, auto& field) {
-        const auto original = field;
-        if constexpr (requires { field.with_own_gradient(); }) {
-          field = field.with_own_gradient();
-          reductions_.push_back([original, own = field]() mutable { add_gradient(own, original); });
-        } else {
-          field = field.clone();
-          buffer_copies_.push_back([original, own = field]() mutable { own.copy_from(original); });
-        }
-      });
-    }
+      : model_(model), groups_(replicas), threads_per_group_(threads_per_replica) {
+    make_replicas(static_cast<std::size_t>(replicas - 1));
   }
 
-  int replicas() const { return static_cast<int>(replicas_.size()) + 1; }
+  int replicas() const { return groups_; }
 
   /// Calls work(model, chunk) for every chunk: for chunks_on_replicas() of them on all replicas at once, then
   /// for the rest one by one on the calling thread. Which replica gets which chunk depends on the number of
@@ -63,24 +54,43 @@ class DataParallel {
   /// forgotten, those of chunks and steps before as well, so that the step may be begun once more.
   template <class F>
   void for_each_chunk(std::int64_t chunks, F work) {
-    const std::int64_t shared = chunks_on_replicas(chunks, replicas());
-    for (auto& copy : buffer_copies_) copy();
-    try {
-      run_on_groups(replicas(), threads_per_replica_, [&](int replica) {
-        M& own = replica == 0 ? model_ : replicas_[static_cast<std::size_t>(replica - 1)];
-        for (std::int64_t chunk = shared * replica / replicas(); chunk < shared * (replica + 1) / replicas();
-             ++chunk) {
-          work(own, chunk);
-        }
-      });
-      for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(model_, chunk);
-    } catch (...) {
-      clear_gradients();
-      throw;
-    }
+    distribute(chunks, [&](int group, std::int64_t chunk) {
+      work(group == 0 || group == groups_ ? model_ : replicas_[static_cast<std::size_t>(group - 1)], chunk);
+    });
   }
 
-  /// The same for a function that gives a number: returns their sum, in the order of the chunks.
+  /// The same for work whose gradients reduce_gradients() is to sum up along one binary tree, a chunk being a
+  /// leaf and the next call going on with the next leaf: the bits of the sum depend on the chunks alone, not
+  /// on the number of replicas, nor on how chunks are divided among calls. What stays in the model's buffers
+  /// is from the first chunk. A group of threads that has 2^n chunks then has up to 1 + n gradients at a time.
+  template <class F>
+  void for_each_leaf(std::int64_t chunks, F work) {
+    const std::int64_t first = leaves_, own = (chunks + groups_ - 1) / groups_;
+    // As many as hold sums at the same time: a part of the tree is up to two subtrees of each height.
+    const auto height = [](std::int64_t leaves) {
+      return static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(leaves)));
+    };
+    make_replicas(static_cast<std::size_t>(groups_) * (2 * height(own) + 1) + height(first + chunks));
+    free_.clear();
+    for (M& replica : replicas_) {
+      if (std::ranges::none_of(sums_, [&](const Sum& sum) { return sum.holder == &replica; })) {
+        free_.push_back(&replica);
+      }
+    }
+    std::vector<Sums> of_groups(static_cast<std::size_t>(groups_ + 1));
+    distribute(chunks, [&](int group, std::int64_t chunk) {
+      M& holder = first + chunk == 0 ? model_ : take_free();
+      work(holder, chunk);
+      push(of_groups[static_cast<std::size_t>(group)], {first + chunk, 1, &holder});
+    });
+    for (const Sums& sums : of_groups) {
+      for (const Sum& sum : sums) push(sums_, sum);
+    }
+    leaves_ += chunks;
+  }
+
+  /// The same as for_each_chunk for a function that gives a number: returns their sum, in the order of the
+  /// chunks.
   template <class F>
   double run(std::int64_t chunks, F work) {
     std::vector<double> results(static_cast<std::size_t>(chunks));
@@ -94,7 +104,10 @@ class DataParallel {
 
   /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
   void reduce_gradients() {
-    for (auto& reduction : reductions_) reduction();
+    for (; sums_.size() > 1; sums_.pop_back()) add_gradients(*sums_.back().holder, *sums_.end()[-2].holder);
+    sums_.clear();
+    leaves_ = 0;
+    for (M& replica : replicas_) add_gradients(replica, model_);
     detail::end_of_operation("reduce_gradients");
   }
 
@@ -102,21 +115,96 @@ class DataParallel {
   void clear_gradients() {
     nn::zero_grad(model_);
     for (M& replica : replicas_) nn::zero_grad(replica);
+    sums_.clear();
+    leaves_ = 0;
   }
 
  private:
-  template <class T, class B>
-  static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
-    if (!from.has_grad()) return;
-    accumulate(sink(to), from.grad());
-    from.clear_grad();
+  /// The sum of the gradients of the leaves [first, first + leaves), which `holder` has.
+  struct Sum {
+    std::int64_t first, leaves;
+    M* holder;
+  };
+  using Sums = std::vector<Sum>;
+
+  /// Calls work(group, chunk) for every chunk: those that no group takes are left to number groups_, on the
+  /// calling thread.
+  template <class F>
+  void distribute(std::int64_t chunks, F work) {
+    const std::int64_t shared = chunks_on_replicas(chunks, groups_);
+    for (auto& copy : buffer_copies_) copy();
+    try {
+      run_on_groups(groups_, threads_per_group_, [&](int group) {
+        for (std::int64_t chunk = shared * group / groups_; chunk < shared * (group + 1) / groups_; ++chunk) {
+          work(group, chunk);
+        }
+      });
+      for (std::int64_t chunk = shared; chunk < chunks; ++chunk) work(groups_, chunk);
+    } catch (...) {
+      clear_gradients();
+      throw;
+    }
+  }
+
+  /// Until there are `count` of them.
+  void make_replicas(std::size_t count) {
+    while (replicas_.size() < count) {
+      replicas_.push_back(model_);
+      nn::for_each_value(replicas_.back(), [&](const std::string&, auto& field) {
+        const auto original = field;
+        if constexpr (requires { field.with_own_gradient(); }) {
+          field = field.with_own_gradient();
+        } else {
+          field = field.clone();
+          buffer_copies_.push_back([original, own = field]() mutable { own.copy_from(original); });
+        }
+      });
+    }
+  }
+
+  M& take_free() {
+    const std::lock_guard lock(mutex_);
+    M& replica = *free_.back();
+    free_.pop_back();
+    return replica;
+  }
+
+  /// Appends the next leaves' sum to others', and adds it up with the one before as long as both are halves of
+  /// what lies above them in the tree.
+  void push(Sums& sums, Sum next) {
+    for (; !sums.empty(); sums.pop_back()) {
+      const Sum& before = sums.back();
+      if (before.leaves != next.leaves || before.first % (2 * next.leaves) != 0) break;
+      add_gradients(*next.holder, *before.holder);
+      const std::lock_guard lock(mutex_);
+      free_.push_back(next.holder);
+      next = {before.first, 2 * next.leaves, before.holder};
+    }
+    sums.push_back(next);
+  }
+
+  /// Adds the gradients that `from` has to those of `to`, and clears them.
+  static void add_gradients(M& from, M& to) {
+    std::vector<void*> parameters;
+    nn::for_each_parameter(from,
+                           [&](const std::string&, auto& parameter) { parameters.push_back(&parameter); });
+    auto next = parameters.begin();
+    nn::for_each_parameter(to, [&]<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
+      auto& source = *static_cast<Parameter<T, B>*>(*next++);  // of the same type, as the models are
+      if (!source.has_grad()) return;
+      accumulate(sink(parameter), source.grad());
+      source.clear_grad();
+    });
   }
 
   M& model_;
-  int threads_per_replica_;
-  std::vector<M> replicas_;                           // but the first
-  std::vector<std::function<void()>> reductions_;     // one for each parameter of each replica
+  int groups_, threads_per_group_;
+  std::deque<M> replicas_;  // of which each group has one to begin with, but the first
   std::vector<std::function<void()>> buffer_copies_;  // one for each buffer of each replica
+  Sums sums_;                                         // of the leaves so far, from the first one on
+  std::int64_t leaves_ = 0;                           // how many these are
+  std::mutex mutex_;
+  std::vector<M*> free_;  // replicas that hold no gradient
 };
 
 }  // namespace cria

@@ -44,6 +44,10 @@ struct TrainStepOptions {
   /// A divisor of `threads`. Each replica of the model has gradients of its own, so that with many threads
   /// and a large model several may share one, see DataParallel.
   int threads_per_replica = 1;
+  /// On the CPU: the gradient is summed up along one binary tree over the step's chunks, whose size depends on
+  /// the length of examples alone, so its bits depend neither on `threads` nor on how the step's examples are
+  /// divided into micro-batches of whole chunks (DataParallel::for_each_leaf).
+  bool reproducible = false;
   bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
 };
 
@@ -65,7 +69,7 @@ struct StepProfile {
 /// M is any module with loss(inputs, targets), the mean loss of examples: a tensor of shape [] from tensors
 /// [n, ...] of X and [n, ...] of Y, whatever n is. Of targets that are tokens it is the mean over those that
 /// are not ignored_target, as that of cross_entropy. Results depend on the number of replicas through the
-/// order of sums alone, and on nothing else that is not given.
+/// order of sums alone, unless they are to be reproducible, and on nothing else that is not given.
 ///
 /// After an exception a step is forgotten: the gradients are gone, the parameters, the buffers and the loss
 /// scale are what they were, and it may be begun again. (A device reports late what went wrong: its update
@@ -87,10 +91,7 @@ class TrainStep {
         parallel_(model, replicas(), options.threads_per_replica),
         shape_of_inputs_(batch.shape_of_inputs),
         shape_of_targets_(batch.shape_of_targets),
-        chunk_size_(std::is_same_v<B, Cpu>
-                        ? examples_of_a_chunk(batch.size(), batch.shape_of_targets.size() / batch.size(),
-                                              replicas(), options.threads_per_replica)
-                        : batch.size()),  // a device has all its cores work on one chunk
+        chunk_size_(chunk_size(batch.size(), batch.shape_of_targets.size() / batch.size())),
         inputs_(batch.shape_of_inputs),
         targets_(batch.shape_of_targets),
         micro_step_(options.replay),
@@ -108,8 +109,8 @@ class TrainStep {
   TrainStep(const TrainStep&) = delete;
   TrainStep& operator=(const TrainStep&) = delete;
 
-  /// Adds the gradients of the next micro-batch of this step. Dropout draws from noise.split(chunk). Times go
-  /// to `profile`, if there is one. Throws ShapeError if the batch has other shapes or does not hold as many
+  /// Adds the gradients of the next micro-batch of this step. Dropout draws from noise.split(i) in the step's
+  /// chunk number i, so all its micro-batches may have the same noise. Times go to `profile`, if there is one. Throws ShapeError if the batch has other shapes or does not hold as many
   /// values as they say, ConfigError if the step has all its micro-batches.
   void add(const Batch<X, Y>& batch, const Rng& noise, StepProfile* profile = nullptr) {
     check_shapes(batch);
@@ -122,20 +123,25 @@ class TrainStep {
       for (auto& save : save_buffers_) save();
     }
     forgotten_on_exception([&] {
-      parallel_.for_each_chunk(chunks(), [&](const M& model, std::int64_t chunk) {
+      const auto add_chunk = [&](const M& model, std::int64_t chunk) {
         const auto timed = timed_chunk(profile, chunk);
-        const std::int64_t count = counts_[index(micro_batch_, chunk)] = count_of(batch, chunk);
-        const auto scale = static_cast<A>(scaler_.scale() * weight(count) * share());
-        losses_[index(micro_batch_, chunk)] = telling_chunk(chunk, [&] {
+        const auto i = static_cast<std::size_t>(micro_batch_ * chunks() + chunk);
+        counts_[i] = count_of(batch, chunk);
+        const auto scale = static_cast<A>(scaler_.scale() * share_of(counts_[i], all_of_step()));
+        losses_[i] = telling_chunk(chunk, [&] {
           return micro_step_(
               static_cast<double>(scale),
               [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
                 return differentiate(model, inputs, targets, stream, scale);
               },
-              inputs_of(batch, chunk), targets_of(batch, chunk),
-              noise.split(static_cast<std::uint64_t>(chunk)));
+              inputs_of(batch, chunk), targets_of(batch, chunk), noise.split(i));
         });
-      });
+      };
+      if (is_reproducible()) {
+        parallel_.for_each_leaf(chunks(), add_chunk);
+      } else {
+        parallel_.for_each_chunk(chunks(), add_chunk);
+      }
     });
     ++micro_batch_;
   }
@@ -153,7 +159,8 @@ class TrainStep {
       const auto timed = timed_into(profile ? &profile->rest : nullptr);
       parallel_.reduce_gradients();
       keeping_gradients([&] {
-        optimizer.step({.loss_scale = result.loss_scale * counted(), .max_norm = options_.max_norm});
+        const double counted = share_of(std::max<std::int64_t>(sum_of(counts_), 1), all_of_step());
+        optimizer.step({.loss_scale = result.loss_scale * counted, .max_norm = options_.max_norm});
       });
       // All has been submitted; only now does the host wait for a device.
       result.loss = mean_loss();
@@ -173,9 +180,9 @@ class TrainStep {
       const Loss mean =
           telling_chunk(chunk, [&] { return model.loss(inputs_of(batch, chunk), targets_of(batch, chunk)); });
       const std::int64_t count = counts[static_cast<std::size_t>(chunk)] = count_of(batch, chunk);
-      return static_cast<double>(mean.item()) * weight(count);
+      return static_cast<double>(mean.item()) * static_cast<double>(count);
     });
-    return sum / share_of(counts, all());
+    return sum / static_cast<double>(std::max<std::int64_t>(sum_of(counts), 1));
   }
 
   /// The loss scale and what it depends on: 1 for ever unless there are float16 parameters.
@@ -213,6 +220,13 @@ class TrainStep {
   }
 
   int replicas() const { return options_.threads / options_.threads_per_replica; }
+  bool is_reproducible() const { return options_.reproducible && std::is_same_v<B, Cpu>; }
+  /// Examples of a chunk of batches of `batch` of them, each with so many targets.
+  std::int64_t chunk_size(std::int64_t batch, std::int64_t length) const {
+    if (!std::is_same_v<B, Cpu>) return batch;  // a device has all its cores work on one chunk
+    return is_reproducible() ? examples_of_a_chunk(batch, length, 1)
+                             : examples_of_a_chunk(batch, length, replicas(), options_.threads_per_replica);
+  }
   std::int64_t size() const { return shape_of_inputs_.dim(0); }
   std::int64_t chunks() const { return (size() + chunk_size_ - 1) / chunk_size_; }
   std::int64_t examples(std::int64_t chunk) const {
@@ -230,19 +244,14 @@ class TrainStep {
     const std::span<const Y> targets = part(batch.targets, chunk);
     return std::count_if(targets.begin(), targets.end(), [](Y target) { return target != ignored_target; });
   }
-  /// What is counted of `most`; 1 if nothing is, whose mean is 0.
-  static double share_of(const std::vector<std::int64_t>& counts, std::int64_t most) {
-    const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-    return sum == 0 ? 1.0 : static_cast<double>(sum) / static_cast<double>(most);
+  /// A chunk is weighed as if nothing was ignored in the step: what the whole has counted is known only when
+  /// it is complete.
+  std::int64_t all_of_step() const { return all() * options_.micro_batches; }
+  static double share_of(std::int64_t count, std::int64_t all) {
+    return static_cast<double>(count) / static_cast<double>(all);
   }
-  /// A chunk's share of its batch's mean loss, as long as nothing is ignored; what the whole step has counted
-  /// is known when it is complete.
-  double weight(std::int64_t count) const { return static_cast<double>(count) / static_cast<double>(all()); }
-  double counted() const { return share_of(counts_, all() * options_.micro_batches); }
-  /// A batch's share of the step's mean loss.
-  double share() const { return 1.0 / static_cast<double>(options_.micro_batches); }
-  std::size_t index(std::int64_t micro_batch, std::int64_t chunk) const {
-    return static_cast<std::size_t>(micro_batch * chunks() + chunk);
+  static std::int64_t sum_of(const std::vector<std::int64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   }
 
   void check_shapes(const Batch<X, Y>& batch) const {
@@ -316,17 +325,13 @@ class TrainStep {
     for (auto& clear : clearings) clear();
   }
 
+  /// 0 if nothing is counted.
   double mean_loss() const {
     double sum = 0;
-    for (std::int64_t micro_batch = 0; micro_batch < options_.micro_batches; ++micro_batch) {
-      double of_batch = 0;
-      for (std::int64_t chunk = 0; chunk < chunks(); ++chunk) {
-        const std::size_t i = index(micro_batch, chunk);
-        of_batch += static_cast<double>(losses_[i].item()) * (weight(counts_[i]) * share());
-      }
-      sum += of_batch;
+    for (std::size_t i = 0; i < losses_.size(); ++i) {
+      sum += static_cast<double>(losses_[i].item()) * static_cast<double>(counts_[i]);
     }
-    return sum / counted();
+    return sum / static_cast<double>(std::max<std::int64_t>(sum_of(counts_), 1));
   }
 
   /// loss(), of a chunk. What does not fit there says which examples these are: it counts from the first.

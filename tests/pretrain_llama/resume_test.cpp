@@ -111,6 +111,32 @@ BOOST_DATA_TEST_CASE(every_optimizer_goes_on_as_if_it_had_not_stopped,
   BOOST_TEST(losses.back()["lr"].get<double>() == 0.0);  // the schedule has come to its end
 }
 
+// Four chunks of 1,024 tokens an iteration, on threads that share them differently or in micro-batches of one.
+BOOST_DATA_TEST_CASE(a_run_has_the_same_bits_on_any_threads_and_in_any_micro_batches,
+                     boost::unit_test::data::make({"float32", "bfloat16"}), dtype) {
+  const test::TemporaryDirectory folder;
+  const auto weights = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> options{std::string("--dtype=") + dtype, "--max_iters=3", "--dropout=0.1",
+                                     "--eval_interval=100"};
+    options.insert(options.end(), more.begin(), more.end());
+    const std::string out_dir = folder / name;
+    const auto outcome = test::run(small_training(small_data().data_dir(), out_dir, options));
+    BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+    return contents(out_dir + "/ckpt/model.safetensors");
+  };
+  const auto chunks = [](int batch, int accumulated, int threads) {
+    return std::vector<std::string>{"--batch_size=" + std::to_string(batch),
+                                    "--gradient_accumulation_steps=" + std::to_string(accumulated),
+                                    "--threads=" + std::to_string(threads)};
+  };
+  const int chunk = 1024 / 16;  // sequences of small_training
+  const std::string want = weights("one", chunks(4 * chunk, 1, 1));
+  BOOST_TEST(!want.empty());
+  BOOST_TEST((weights("two", chunks(4 * chunk, 1, 2)) == want));
+  BOOST_TEST((weights("three", chunks(4 * chunk, 1, 3)) == want));
+  BOOST_TEST((weights("parts", chunks(chunk, 4, 2)) == want));
+}
+
 BOOST_DATA_TEST_CASE(a_run_killed_at_any_moment_ends_as_if_it_had_not_been,
                      boost::unit_test::data::make(dtypes), dtype) {
   const test::TemporaryDirectory folder;

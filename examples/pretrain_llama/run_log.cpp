@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <utility>
 
 #include "llama_model.hpp"
 #include "memory_plan.hpp"
@@ -20,7 +21,7 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
       first_(first),
       replicas_(replicas_of(options)),
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
-      metrics_(std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
+      metrics_(std::in_place, std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
 
 void RunLog::begin(const TrainingStep& step) {
   const ModelDescription model = step.describe();
@@ -64,15 +65,16 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
       std::fflush(stdout);
     });
   }
-  metrics_.write({{"iter", it},
-                  {"loss", result.loss},
-                  {"lr", learning_rate},
-                  {"ms", seconds * 1e3},
-                  {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
-                  {"sol", speed_of_light_share(tokens, seconds)},
-                  {"tokens_per_s", tokens / seconds},
-                  {"grad_norm", result.gradient_norm},
-                  {"loss_scale", result.loss_scale}});
+  metrics_->write(
+      {{"iter", it},
+       {"loss", result.loss},
+       {"lr", learning_rate},
+       {"ms", seconds * 1e3},
+       {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+       {"sol", speed_of_light_share(tokens, seconds)},
+       {"tokens_per_s", tokens / seconds},
+       {"grad_norm", result.gradient_norm},
+       {"loss_scale", result.loss_scale}});
 }
 
 void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
@@ -91,8 +93,15 @@ void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
   nlohmann::ordered_json line = {
       {"iter", it}, {"train_loss", losses.training}, {"val_loss", losses.validation}};
   line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
-  metrics_.write(line);
+  metrics_->write(line);
   last_val_loss_ = losses.validation;
+}
+
+void RunLog::rollback(std::int64_t next, const std::string& reason) {
+  std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
+              static_cast<long long>(next));
+  std::fflush(stdout);
+  metrics_.emplace(std::filesystem::path(options_.out_dir) / "metrics.jsonl", next);
 }
 
 void RunLog::end(std::int64_t next, double best_val_loss) const {

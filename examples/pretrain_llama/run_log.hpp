@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "corpus.hpp"
 #include "cria/io/metrics.hpp"
@@ -24,6 +25,8 @@ class RunLog {
   void iteration(std::int64_t it, const cria::TrainStepResult& result, double learning_rate, double seconds,
                  Progress& progress);
   void evaluation(std::int64_t it, const Evaluation& losses);
+  /// The run goes on from iteration `next`, from before what `reason` tells of.
+  void rollback(std::int64_t next, const std::string& reason);
   /// The run's end before iteration `next`.
   void end(std::int64_t next, double best_val_loss) const;
 
@@ -45,7 +48,7 @@ class RunLog {
   std::int64_t first_;
   ThreadGroups replicas_;
   double flops_per_token_;
-  cria::io::MetricsLog metrics_;
+  std::optional<cria::io::MetricsLog> metrics_;  // never none
   cria::StepProfile profile_;
   SpeedOfLight light_;
   double peak_flops_ = 0;

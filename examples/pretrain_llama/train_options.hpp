@@ -49,6 +49,7 @@ struct TrainOptions {
   double ema = 0.0;  // 0: no average
   double grad_clip = 1.0;
   std::int64_t max_nonfinite_iters = 10;
+  std::string on_divergence = "stop";
   // Schedule
   std::string schedule = "cosine";
   bool decay_lr = true;
@@ -118,7 +119,10 @@ void for_each_option(auto& options, auto&& visit) {
         "decay of an average of the weights, which evaluations and checkpoints then use; 0: none");
   visit("grad_clip", options.grad_clip, "largest norm of the gradient; 0: any");
   visit("max_nonfinite_iters", options.max_nonfinite_iters,
-        "iterations in a row without a finite loss and gradient, after which training stops; 0: any");
+        "iterations in a row without a finite loss and gradient that are a divergence; 0: any");
+  visit("on_divergence", options.on_divergence,
+        "stop; skip: go on without updates; or rollback: go on from the latest checkpoint with the data "
+        "that comes next");
   visit("schedule", options.schedule,
         "after the warm-up: cosine, linear, constant, or wsd: constant, then linear in the last "
         "cooldown_iters");

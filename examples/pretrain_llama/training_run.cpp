@@ -15,6 +15,9 @@ namespace pretrain {
 
 namespace {
 
+/// Times that a run goes back to a checkpoint.
+constexpr int most_rollbacks = 3;
+
 cria::Schedule schedule_of(const TrainOptions& options) {
   namespace schedule = cria::schedule;
   const double most = options.learning_rate, least = options.min_lr;
@@ -105,7 +108,19 @@ void TrainingRun::iterate() {
   // A float16 gradient may overflow as long as there is a scale to lower.
   const bool is_finite =
       std::isfinite(result.loss) && (std::isfinite(result.gradient_norm) || result.loss_scale > 1.0);
-  if (divergence_.note(it, result.loss, is_finite, options_.max_nonfinite_iters)) fail_diverged();
+  if (!divergence_.note(it, result.loss, is_finite, options_.max_nonfinite_iters)) return;
+  if (options_.on_divergence == "stop") fail_diverged();
+  if (options_.on_divergence == "rollback") go_back();
+}
+
+/// To the latest checkpoint, but not in the data. What diverges again and again does so whatever the data.
+void TrainingRun::go_back() {
+  if (!has_checkpoint_ || rollbacks_ == most_rollbacks) fail_diverged();
+  ++rollbacks_;
+  progress_.reset();
+  state_ = load_checkpoint(find_checkpoint(out_dir_ / "ckpt"), *step_, options_, fingerprints_);
+  log_.rollback(state_.iteration, divergence_.sentence());
+  divergence_ = {};
 }
 
 /// Leaves no trace if it was stopped: a run that goes on evaluates first.
@@ -131,6 +146,7 @@ void TrainingRun::save(const char* name) {
   state_.data = stream_.position();
   save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
   has_checkpoint_ = true;
+  rollbacks_ = 0;
 }
 
 /// A checkpoint of a run that diverges would take the place of one that did not yet. An update can also have
@@ -171,7 +187,9 @@ void TrainingRun::fail_diverged() {
   }
   // A checkpoint has its dtype for good.
   if (options_.dtype != "float32") advice += ", or a new run with --dtype=float32";
-  throw std::runtime_error(divergence_.sentence() + "; " + advice);
+  const std::string again =
+      rollbacks_ > 0 ? ", also after going back " + std::to_string(rollbacks_) + " times" : std::string();
+  throw std::runtime_error(divergence_.sentence() + again + "; " + advice);
 }
 
 }  // namespace pretrain

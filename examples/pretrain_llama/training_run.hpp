@@ -23,7 +23,8 @@ class TrainingRun {
   /// Loads the data, and the checkpoint if the run goes on. Throws cria::ConfigError, cria::FileError.
   explicit TrainingRun(const TrainOptions& options);
 
-  /// Throws std::runtime_error after too many iterations in a row whose loss or gradient is not finite.
+  /// Throws std::runtime_error after too many iterations in a row whose loss or gradient is not finite, if
+  /// that is to stop a run or going back has not helped.
   void train();
 
  private:
@@ -33,6 +34,7 @@ class TrainingRun {
   void save(const char* name);
   void save_latest_if_finite();
   void save_and_say_how_to_go_on();
+  void go_back();
   [[noreturn]] void fail_diverged();
 
   TrainOptions options_;
@@ -48,6 +50,7 @@ class TrainingRun {
   RunState state_;
   RunLog log_;
   Divergence divergence_;
+  int rollbacks_ = 0;                 // to the latest checkpoint
   std::optional<Progress> progress_;  // while it trains
 };
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -49,6 +50,48 @@ BOOST_AUTO_TEST_CASE(a_diverged_run_ends_and_keeps_the_checkpoint_before) {
              diverged.errors);
   BOOST_TEST(contents(out + "/ckpt/manifest.json") == before);
   BOOST_TEST(train(out, {"--init_from=resume", "--max_iters=12"}).exit_code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_diverged_run_goes_back_to_its_checkpoint_and_on_with_other_data) {
+  const test::TemporaryDirectory folder;
+  const std::string out = folder / "run";
+  BOOST_TEST_REQUIRE(train(out, {"--max_iters=10", "--lr_decay_iters=60"}).exit_code == 0);
+  const std::string before = contents(out + "/ckpt/manifest.json");
+  const auto diverged =
+      train(out, {"--init_from=resume", "--max_iters=60", "--learning_rate=1e30", "--min_lr=1e30",
+                  "--grad_clip=0", "--max_nonfinite_iters=3", "--on_divergence=rollback"});
+  BOOST_TEST(diverged.exit_code == 1);
+  int returns = 0;
+  const std::string sentence = "; back to the checkpoint before iteration 11, with other data\n";
+  for (auto at = diverged.output.find(sentence); at != std::string::npos;
+       at = diverged.output.find(sentence, at + 1)) {
+    ++returns;
+  }
+  BOOST_TEST(returns == 3, diverged.output);
+  BOOST_TEST(diverged.errors.find(", also after going back 3 times; try a lower") != std::string::npos,
+             diverged.errors);
+  BOOST_TEST(contents(out + "/ckpt/manifest.json") == before);
+  // Each try has seen other data, and metrics.jsonl has the last one.
+  std::vector<std::string> first_losses;
+  std::istringstream lines(diverged.output);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("11 | loss ")) first_losses.push_back(line.substr(0, line.find(" | lr")));
+  }
+  BOOST_TEST_REQUIRE(first_losses.size() == 4U);
+  BOOST_TEST(first_losses[0] != first_losses[1]);
+  BOOST_TEST(first_losses[1] != first_losses[2]);
+  int of_iteration = 0;
+  for (const auto& line : test::metrics(out, "loss")) of_iteration += line["iter"] == 11;
+  BOOST_TEST(of_iteration == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_diverged_run_goes_on_if_it_is_told_to_skip) {
+  const test::TemporaryDirectory folder;
+  const auto diverged = train(
+      folder / "run", {"--max_iters=8", "--eval_interval=100", "--learning_rate=1e30", "--decay_lr=false",
+                       "--grad_clip=0", "--max_nonfinite_iters=2", "--on_divergence=skip"});
+  BOOST_TEST(diverged.exit_code == 0, diverged.errors);
+  BOOST_TEST(diverged.output.find("8 | loss ") != std::string::npos, diverged.output);
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_has_diverged_is_not_saved_at_its_end) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "cria/core/threads.hpp"
@@ -46,7 +48,8 @@ class DataParallel {
         const auto original = field;
         if constexpr (requires { field.with_own_gradient(); }) {
           field = field.with_own_gradient();
-          reductions_.push_back([original, own = field]() mutable { add_gradient(own, original); });
+          reductions_.push_back(
+              std::make_unique<ReductionOf<std::remove_cvref_t<decltype(field)>>>(original, field));
         } else {
           field = field.clone();
           buffer_copies_.push_back([original, own = field]() mutable { own.copy_from(original); });
@@ -92,9 +95,17 @@ class DataParallel {
     return sum;
   }
 
-  /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
+  /// Adds the replicas' gradients to the model's, in a fixed order, and clears them. Each thread adds a slice
+  /// of every gradient, of all replicas one after the other: all threads meet once, however many replicas there
+  /// are, and a slice of the sum stays in a thread's cache.
   void reduce_gradients() {
-    for (auto& reduction : reductions_) reduction();
+    if (reductions_.empty()) return;
+    for (auto& reduction : reductions_) reduction->begin();
+    const int threads = replicas() * threads_per_replica_;
+    run_on_threads(threads, [&](int thread) {
+      for (auto& reduction : reductions_) reduction->add(thread, threads);
+    });
+    for (auto& reduction : reductions_) reduction->end();
     detail::end_of_operation("reduce_gradients");
   }
 
@@ -105,18 +116,55 @@ class DataParallel {
   }
 
  private:
+  /// A parameter of a replica, whose gradient is added to the model's.
+  struct Reduction {
+    virtual ~Reduction() = default;
+    virtual void begin() = 0;
+    virtual void add(int part, int parts) const = 0;  // several at once
+    virtual void end() = 0;
+  };
+
+  template <class P>
+  class ReductionOf;
   template <class T, class B>
-  static void add_gradient(Parameter<T, B>& from, const Parameter<T, B>& to) {
-    if (!from.has_grad()) return;
-    accumulate(sink(to), from.grad());
-    from.clear_grad();
-  }
+  class ReductionOf<Parameter<T, B>> final : public Reduction {
+   public:
+    ReductionOf(const Parameter<T, B>& model, const Parameter<T, B>& replica) : to_(model), from_(replica) {}
+
+    /// If the model has no gradient yet, it takes this one, with its memory.
+    void begin() override {
+      if (!to_.has_grad() && from_.has_grad()) {
+        accumulate(sink(to_), from_.grad());
+        from_.clear_grad();
+      }
+      x_ = {};
+      if (!from_.has_grad()) return;
+      const auto x = from_.grad();
+      x_ = x.vec();
+      sum_ = sink(to_).vec();
+    }
+    void add(int part, int parts) const override {
+      if (!x_) return;
+      const auto begin_of = [&](std::int64_t i) { return x_.size * i / parts; };
+      const std::int64_t begin = begin_of(part), size = begin_of(part + 1) - begin;
+      kernel_for<ops::Accumulate, B>::add(Vec<const A>{x_.data + begin, size},
+                                          Gradient<Vec<A>>{{sum_.data + begin, size}, sum_.fresh});
+    }
+    void end() override { from_.clear_grad(); }
+
+   private:
+    using A = acc_t<T>;
+
+    Parameter<T, B> to_, from_;
+    Vec<const A> x_;
+    Gradient<Vec<A>> sum_;
+  };
 
   M& model_;
   int threads_per_replica_;
-  std::vector<M> replicas_;                           // but the first
-  std::vector<std::function<void()>> reductions_;     // one for each parameter of each replica
-  std::vector<std::function<void()>> buffer_copies_;  // one for each buffer of each replica
+  std::vector<M> replicas_;                             // but the first
+  std::vector<std::unique_ptr<Reduction>> reductions_;  // one for each parameter of each replica
+  std::vector<std::function<void()>> buffer_copies_;    // one for each buffer of each replica
 };
 
 }  // namespace cria

@@ -63,7 +63,8 @@ struct TrainOptions {
   std::string dtype = "float32";
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
-  double peak_flops = 0.0;   // 0: measured at start
+  bool pin = false;
+  double peak_flops = 0.0;  // 0: measured at start
   bool profile = false;
 
   /// An empty micro-batch.
@@ -134,6 +135,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("dtype", options.dtype, "float32, bfloat16 or float16");
   visit("seed", options.seed, "of the weights, the data's order and dropout");
   visit("threads", options.threads, "threads to train on; 0: one per processor core");
+  visit("pin", options.pin, "keep each thread on a processor core of its own");
   visit("peak_flops", options.peak_flops,
         "operations a second that mfu is measured against; 0: measured at start");
   visit("profile", options.profile, "print at the end what the time went into, per operation");

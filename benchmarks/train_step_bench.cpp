@@ -1,7 +1,7 @@
 // One training step: forward, backward, clipping and AdamW, on all the processor's cores, or the GPU. How the
 // time per token grows with the batch, the sequence, the width of the model and the threads. Names:
-// train_step/<backend>/<dtype>/batch:<sequences>/length:<positions>/width:<hidden size>/threads:<threads>.
-// On the CPU of_limit is the share of the physical limit, what a loop of multiply-adds on registers would take
+// train_step/<backend>/<dtype>/batch:<sequences>/length:<positions>/width:<hidden size>/threads:<threads>. On
+// the CPU of_limit is the share of the physical limit, what a loop of multiply-adds on registers would take
 // for the operations of the step's products; sweep.sh makes a table of it.
 
 #include "random_training.hpp"

@@ -1,5 +1,6 @@
-// Products and training steps whose numbers do not depend on the processor but for rounding: compiled for ARM (NEON) and for
-// this machine by tests/arm/run.sh, which compares what both print. Products are also compared with loops in double here.
+// Products and training steps whose numbers do not depend on the processor but for rounding: compiled for ARM
+// (NEON) and for this machine by tests/arm/run.sh, which compares what both print. Products are also compared
+// with loops in double here.
 
 #include <cmath>
 #include <cstdio>

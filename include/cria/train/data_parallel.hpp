@@ -96,8 +96,8 @@ class DataParallel {
   }
 
   /// Adds the replicas' gradients to the model's, in a fixed order, and clears them. Each thread adds a slice
-  /// of every gradient, of all replicas one after the other: all threads meet once, however many replicas there
-  /// are, and a slice of the sum stays in a thread's cache.
+  /// of every gradient, of all replicas one after the other: all threads meet once, however many replicas
+  /// there are, and a slice of the sum stays in a thread's cache.
   void reduce_gradients() {
     if (reductions_.empty()) return;
     for (auto& reduction : reductions_) reduction->begin();

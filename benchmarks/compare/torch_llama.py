@@ -82,7 +82,8 @@ class Llama(nn.Module):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", nargs="?", const="default", choices=("default", "max-autotune"),
+                        help="torch.compile's mode")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
@@ -100,7 +101,7 @@ def main():
     vectors = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
                                   lr=5e-4, betas=(0.9, 0.95), fused=True)
-    loss_of = torch.compile(model) if options.compile else model
+    loss_of = torch.compile(model, mode=options.compile) if options.compile else model
     precision = (contextlib.nullcontext() if options.dtype == "float32"
                  else torch.autocast(options.device, dtype=getattr(torch, options.dtype)))
     tokens = torch.randint(0, VOCABULARY, (options.batch, LENGTH + 1), generator=torch.Generator().manual_seed(1))

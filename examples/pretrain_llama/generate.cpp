@@ -18,21 +18,33 @@ std::int32_t sample(const std::vector<double>& logits, const GenerateOptions& op
     return logit(a) != logit(b) ? logit(a) > logit(b) : a < b;
   };
   if (options.temperature == 0) return *std::min_element(ids.begin(), ids.end(), likelier);
-  std::sort(ids.begin(), ids.end(), likelier);
-  if (options.top_k > 0) ids.resize(std::min(ids.size(), static_cast<std::size_t>(options.top_k)));
-  std::vector<double> weights(ids.size());
-  std::transform(ids.begin(), ids.end(), weights.begin(), [&](std::int32_t id) {
-    return std::exp((logit(id) - logit(ids[0])) / options.temperature);
-  });
-  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-  double kept = 0;
-  std::size_t count = 0;
-  while (count < weights.size() && kept < options.top_p * total) kept += weights[count++];
-  double draw = rng.uniform() * kept;
-  for (std::size_t i = 0; i < count; ++i) {
-    if ((draw -= weights[i]) < 0) return ids[i];
+  if (const auto most = static_cast<std::size_t>(options.top_k); most > 0 && most < ids.size()) {
+    std::nth_element(ids.begin(), ids.begin() + options.top_k - 1, ids.end(), likelier);
+    ids.resize(most);
   }
-  return ids[count - 1];
+  const double highest = logit(*std::min_element(ids.begin(), ids.end(), likelier));
+  std::vector<double> weights(logits.size());
+  const auto weight_of = [&](std::int32_t id) -> double& { return weights[static_cast<std::size_t>(id)]; };
+  double kept = 0;
+  for (const std::int32_t id : ids) {
+    kept += weight_of(id) = std::exp((logit(id) - highest) / options.temperature);
+  }
+  if (options.top_p < 1) {
+    // A heap gives the likeliest first, and is asked for no more of them than stay.
+    const auto less_likely = [&](std::int32_t a, std::int32_t b) { return likelier(b, a); };
+    const double enough = options.top_p * kept;
+    auto stay = ids.end();  // from here on
+    std::make_heap(ids.begin(), ids.end(), less_likely);
+    for (kept = 0; kept < enough && stay != ids.begin(); kept += weight_of(*--stay)) {
+      std::pop_heap(ids.begin(), stay, less_likely);
+    }
+    ids.erase(ids.begin(), stay);
+  }
+  double draw = rng.uniform() * kept;
+  for (const std::int32_t id : ids) {
+    if ((draw -= weight_of(id)) < 0) return id;
+  }
+  return ids.back();
 }
 
 void generate(const GenerateOptions& options) {

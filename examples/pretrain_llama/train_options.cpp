@@ -129,6 +129,7 @@ void TrainOptions::resolve() {
           cooldown_iters,
           "with --warmup_iters = " + text(warmup_iters) +
               " it must be at most --lr_decay_iters = " + text(lr_decay_iters));
+  require(!pin || device == "cpu", "pin", "true", "only the threads of --device=cpu can be pinned");
   if (device != "cpu") threads = 1;  // the host's only: one thread keeps the device busy
   if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
 }

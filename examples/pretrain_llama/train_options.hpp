@@ -65,6 +65,7 @@ struct TrainOptions {
   std::uint64_t seed = 1337;
   std::int64_t threads = 0;  // 0: one per processor core
   bool reproducible = true;
+  bool pin = false;
   double peak_flops = 0.0;  // 0: measured at start
   bool profile = false;
 
@@ -142,6 +143,7 @@ void for_each_option(auto& options, auto&& visit) {
   visit("reproducible", options.reproducible,
         "on the CPU: the same bits for any number of threads, and of micro-batches of whole chunks of 1024 "
         "tokens");
+  visit("pin", options.pin, "keep each thread on a processor core of its own");
   visit("peak_flops", options.peak_flops,
         "operations a second that mfu is measured against; 0: measured at start");
   visit("profile", options.profile, "print at the end what the time went into, per operation");

@@ -8,6 +8,7 @@
 
 #include "cria/io/io.hpp"
 #include "cria/nn/llama.hpp"
+#include "pretrain_llama/generate_on.hpp"
 #include "support/compare.hpp"
 #include "support/small_run.hpp"
 
@@ -111,6 +112,31 @@ BOOST_AUTO_TEST_CASE(stdout_holds_the_prompt_and_its_continuation_alone) {
 BOOST_AUTO_TEST_CASE(an_empty_prompt_is_no_prompt) {
   BOOST_TEST(written({"--prompt=", "--seed=3"}) == written({"--seed=3"}));
   BOOST_TEST(written({"--prompt", "", "--seed=3"}) == written({"--seed=3"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_token_is_drawn_as_often_as_its_probability_says) {
+  const Values probability{0.1, 0.4, 0.2, 0.3};
+  Values logits;
+  for (const double p : probability) logits.push_back(std::log(p));
+  const auto check = [&](double temperature, std::int64_t top_k, double top_p, const Values& expected) {
+    pretrain::GenerateOptions options;
+    options.temperature = temperature;
+    options.top_k = top_k;
+    options.top_p = top_p;
+    constexpr int draws = 20'000;
+    Rng rng(1);
+    Values share(expected.size());
+    for (int i = 0; i < draws; ++i) {
+      share[static_cast<std::size_t>(pretrain::sample(logits, options, rng))] += 1.0 / draws;
+    }
+    for (std::size_t i = 0; i < share.size(); ++i) BOOST_TEST(std::abs(share[i] - expected[i]) < 0.015);
+  };
+  check(1, 0, 1, probability);
+  check(1, 2, 1, {0, 4.0 / 7, 0, 3.0 / 7});
+  check(1, 9, 1, probability);
+  check(1, 0, 0.6, {0, 4.0 / 7, 0, 3.0 / 7});
+  check(1, 3, 0.8, {0, 4.0 / 9, 2.0 / 9, 3.0 / 9});  // 0.4 and 0.3 are too few
+  check(0.5, 0, 1, {1.0 / 30, 16.0 / 30, 4.0 / 30, 9.0 / 30});
 }
 
 BOOST_AUTO_TEST_CASE(samples_are_separated_by_a_line_and_the_first_is_that_of_a_single_one) {

@@ -81,10 +81,10 @@ class DataParallel {
     distribute(chunks, [&](int group, std::int64_t chunk) {
       M& holder = first + chunk == 0 ? model_ : take_free();
       work(holder, chunk);
-      push(of_groups[static_cast<std::size_t>(group)], {first + chunk, 1, &holder});
+      push(of_groups[static_cast<std::size_t>(group)], {first + chunk, 1, &holder}, 1);
     });
     for (const Sums& sums : of_groups) {
-      for (const Sum& sum : sums) push(sums_, sum);
+      for (const Sum& sum : sums) push(sums_, sum, threads());
     }
     leaves_ += chunks;
   }
@@ -104,10 +104,14 @@ class DataParallel {
 
   /// Adds the replicas' gradients to the model's, in a fixed order, and clears them.
   void reduce_gradients() {
-    for (; sums_.size() > 1; sums_.pop_back()) add_gradients(*sums_.back().holder, *sums_.end()[-2].holder);
+    for (; sums_.size() > 1; sums_.pop_back()) {
+      add_gradients({sums_.back().holder}, *sums_.end()[-2].holder, threads());
+    }
     sums_.clear();
     leaves_ = 0;
-    for (M& replica : replicas_) add_gradients(replica, model_);
+    std::vector<M*> all;
+    for (M& replica : replicas_) all.push_back(&replica);
+    add_gradients(all, model_, threads());
     detail::end_of_operation("reduce_gradients");
   }
 
@@ -171,11 +175,11 @@ class DataParallel {
 
   /// Appends the next leaves' sum to others', and adds it up with the one before as long as both are halves of
   /// what lies above them in the tree.
-  void push(Sums& sums, Sum next) {
+  void push(Sums& sums, Sum next, int threads) {
     for (; !sums.empty(); sums.pop_back()) {
       const Sum& before = sums.back();
       if (before.leaves != next.leaves || before.first % (2 * next.leaves) != 0) break;
-      add_gradients(*next.holder, *before.holder);
+      add_gradients({next.holder}, *before.holder, threads);
       const std::lock_guard lock(mutex_);
       free_.push_back(next.holder);
       next = {before.first, 2 * next.leaves, before.holder};
@@ -183,19 +187,47 @@ class DataParallel {
     sums.push_back(next);
   }
 
-  /// Adds the gradients that `from` has to those of `to`, and clears them.
-  static void add_gradients(M& from, M& to) {
-    std::vector<void*> parameters;
-    nn::for_each_parameter(from,
-                           [&](const std::string&, auto& parameter) { parameters.push_back(&parameter); });
-    auto next = parameters.begin();
-    nn::for_each_parameter(to, [&]<class T, class B>(const std::string&, Parameter<T, B>& parameter) {
-      auto& source = *static_cast<Parameter<T, B>*>(*next++);  // of the same type, as the models are
-      if (!source.has_grad()) return;
-      accumulate(sink(parameter), source.grad());
-      source.clear_grad();
+  /// Adds gradients to those of `to`, those of each model of `from` after those of the one before, and clears
+  /// them. Each thread adds a slice of every gradient: all meet once, however many models and parameters there
+  /// are, and a slice of the sum stays in a thread's cache.
+  static void add_gradients(const std::vector<M*>& from, M& to, int threads) {
+    std::vector<std::vector<void*>> sources(from.size());
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      nn::for_each_parameter(*from[i],
+                             [&](const std::string&, auto& parameter) { sources[i].push_back(&parameter); });
+    }
+    std::vector<std::function<void(int)>> slices;
+    std::vector<std::function<void()>> ends;
+    std::size_t index = 0;
+    nn::for_each_parameter(to, [&]<class T, class B>(const std::string&, Parameter<T, B>& sum) {
+      for (const auto& parameters : sources) {
+        auto& source = *static_cast<Parameter<T, B>*>(parameters[index]);  // as the models are of one type
+        if (!source.has_grad()) continue;
+        if (!sum.has_grad()) {  // which takes this one, with its memory
+          accumulate(sink(sum), source.grad());
+          source.clear_grad();
+          continue;
+        }
+        const auto gradient = source.grad();
+        slices.push_back([threads, x = gradient.vec(), all = sink(sum).vec()](int thread) {
+          using A = acc_t<T>;
+          const auto begin_of = [&](std::int64_t i) { return x.size * i / threads; };
+          const std::int64_t begin = begin_of(thread), size = begin_of(thread + 1) - begin;
+          kernel_for<ops::Accumulate, B>::add(Vec<const A>{x.data + begin, size},
+                                              Gradient<Vec<A>>{{all.data + begin, size}, false});
+        });
+        ends.push_back([&source] { source.clear_grad(); });
+      }
+      ++index;
     });
+    if (slices.empty()) return;
+    run_on_threads(threads, [&](int thread) {
+      for (const auto& add : slices) add(thread);
+    });
+    for (const auto& end : ends) end();
   }
+
+  int threads() const { return groups_ * threads_per_group_; }
 
   M& model_;
   int groups_, threads_per_group_;

@@ -4,6 +4,7 @@
 /// key/value head are neighbours in memory, and are read and written together. A single position, which would
 /// leave the tiles empty, goes by rows.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cria/backend/cpu/attention_backward.hpp"
@@ -20,8 +21,10 @@ struct kernel<ops::Attention, Cpu> {
   static void forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, Heads<T> y, Vec<A> log_sum) {
     cpu::parallel_for(k.batch * k.heads, 1, [=](std::int64_t begin, std::int64_t end) {
       if (q.length == 1) {
-        for (std::int64_t task = begin; task < end; ++task) {
-          cpu::attention::attend_single(q, k, v, y, log_sum, task / k.heads, task % k.heads);
+        for (std::int64_t task = begin; task < end;) {
+          const std::int64_t first = task % k.heads, count = std::min(k.heads - first, end - task);
+          cpu::attention::attend_single(q, k, v, y, log_sum, task / k.heads, {first, count});
+          task += count;
         }
         return;
       }

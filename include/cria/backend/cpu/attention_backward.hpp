@@ -56,12 +56,12 @@ struct Backward {
   std::int64_t row = size.group * size.dim;  // the group's heads of a position
   std::int64_t padded_dim = padded<A>(size.dim);
   std::int64_t dquery_row = row - size.dim + padded_dim;  // products write whole registers
-  Scratch<F> key_t{size.depth * size.keys};               // [depth, keys]
-  Scratch<F> value_t{size.depth * size.keys};             // [depth, keys]
+  Scratch<F> key_t{size.depth * size.keys_row};           // [depth, keys]
+  Scratch<F> value_t{size.depth * size.keys_row};         // [depth, keys]
   Scratch<F> key_memory{factors_for<F>(size.keys) * padded_dim};
   FactorRows<F> key{};                                  // [factors of keys, padded_dim], zeros at the end
-  Scratch<A> dkey_t{size.dim * size.keys};              // [dim, keys]
-  Scratch<A> dvalue_t{size.dim * size.keys};            // [dim, keys]
+  Scratch<A> dkey_t{size.dim * size.keys_row};          // [dim, keys]
+  Scratch<A> dvalue_t{size.dim * size.keys_row};        // [dim, keys]
   Scratch<F> query_t{size.group * size.depth * block};  // [group depth, block]
   Scratch<F> dout_t{size.group * size.depth * block};   // [group depth, block]
   Scratch<F> out_t{size.group * size.depth * block};    // [group depth, block]
@@ -93,20 +93,20 @@ struct Backward {
 
   void load_keys(std::int64_t b, std::int64_t kv) {
     const HeadRows<const T> keys(k, b, kv, 1), values(v, b, kv, 1);
-    load_transposed(keys, 0, size.keys, key_t.data());
-    load_transposed(values, 0, size.keys, value_t.data());
+    load_transposed(keys, 0, size.keys, key_t.data(), size.keys_row);
+    load_transposed(values, 0, size.keys, value_t.data(), size.keys_row);
     key = load_rows(keys, 0, size.keys, padded_dim, key_memory.data());
-    std::fill_n(dkey_t.data(), size.dim * size.keys, A(0));
-    std::fill_n(dvalue_t.data(), size.dim * size.keys, A(0));
+    std::fill_n(dkey_t.data(), size.dim * size.keys_row, A(0));
+    std::fill_n(dvalue_t.data(), size.dim * size.keys_row, A(0));
   }
 
   /// A block of queries from `first` on, with O and dO.
   void load_queries(std::int64_t b, std::int64_t head, std::int64_t first, std::int64_t padded_count) {
     const HeadRows<const T> queries(q, b, head, size.group), outs(y, b, head, size.group),
         douts(dy, b, head, size.group);
-    load_transposed(queries, first, block, query_t.data());
-    load_transposed(douts, first, block, dout_t.data());
-    load_transposed(outs, first, block, out_t.data());
+    load_transposed(queries, first, block, query_t.data(), block);
+    load_transposed(douts, first, block, dout_t.data(), block);
+    load_transposed(outs, first, block, out_t.data(), block);
     query = load_rows(queries, first, padded_count, row, query_memory.data());
     dout = load_rows(douts, first, padded_count, row, dout_memory.data());
     std::fill_n(dquery.data(), block * dquery_row, A(0));
@@ -134,9 +134,9 @@ struct Backward {
   /// S = Q K^T and dP = dO V^T of queries [from, from + rows) and the tile of keys from j on.
   void compute_scores(std::int64_t h, std::int64_t j, std::int64_t from, std::int64_t rows) {
     const std::int64_t place = h * size.depth * block + from;
-    small_product<1>(rows, tile, size.depth, query_t.data() + place, block, key_t.data() + j, size.keys,
+    small_product<1>(rows, tile, size.depth, query_t.data() + place, block, key_t.data() + j, size.keys_row,
                      score.data(), tile, false);
-    small_product<1>(rows, tile, size.depth, dout_t.data() + place, block, value_t.data() + j, size.keys,
+    small_product<1>(rows, tile, size.depth, dout_t.data() + place, block, value_t.data() + j, size.keys_row,
                      dscore.data(), tile, false);
   }
 
@@ -154,10 +154,10 @@ struct Backward {
     const std::int64_t depth = factors_for<F>(rows), first = factors_for<F>(from), column = h * size.dim;
     const F* p = Packing<F>::sums_down_columns(score.data(), rows, tile, packed.data());
     small_product<1>(size.dim, tile, depth, dout.at(first) + column, dout.stride, p, tile,
-                     dvalue_t.data() + j, size.keys, true);
+                     dvalue_t.data() + j, size.keys_row, true);
     const F* ds = Packing<F>::sums_down_columns(dscore.data(), rows, tile, packed.data());
     small_product<1>(size.dim, tile, depth, query.at(first) + column, query.stride, ds, tile,
-                     dkey_t.data() + j, size.keys, true);
+                     dkey_t.data() + j, size.keys_row, true);
     // What is to the right of a head's columns gets zeros added.
     constexpr std::int64_t tile_depth = factors_for<F>(tile);
     const F* ds_rows = Packing<F>::sums_along_rows(dscore.data(), rows, tile, packed.data());
@@ -170,7 +170,7 @@ struct Backward {
     if (!to) return;
     const HeadRows<T> rows(to, b, kv, 1);
     for (std::int64_t first = 0; first < k.length; first += block) {
-      add_transposed(sums_t + first, size.keys, std::min(block, k.length - first), rows, to.fresh, first,
+      add_transposed(sums_t + first, size.keys_row, std::min(block, k.length - first), rows, to.fresh, first,
                      gradient_rows.data());
     }
   }

@@ -57,7 +57,7 @@ struct Forward {
   Vec<A> log_sum;
   Sizes<T> size{q, k};
 
-  Scratch<F> key_t{size.depth * size.keys};  // [depth, keys]
+  Scratch<F> key_t{size.depth * size.keys_row};  // [depth, keys]
   Scratch<F> value_memory{factors_for<F>(size.keys) * size.dim};
   FactorRows<F> value{};                               // [factors of keys, dim]
   Scratch<F> query_t{size.group * size.depth * tile};  // [group depth, tile]
@@ -74,7 +74,7 @@ struct Forward {
     load_keys(b, kv);
     for (std::int64_t first = 0; first < q.length; first += tile) {
       const std::int64_t count = std::min(tile, q.length - first);
-      load_transposed(queries, first, tile, query_t.data());
+      load_transposed(queries, first, tile, query_t.data(), tile);
       for (std::int64_t h = 0; h < size.group; ++h) {
         attend(h, first, count, log_sum.data + (b * q.heads + head + h) * q.length + first);
       }
@@ -84,7 +84,7 @@ struct Forward {
 
   void load_keys(std::int64_t b, std::int64_t kv) {
     const std::int64_t whole_factors = factors_for<F>(k.length) * numbers_in<F>;
-    load_transposed(HeadRows<const T>(k, b, kv, 1), 0, size.keys, key_t.data());
+    load_transposed(HeadRows<const T>(k, b, kv, 1), 0, size.keys, key_t.data(), size.keys_row);
     value = load_rows(HeadRows<const T>(v, b, kv, 1), 0, whole_factors, size.dim, value_memory.data());
   }
 
@@ -96,8 +96,8 @@ struct Forward {
     const std::int64_t seen = factors_for<F>(size.offset + first + count) * numbers_in<F>;
     A maximum[tile], sum[tile];
     // S^T = K Q^T, still without its scale
-    small_product<1>(seen, tile, size.depth, key_t.data(), size.keys, queries_t, tile, score_t.data(), tile,
-                     false);
+    small_product<1>(seen, tile, size.depth, key_t.data(), size.keys_row, queries_t, tile, score_t.data(),
+                     tile, false);
     hide_later_keys(first, seen);
     exponentials(score_t.data(), seen, size.scale * std::numbers::log2e_v<A>, maximum, sum);
     // O^T = V^T P^T

@@ -26,18 +26,21 @@ template <class T>
 struct Sizes {
   using F = factor_t<T>;
 
-  std::int64_t group;   // query heads to a key/value head
-  std::int64_t dim;     // numbers in a head
-  std::int64_t depth;   // factors in a head
-  std::int64_t keys;    // their number rounded up to whole tiles
-  std::int64_t offset;  // position of query 0 among the keys
-  acc_t<T> scale;       // of scores
+  std::int64_t group;     // query heads to a key/value head
+  std::int64_t dim;       // numbers in a head
+  std::int64_t depth;     // factors in a head
+  std::int64_t keys;      // their number rounded up to whole tiles
+  std::int64_t keys_row;  // from a row of keys to the next: an odd number of cache lines, so that a tile's
+                          // rows do not meet in one set of a cache
+  std::int64_t offset;    // position of query 0 among the keys
+  acc_t<T> scale;         // of scores
 
   Sizes(const Heads<const T>& q, const Heads<const T>& k)
       : group(q.heads / k.heads),
         dim(q.dim),
         depth(factors_for<F>(dim)),
         keys((k.length + tile - 1) / tile * tile),
+        keys_row(keys + 64 / static_cast<std::int64_t>(sizeof(F))),
         offset(k.length - q.length),
         scale(acc_t<T>(1) / std::sqrt(static_cast<acc_t<T>>(dim))) {}
 };

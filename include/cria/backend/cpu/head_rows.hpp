@@ -25,23 +25,24 @@ struct HeadRows {
   T* at(std::int64_t position) const { return data + position * stride; }
 };
 
-/// Positions [first, first + count) -> to [heads factors_for<F>(dim), count]. The last position is repeated
-/// where there are no more.
+/// Positions [first, first + count) -> to [heads factors_for<F>(dim), count], rows `stride` apart. The last
+/// position is repeated where there are no more.
 template <class T, class F>
-void load_transposed(const HeadRows<T>& x, std::int64_t first, std::int64_t count, F* to) {
+void load_transposed(const HeadRows<T>& x, std::int64_t first, std::int64_t count, F* to,
+                     std::int64_t stride) {
   const std::int64_t depth = x.heads * factors_for<F>(x.dim);
   const Scratch<F> packed(lane_count<F> * depth);
   for (std::int64_t t = 0; t < count; t += lane_count<F>) {
     const std::int64_t position = std::min(first + t, x.length - 1);
     const std::int64_t rows = std::min(lane_count<F>, x.length - position);
     if (const F* from = Packing<F>::along_rows_in_place(x.at(position), x.dim, x.stride)) {
-      transpose(rows, depth, from, x.stride / numbers_in<F>, to + t, count);
+      transpose(rows, depth, from, x.stride / numbers_in<F>, to + t, stride);
       continue;
     }
     for (std::int64_t i = 0; i < rows; ++i) {
       Packing<F>::along_rows(x.at(position + i), x.heads, x.dim, packed.data() + i * depth);
     }
-    transpose(rows, depth, packed.data(), depth, to + t, count);
+    transpose(rows, depth, packed.data(), depth, to + t, stride);
   }
 }
 

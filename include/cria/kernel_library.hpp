@@ -24,6 +24,7 @@
 #include "cria/ops/matmul.hpp"
 #include "cria/ops/normalization.hpp"
 #include "cria/ops/order.hpp"
+#include "cria/ops/pooling.hpp"
 #include "cria/ops/rearrange.hpp"
 #include "cria/ops/recurrent.hpp"
 #include "cria/ops/reduce.hpp"
@@ -175,6 +176,8 @@
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
                                                 const ConvTranspose2dOptions&); \
+  EXTERN template Tensor<T, B> max_pool2d(const Tensor<T, B>&, const Size2d&, const Pool2dOptions&); \
+  EXTERN template Tensor<T, B> avg_pool2d(const Tensor<T, B>&, const Size2d&, const Pool2dOptions&); \
   EXTERN template Tensor<T, B> orthogonalize(const Tensor<T, B>&, int); \
   EXTERN template void Adafactor<B>::update_parameter(ParameterSlot<T, B>&);
 

@@ -1,6 +1,7 @@
 #include "cria/nn/recompute.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <utility>
 #include <vector>
 
 #include "cria/cria.hpp"
@@ -108,6 +109,18 @@ BOOST_AUTO_TEST_CASE(what_is_given_back_as_it_is_gets_its_gradient) {
   const auto h = Tensor<bfloat16>::full({2}, bfloat16(1));
   backward(sum(cria::nn::recompute([w](const auto&) -> Tensor<bfloat16> { return w; }, h)));
   BOOST_TEST((w.grad().to_vector() == std::vector<float>{1, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(running_statistics_follow_once) {
+  const auto x = Tensor<float>::from({2, 1, 1, 2}, {1, 2, 3, 4}).set_requires_grad();
+  const auto trained = [&](bool again) {
+    const cria::nn::BatchNorm2d<float> norm(1);
+    const auto outer = [norm](const Tensor<float>& h) { return cria::nn::recompute(norm, h); };
+    backward(sum(again ? cria::nn::recompute(outer, x) : norm(x)));
+    return std::pair(norm.running_mean.value().item(), norm.running_variance.value().item());
+  };
+  BOOST_TEST((trained(true) == trained(false)));
+  BOOST_TEST(!is_recomputing());
 }
 
 BOOST_AUTO_TEST_CASE(parameters_that_are_read_again_may_not_change_before_backward) {

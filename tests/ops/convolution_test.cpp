@@ -145,41 +145,6 @@ struct Transposed {
   }
 };
 
-template <bool Max>
-struct Pooled {
-  template <class T>
-  using Inputs = std::tuple<Tensor<T>>;
-  static std::vector<Shapes> shapes() { return {{{2, 3, 5, 4}}}; }
-  static std::int64_t terms(const Shapes&) { return 20; }
-  static auto run(const auto& x) {
-    const Pool2dOptions options{.stride = {2, 1}, .padding = {1, 0}};
-    if constexpr (Max) {
-      return cria::max_pool2d(x, {3, 2}, options);
-    } else {
-      return cria::avg_pool2d(x, {3, 2}, options);
-    }
-  }
-  static Values reference(const std::vector<Values>& inputs, const Shapes& shapes) {
-    const Shape& x = shapes[0];
-    Values y;
-    for (std::int64_t image = 0; image < x.dim(0) * x.dim(1); ++image) {
-      for (std::int64_t i = -1; i + 3 <= x.dim(2) + 1; i += 2) {
-        for (std::int64_t j = 0; j + 2 <= x.dim(3); ++j) {
-          double most = -std::numeric_limits<double>::infinity(), sum = 0;
-          for (std::int64_t k = 0; k < 6; ++k) {
-            const std::int64_t n = image / x.dim(1), c = image % x.dim(1);
-            const double p = pixel(inputs[0], x, n, c, i + k / 2, j + k % 2, most);
-            if (p > most || p != p) most = p;
-            sum += pixel(inputs[0], x, n, c, i + k / 2, j + k % 2);
-          }
-          y.push_back(Max ? most : sum / 6);
-        }
-      }
-    }
-    return y;
-  }
-};
-
 }  // namespace
 
 CRIA_TEST_OPERATION(plain, Convolution<Plain>)
@@ -190,8 +155,6 @@ CRIA_TEST_OPERATION(wide_strided, Convolution<WideStrided>)
 CRIA_TEST_OPERATION(wide_grouped, Convolution<WideGrouped>)
 CRIA_TEST_OPERATION(pixelwise, Convolution<Pixelwise>)
 CRIA_TEST_OPERATION(transposed, Transposed)
-CRIA_TEST_OPERATION(max_pool, Pooled<true>)
-CRIA_TEST_OPERATION(avg_pool, Pooled<false>)
 
 BOOST_AUTO_TEST_CASE(signals_are_images_of_one_line) {
   const auto x = Tensor<float>::from({1, 1, 4}, {1, 2, 3, 4}), w = Tensor<float>::from({1, 1, 2}, {10, 1});
@@ -262,11 +225,6 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
              }) == "conv2d: stride is 0; it must be at least 1");
   BOOST_TEST(error_message<ConfigError>([&] { conv2d(x, w, {.padding = -1}); }) ==
              "conv2d: padding is -1; it must be at least 0");
-  BOOST_TEST(error_message<ShapeError>([&] {
-               max_pool2d(Tensor<float>::zeros({1, 1, 0, 4}), 2, {.padding = 1});
-             }) == "max_pool2d: x is [1, 1, 0, 4]; its height and width must be at least 1");
-  BOOST_TEST(error_message<ConfigError>([&] { max_pool2d(x, 2, {.padding = 2}); }) ==
-             "max_pool2d: padding is 2; it must be at most half of a window");
   BOOST_TEST(error_message<ConfigError>([&] {
                conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.output_padding = 1});
              }) ==
@@ -276,8 +234,6 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named) {
              }) ==
              "conv_transpose2d: x is [1, 4, 2, 5] and weight is [4, 1, 3, 3]; without its padding the "
              "result would be -2 by 1, and must be at least 1 by 1");
-  BOOST_TEST(error_message<ConfigError>([&] { max_pool2d(x, 0); }) ==
-             "max_pool2d: kernel is 0; it must be at least 1");
 }
 
 BOOST_AUTO_TEST_CASE(sizes_that_cannot_be_counted_are_refused) {
@@ -293,7 +249,6 @@ BOOST_AUTO_TEST_CASE(sizes_that_cannot_be_counted_are_refused) {
   refused("conv_transpose2d: stride", [&] {
     conv_transpose2d(x, Tensor<float>::zeros({4, 1, 3, 3}), {.stride = far});
   });
-  refused("avg_pool2d: kernel", [&] { avg_pool2d(x, far); });
 }
 
 BOOST_AUTO_TEST_CASE(signals_are_named_as_they_were_given) {
@@ -311,16 +266,6 @@ BOOST_AUTO_TEST_CASE(signals_are_named_as_they_were_given) {
   BOOST_TEST(message([&] { conv1d(x, w, Tensor<float>::zeros({1}), {.padding = 1}); }) ==
              "conv1d: dimensions differ: the result is [1, 2, 2], bias is [1]; the result.dim(1) = 2 must "
              "equal bias.dim(0) = 1");
-}
-
-BOOST_AUTO_TEST_CASE(padding_of_a_greatest_element_is_no_anomaly) {
-  const DetectAnomaly guard;
-  const auto x = Tensor<float>::full({1, 1, 2, 2}, 1.0f).set_requires_grad();
-  backward(sum(max_pool2d(x, 2, {.padding = 1})));
-  BOOST_TEST((x.grad().to_vector() == std::vector<float>(4, 1.0f)));
-  const auto bad = Tensor<float>::full({1, 1, 2, 2}, std::numeric_limits<float>::quiet_NaN());
-  BOOST_TEST(error_message<AutogradError>([&] { max_pool2d(bad, 2); }) ==
-             "DetectAnomaly: the result of 'max_pool2d', [1, 1, 1, 1], is nan at element 0");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -64,11 +64,12 @@ struct PassingGradient {
 /// the gradients of all its inputs before it writes to the first, and two of them may be the same.
 CRIA_SHARED inline thread_local std::vector<std::shared_ptr<PassingGradient>> passing_gradients;
 
-// One counter and two switches per thread, the counter so that nodes of one thread run in the order they were
-// made. They must not be statics inside templates: each instantiation would have its own and gradients would
-// vanish silently.
+// One counter and three switches per thread, the counter so that nodes of one thread run in the order they
+// were made. They must not be statics inside templates: each instantiation would have its own and gradients
+// would vanish silently.
 CRIA_SHARED inline thread_local std::uint64_t node_sequence = 0;
 CRIA_SHARED inline thread_local bool recording = true;
+CRIA_SHARED inline thread_local bool recomputing = false;
 CRIA_SHARED inline thread_local bool detects_anomalies = false;
 
 /// Deletes nodes without recursion: a graph can be a million operations deep.
@@ -158,22 +159,33 @@ class DetectAnomaly {
 };
 
 namespace detail {
-/// While one of these lives, operations on this thread are recorded, also inside of NoGrad.
-class Recording {
+/// While one of these lives, operations on this thread repeat what they did before: they are recorded, also
+/// inside of NoGrad, and buffers do not follow a second time.
+class Recomputation {
  public:
-  Recording() : previous_(std::exchange(recording, true)) {}
-  ~Recording() { recording = previous_; }
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
+  Recomputation()
+      : was_recording_(std::exchange(recording, true)), was_recomputing_(std::exchange(recomputing, true)) {}
+  ~Recomputation() {
+    recording = was_recording_;
+    recomputing = was_recomputing_;
+  }
+  Recomputation(const Recomputation&) = delete;
+  Recomputation& operator=(const Recomputation&) = delete;
 
  private:
-  bool previous_;
+  bool was_recording_;
+  bool was_recomputing_;
 };
 }  // namespace detail
 
 /// Whether operations on this thread are being recorded.
 inline bool is_recording() {
   return detail::recording;
+}
+/// Whether operations on this thread repeat, for backward, what they did before (nn::recompute): then what
+/// changes a Buffer leaves it as it is.
+inline bool is_recomputing() {
+  return detail::recomputing;
 }
 
 namespace detail {

@@ -9,8 +9,8 @@ namespace cria {
 
 /// Values of type T without a gradient, which are saved, loaded and cloned with the module that lists them.
 /// Copies share them; `clone` shares nothing. A module whose operator() is const changes them through a copy.
-/// Every call changes them, one inside of nn::recompute twice. TrainStep brings them back where a step is
-/// forgotten after an exception.
+/// Every call changes them, but not where nn::recompute repeats it (is_recomputing). TrainStep brings them
+/// back where a step is forgotten after an exception.
 template <class T, class B = DefaultBackend>
 class Buffer {
  public:

@@ -135,6 +135,20 @@ struct MatMul;
 ///            std::int64_t groups, Gradient<Planes<T>> dx, Gradient<Rows<A>> dweight)
 struct Convolution;
 
+// ---- of windows ----
+
+/// y = the greatest element of each image's windows, `pixel` being the number of the first that is the
+/// greatest, or of a NaN, which is greater than all numbers. A window has at least one pixel in the image.
+///   forward(Rows<const T> x [images, h * w], const Windows&, Rows<T> y [images, windows],
+///           Rows<std::int32_t> pixel [images, windows])
+///   backward(Rows<const T> dy, Rows<const std::int32_t> pixel, const Windows&, Gradient<Rows<T>> dx)
+struct MaxPool;
+
+/// y = the mean of each image's windows, 0 being outside of the image.
+///   forward(Rows<const T> x [images, h * w], const Windows&, Rows<T> y [images, windows])
+///   backward(Rows<const T> dy, const Windows&, Gradient<Rows<T>> dx)
+struct AveragePool;
+
 // ---- of recurrent networks ----
 
 /// A step of gated recurrent units (core/recurrent.hpp): what x and the state h bring to their gates r, z, n

@@ -10,6 +10,7 @@
 #include "cria/core/parameter.hpp"
 #include "cria/nn/input.hpp"
 #include "cria/ops/convolution.hpp"
+#include "cria/ops/pooling.hpp"
 
 namespace cria::nn {
 

@@ -9,8 +9,9 @@
 namespace cria::nn {
 
 /// f(x...) without keeping what f computes on the way: backward computes that again, from x..., and adds the
-/// same gradients, bit for bit. What f drops (nn::Dropout) it drops again. f gets tensors and gives one; it
-/// must hold what it uses by value, as modules do, for it is called again later. Chen et al. 2016.
+/// same gradients, bit for bit. What f drops (nn::Dropout) it drops again; running statistics follow the
+/// first time alone. f gets tensors and gives one; it must hold what it uses by value, as modules do, for it
+/// is called again later. Chen et al. 2016.
 template <class F, FloatingPoint... T, class B>
 auto recompute(F f, const Tensor<T, B>&... x) {
   if (!is_recording()) return f(x...);
@@ -24,7 +25,7 @@ auto recompute(F f, const Tensor<T, B>&... x) {
     std::apply([&](const auto&... leaf) { from.add_leaves(node, leaf...); }, leaves);
   }
   return record("recompute", y.detach(), std::move(from), [=](const auto& dy) {
-    const cria::detail::Recording recording;
+    const cria::detail::Recomputation repeated;
     const DropoutStream again(source);
     const auto result = f(cria::detail::as_leaf(x)...);
     if (cria::detail::node(result)) {

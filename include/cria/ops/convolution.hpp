@@ -1,5 +1,5 @@
 #pragma once
-/// Convolutions, pooling and enlarging of images [n, channels, height, width].
+/// Convolutions and enlarging of images [n, channels, height, width], and their windows as columns.
 
 #include <cstdint>
 #include <limits>
@@ -21,6 +21,7 @@
 #include "cria/ops/rearrange.hpp"
 #include "cria/ops/reduce.hpp"
 #include "cria/ops/reshape.hpp"
+#include "cria/ops/windows.hpp"
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/convolution.cuh"
 #endif
@@ -47,10 +48,6 @@ struct ConvTranspose2dOptions {
   Size2d dilation = 1;
   std::int64_t groups = 1;
 };
-struct Pool2dOptions {
-  Size2d stride = 0;  // 0: the size of a window
-  Size2d padding = 0;
-};
 struct UnfoldOptions {
   Size2d stride = 1;
   Size2d padding = 0;
@@ -69,29 +66,6 @@ Rows<T> kernel_rows(T* data, const Shape& weight) {
   return {data, weight.dim(0), weight.product(1, 4)};
 }
 
-inline void check_sizes(std::string_view op, const Windows& windows) {
-  constexpr std::int64_t most = std::int64_t{1} << 30;  // products of two can be counted
-  const auto within = [&](std::string_view name, const Size2d& size, std::int64_t least) {
-    for (const std::int64_t number : {size.height, size.width}) {
-      check::option(number >= least, op, name, number, "it must be at least " + std::to_string(least));
-      check::option(number <= most, op, name, number, "it must be at most " + std::to_string(most));
-    }
-  };
-  within("kernel", windows.kernel, 1);
-  within("stride", windows.stride, 1);
-  within("padding", windows.padding, 0);
-  within("dilation", windows.dilation, 1);
-}
-/// Throws ShapeError unless there is a window.
-inline void check_fit(std::string_view op, const Shape& x, const Windows& windows) {
-  check_sizes(op, windows);
-  if (windows.positions() > 0) return;
-  throw ShapeError(std::string(op) + ": x is " + to_string(x) +
-                   "; with its padding it must be at least as large as a window, " +
-                   std::to_string(windows.dilation.height * (windows.kernel.height - 1) + 1) + " by " +
-                   std::to_string(windows.dilation.width * (windows.kernel.width - 1) + 1));
-}
-
 /// Throws ShapeError unless weight [o, c / groups, kh, kw] fits images of `channels` channels.
 inline void check_kernel(std::string_view op, const Shape& x, const Shape& weight, std::int64_t channels,
                          std::int64_t groups) {
@@ -103,12 +77,22 @@ inline void check_kernel(std::string_view op, const Shape& x, const Shape& weigh
       "; groups must divide the channels of both sides, and weight.dim(1) must be those of a group");
 }
 
-/// y + bias for each channel of y [n, channels, ...].
+/// A product plus bias for each channel, [n, channels, ...].
 template <FloatingPoint T, class B>
-Tensor<T, B> add_bias(std::string_view op, const Tensor<T, B>& y, const Tensor<T, B>& bias) {
+Tensor<T, B> add_bias(std::string_view op, const Tensor<T, B>& product, const Tensor<T, B>& bias) {
   check::rank(op, {"bias", bias.shape()}, 1);
-  check::equal_dims(op, {"the result", y.shape()}, 1, {"bias", bias.shape()}, 0);
-  return y + reshape(bias, y.rank() == 3 ? Shape{bias.size(), 1} : Shape{bias.size(), 1, 1});
+  check::equal_dims(op, {"the result", product.shape()}, 1, {"bias", bias.shape()}, 0);
+  auto y = product.detach();  // nobody else has the product, so the sum takes its memory
+  map_in_place(ops::Add{}, y,
+               share_values(bias, y.rank() == 3 ? Shape{bias.size(), 1} : Shape{bias.size(), 1, 1}));
+  return record("bias", y, inputs(unread(product), unread(bias)),
+                [op, d_product = sink(product), d_bias = sink(bias)](const Tensor<T, B>& dy) {
+                  if (d_bias) {
+                    const Reduced channels(op, dy.shape(), Axes::all_but(1, dy.rank()), false);
+                    accumulate(d_bias, reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, channels, dy));
+                  }
+                  accumulate(d_product, dy);
+                });
 }
 
 }  // namespace detail
@@ -281,24 +265,6 @@ Tensor<T, B> windows_of(std::string_view op, const Tensor<T, B>& x, const Window
   return rearrange(op, x, std::move(way), outside);
 }
 
-template <class T, class B>
-Windows pooling(std::string_view op, const Tensor<T, B>& x, const Size2d& kernel,
-                const Pool2dOptions& options) {
-  check::rank(op, {"x", x.shape()}, 4);
-  if (x.dim(2) == 0 || x.dim(3) == 0) {
-    throw ShapeError(std::string(op) + ": x is " + to_string(x.shape()) +
-                     "; its height and width must be at least 1");
-  }
-  const Size2d stride{options.stride.height == 0 ? kernel.height : options.stride.height,
-                      options.stride.width == 0 ? kernel.width : options.stride.width};
-  const Windows windows{x.dim(1), {x.dim(2), x.dim(3)}, kernel, stride, options.padding, 1};
-  check_fit(op, x.shape(), windows);
-  check::option(2 * options.padding.height <= kernel.height && 2 * options.padding.width <= kernel.width, op,
-                "padding", std::max(options.padding.height, options.padding.width),
-                "it must be at most half of a window");
-  return windows;
-}
-
 }  // namespace detail
 
 /// The windows of images as columns: x [n, c, h, w] -> [n, c * kh * kw, windows], 0 being outside of x.
@@ -311,32 +277,6 @@ Tensor<T, B> unfold(const Tensor<T, B>& x, const Size2d& kernel, const UnfoldOpt
   detail::check_fit("unfold", x.shape(), windows);
   return reshape(detail::windows_of("unfold", x, windows, T()),
                  {x.dim(0), windows.depth(), windows.positions()});
-}
-
-/// The greatest of each window: x [n, c, h, w] -> [n, c, (h + 2 padding - kh) / stride + 1, ...]. Equal ones
-/// share the gradient. Throws ShapeError if no window fits.
-template <FloatingPoint T, class B>
-Tensor<T, B> max_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2dOptions& options = {}) {
-  const Windows windows = detail::pooling("max_pool2d", x, kernel, options);
-  const auto outside = static_cast<T>(-std::numeric_limits<acc_t<T>>::infinity());
-  const auto elements = [&] {
-    const DetectAnomaly off(false);  // what is outside is meant to be infinite
-    return detail::windows_of("max_pool2d", x, windows, outside);
-  }();
-  return detail::extreme("max_pool2d", ops::Largest{}, elements,
-                         detail::Reduced("max_pool2d", elements.shape(), 2, false));
-}
-
-/// The mean of each window, zeros outside of x included: shapes as those of max_pool2d.
-template <FloatingPoint T, class B>
-Tensor<T, B> avg_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2dOptions& options = {}) {
-  const Windows windows = detail::pooling("avg_pool2d", x, kernel, options);
-  const auto means = mean(detail::windows_of("avg_pool2d", x, windows, T()), 2);
-  if constexpr (std::is_same_v<T, acc_t<T>>) {
-    return means;
-  } else {
-    return cast<T>(means);
-  }
 }
 
 /// Each pixel as a block of `factor` pixels: x [n, c, h, w] -> [n, c, h * factor, w * factor].

@@ -193,7 +193,7 @@ Tensor<T, B> group_norm(const Tensor<T, B>& x, std::int64_t groups,
 /// The same with the mean and variance of each channel over the batch, or the running ones where
 /// options.training is false: x [n, channels, ...], all others [channels]. In training the running ones
 /// follow: running += momentum (batch's - running), with the variance's estimate for more than the sample (n
-/// - 1). Throws ShapeError if the shapes do not fit. Ioffe, Szegedy 2015.
+/// - 1); once, also inside of nn::recompute. Throws ShapeError if the shapes do not fit. Ioffe, Szegedy 2015.
 template <FloatingPoint T, class B>
 Tensor<T, B> batch_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor<T, B>>& weight,
                         const std::type_identity_t<Tensor<T, B>>& bias, Buffer<acc_t<T>, B>& running_mean,
@@ -214,11 +214,13 @@ Tensor<T, B> batch_norm(const Tensor<T, B>& x, const std::type_identity_t<Tensor
   }
   shapes.check_more_than(1, "batch_norm", x.shape());
   const auto batch = detail::moments(x, shapes);
-  const auto momentum = static_cast<A>(options.momentum), n = static_cast<A>(shapes.count);
-  detail::map_in_place(ops::Follow<A>{momentum, A(1)}, running_mean.value(),
-                       detail::share_values(batch.mean, running_mean.shape()));
-  detail::map_in_place(ops::Follow<A>{momentum, n / (n - 1)}, running_variance.value(),
-                       detail::share_values(batch.variance, running_variance.shape()));
+  if (!is_recomputing()) {
+    const auto momentum = static_cast<A>(options.momentum), n = static_cast<A>(shapes.count);
+    detail::map_in_place(ops::Follow<A>{momentum, A(1)}, running_mean.value(),
+                         detail::share_values(batch.mean, running_mean.shape()));
+    detail::map_in_place(ops::Follow<A>{momentum, n / (n - 1)}, running_variance.value(),
+                         detail::share_values(batch.variance, running_variance.shape()));
+  }
   return detail::normalize("batch_norm", x, shapes, batch, w, b, options.eps);
 }
 

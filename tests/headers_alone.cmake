@@ -7,10 +7,10 @@ cmake_minimum_required(VERSION 3.25)
 
 set(compile ${compiler} -std=c++20 -fopenmp -I${include} -isystem ${eigen} -x c++)
 
-# What each header includes, with all that those include.
+# What each header includes of cria's, with all that those include; the standard library is named but not read.
 set(by_number "")
 foreach(header IN LISTS headers)
-  execute_process(COMMAND ${compile} -M ${header} RESULT_VARIABLE status OUTPUT_VARIABLE files ERROR_VARIABLE error)
+  execute_process(COMMAND ${compile} -nostdinc -MM -MG ${header} RESULT_VARIABLE status OUTPUT_VARIABLE files ERROR_VARIABLE error)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "${header}:\n${error}")
   endif()

@@ -69,6 +69,7 @@ std::string MemoryPlan::table() const {
   line("master weights", master_weights);
   line("moments", moments);
   line("gradients", gradients);
+  if (partial_sums > 0) line("partial sums", partial_sums);
   line("activations", activations);
   line("workspace", workspace);
   line("program", program);
@@ -101,7 +102,8 @@ MemoryPlan memory_of(const TrainOptions& options) {
   const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
   const std::int64_t busy =
       std::clamp<std::int64_t>(cria::chunks_on_replicas(chunks, replicas.groups), 1, replicas.groups);
-  // Each holds sums of subtrees of every height below that of its own part of the tree.
+  // Each keeps sums of subtrees of every height below that of its own part of the tree, and activations take the
+  // place of one that was added up.
   const std::int64_t of_replica = (chunks + busy - 1) / busy;
   const auto heights = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(of_replica)));
   return planned_memory(model_costs(options), {.element_size = options.dtype == "float32" ? 4 : 2,
@@ -110,7 +112,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
                                                .sequences = sequences,
                                                .batch = options.batch_size,
                                                .replicas = busy,
-                                               .sums = reproducible ? heights : 1});
+                                               .sums = reproducible && heights > 1 ? heights : 0});
 }
 
 MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
@@ -122,7 +124,8 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   plan.weights = bytes(count * element_size);
   plan.master_weights = bytes(narrow ? count * wide : 0);
   plan.moments = bytes(as_number(use.states) * count * wide);
-  plan.gradients = bytes(replicas * as_number(use.sums) * count * wide);
+  plan.gradients = bytes(replicas * count * wide);
+  plan.partial_sums = bytes(replicas * as_number(use.sums) * count * wide);
   plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));
 
   const double width = as_number(costs.head.in), vocabulary = as_number(costs.head.out),
@@ -148,7 +151,8 @@ void check_memory(const MemoryPlan& plan) {
   throw cria::ConfigError(
       "training would take " + megabytes(plan.total()) + " of memory and the machine has " +
       megabytes(available) +
-      " left; a smaller --dim, --n_layers, --max_seq_len or --batch_size, or fewer --threads need less");
+      " left; a smaller --dim, --n_layers, --max_seq_len or --batch_size, or fewer --threads" +
+      (plan.partial_sums > 0 ? ", or --reproducible=false," : "") + " need less");
 }
 
 }  // namespace pretrain

@@ -15,13 +15,14 @@ struct MemoryPlan {
   std::int64_t weights = 0;
   std::int64_t master_weights = 0;  // float copies of 16-bit weights
   std::int64_t moments = 0;
-  std::int64_t gradients = 0;    // float, of every replica, and partial sums of them
-  std::int64_t activations = 0;  // what a chunk's forward pass keeps for its backward pass, of every replica
-  std::int64_t workspace = 0;    // gradients of activations, logits, and what kernels work in
-  std::int64_t program = 0;      // code, libraries, and the tokens of a micro-batch
+  std::int64_t gradients = 0;     // float, of every replica
+  std::int64_t partial_sums = 0;  // of gradients, that a reproducible step keeps
+  std::int64_t activations = 0;   // what a chunk's forward pass keeps for its backward pass, of every replica
+  std::int64_t workspace = 0;     // gradients of activations, logits, and what kernels work in
+  std::int64_t program = 0;       // code, libraries, and the tokens of a micro-batch
 
   std::int64_t tensors() const {
-    return weights + master_weights + moments + gradients + activations + workspace;
+    return weights + master_weights + moments + gradients + partial_sums + activations + workspace;
   }
   std::int64_t total() const { return tensors() + program; }
 
@@ -37,7 +38,7 @@ struct MemoryUse {
   std::int64_t sequences;     // of a chunk
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
   std::int64_t replicas;      // that work on chunks of their own
-  std::int64_t sums = 1;      // of gradients that a replica holds at a time
+  std::int64_t sums = 0;      // of gradients that it keeps beside its gradient
 };
 
 /// How the threads of a run are divided on replicas of the model: each has one of its own unless the

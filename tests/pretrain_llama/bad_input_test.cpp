@@ -150,6 +150,10 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
              "--n_heads is 3; it must be a multiple of --n_group = 2");
   BOOST_TEST(train_sentence({"--max_nonfinite_iters=-1"}) ==
              "--max_nonfinite_iters is -1; it must be at least 0");
+  BOOST_TEST(train_sentence({"--on_divergence=ignore"}) ==
+             "--on_divergence is ignore; allowed: stop, skip, rollback");
+  BOOST_TEST(says(train_sentence({"--threads=1024", "--pin=true"}),
+                  "--pin is true; it needs a core for each of --threads = 1024, and the program may use "));
   BOOST_TEST(train_sentence({"--init_from=gpt2"}) == "--init_from is gpt2; allowed: scratch, resume");
   BOOST_TEST(train_sentence({"--learning_rate=nan"}) ==
              "--learning_rate is nan; it must be a number from 0 on");

@@ -134,6 +134,9 @@ BOOST_DATA_TEST_CASE(a_run_has_the_same_bits_on_any_threads_and_in_any_micro_bat
   BOOST_TEST(!want.empty());
   BOOST_TEST((weights("two", chunks(4 * chunk, 1, 2)) == want));
   BOOST_TEST((weights("three", chunks(4 * chunk, 1, 3)) == want));
+  auto pinned = chunks(4 * chunk, 1, 1);
+  pinned.push_back("--pin=true");
+  BOOST_TEST((weights("pinned", pinned) == want));
   BOOST_TEST((weights("parts", chunks(chunk, 4, 2)) == want));
 }
 

@@ -3,7 +3,7 @@
 
 cmake_minimum_required(VERSION 3.25)
 
-set(floors core backend ops testing nn optim data train io)  # the lowest first
+set(floors core backend ops testing nn optim data dist train io)  # the lowest first
 
 set(failures "")
 file(GLOB_RECURSE headers RELATIVE ${include}/cria ${include}/cria/*/*.hpp ${include}/cria/*/*.cuh)

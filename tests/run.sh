@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 compiler=${CXX:-g++}
 build=$root/build/tests-$(basename "$compiler")
 
-"$root/.ci/install_packages.sh" || { echo "0 passed, 1 failed"; exit 1; }
+"$root/.ci/install_packages.sh" libopenmpi-dev openmpi-bin || { echo "0 passed, 1 failed"; exit 1; }
 # With ninja's own number of jobs, two more than there are cores, compilers take each other's cache: a tenth more time.
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="$compiler" \
   -DCRIA_BUILD_BENCHMARKS=OFF &&

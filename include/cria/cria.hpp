@@ -36,6 +36,8 @@
 #include "cria/data/examples.hpp"
 #include "cria/data/source.hpp"
 #include "cria/data/split.hpp"
+#include "cria/dist/communicator.hpp"
+#include "cria/dist/sum_gradients.hpp"
 #include "cria/nn/activations.hpp"
 #include "cria/nn/attention.hpp"
 #include "cria/nn/cache.hpp"

@@ -23,6 +23,8 @@
 #include "cria/backend/cpu/replay.hpp"
 #include "cria/core/check.hpp"
 #include "cria/core/profile.hpp"
+#include "cria/dist/communicator.hpp"
+#include "cria/dist/sum_gradients.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/ops/cross_entropy.hpp"
@@ -49,6 +51,10 @@ struct TrainStepOptions {
   /// divided into micro-batches of whole chunks (DataParallel::for_each_leaf).
   bool reproducible = false;
   bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
+  /// On the CPU: processes that train the model together, each on its own part of the step's examples, in the
+  /// order of their ranks; none: this one alone. They update it alike, so their models stay the same, bit for
+  /// bit. A reproducible step of 2^n chunks has the same bits on any number of processes.
+  Communicator* processes = nullptr;
 };
 
 struct TrainStepResult {
@@ -83,8 +89,8 @@ class TrainStep {
   using A = typename Loss::value_type;
 
  public:
-  /// For batches of the shapes of `batch`. `model` must outlive this object. Throws ConfigError for
-  /// options that cannot be.
+  /// For batches of the shapes of `batch`, those of one process. `model` must outlive this object. Throws
+  /// ConfigError for options that cannot be.
   TrainStep(M& model, const Batch<X, Y>& batch, const TrainStepOptions& options = {})
       : options_(checked(options)),
         model_(model),
@@ -110,7 +116,8 @@ class TrainStep {
   TrainStep& operator=(const TrainStep&) = delete;
 
   /// Adds the gradients of the next micro-batch of this step. Dropout draws from noise.split(i) in the step's
-  /// chunk number i, so all its micro-batches may have the same noise. Times go to `profile`, if there is one. Throws ShapeError if the batch has other shapes or does not hold as many
+  /// chunk number i, counted over all processes, so all micro-batches may have the same noise. Times go to
+  /// `profile`, if there is one. Throws ShapeError if the batch has other shapes or does not hold as many
   /// values as they say, ConfigError if the step has all its micro-batches.
   void add(const Batch<X, Y>& batch, const Rng& noise, StepProfile* profile = nullptr) {
     check_shapes(batch);
@@ -134,7 +141,8 @@ class TrainStep {
               [&](const Inputs& inputs, const Targets& targets, const auto& stream) {
                 return differentiate(model, inputs, targets, stream, scale);
               },
-              inputs_of(batch, chunk), targets_of(batch, chunk), noise.split(i));
+              inputs_of(batch, chunk), targets_of(batch, chunk),
+              noise.split(static_cast<std::uint64_t>(rank()) * losses_.size() + i));
         });
       };
       if (is_reproducible()) {
@@ -158,12 +166,17 @@ class TrainStep {
     forgotten_on_exception([&] {
       const auto timed = timed_into(profile ? &profile->rest : nullptr);
       parallel_.reduce_gradients();
+      if constexpr (std::is_same_v<B, Cpu>) {
+        if (options_.processes) sum_gradients(*options_.processes, model_);
+      }
+      const std::vector<double> counts = of_all_processes({counts_.begin(), counts_.end()});
+      const double counted = std::max(std::accumulate(counts.begin(), counts.end(), 0.0), 1.0);
       keeping_gradients([&] {
-        const double counted = share_of(std::max<std::int64_t>(sum_of(counts_), 1), all_of_step());
-        optimizer.step({.loss_scale = result.loss_scale * counted, .max_norm = options_.max_norm});
+        optimizer.step({.loss_scale = result.loss_scale * (counted / static_cast<double>(all_of_step())),
+                        .max_norm = options_.max_norm});
       });
       // All has been submitted; only now does the host wait for a device.
-      result.loss = mean_loss();
+      result.loss = sum_of_losses(counts) / counted;
       result.gradient_norm = optimizer.gradient_norm();
     });
     scaler_.update(result.gradient_norm);
@@ -171,7 +184,8 @@ class TrainStep {
     return result;
   }
 
-  /// The mean loss of a batch, without gradients and dropout. Throws ShapeError as add does.
+  /// The mean loss of a batch, without gradients and dropout, in this process alone. Throws ShapeError as add
+  /// does.
   double loss(const Batch<X, Y>& batch) {
     check_shapes(batch);
     std::vector<std::int64_t> counts(static_cast<std::size_t>(chunks()));
@@ -205,6 +219,11 @@ class TrainStep {
     require(options.threads >= 1, "threads", options.threads, "it must be at least 1");
     require(std::is_same_v<B, Cpu> || options.threads == 1, "threads", options.threads,
             "a device is driven by one thread");
+    if (options.processes) {
+      require(std::is_same_v<B, Cpu>, "processes", options.processes->size(),
+              "a device's gradients are not exchanged, so it must be null");
+      detail::check_processes(options.processes->size());
+    }
     require(options.threads_per_replica >= 1 && options.threads % options.threads_per_replica == 0,
             "threads_per_replica", options.threads_per_replica,
             "it must be a divisor of threads = " + std::to_string(options.threads));
@@ -217,6 +236,12 @@ class TrainStep {
       found = found || std::is_same_v<T, float16>;
     });
     return found;
+  }
+
+  int processes() const { return options_.processes ? options_.processes->size() : 1; }
+  int rank() const { return options_.processes ? options_.processes->rank() : 0; }
+  std::vector<double> of_all_processes(const std::vector<double>& own) const {
+    return options_.processes ? all_gather(*options_.processes, own) : own;
   }
 
   int replicas() const { return options_.threads / options_.threads_per_replica; }
@@ -239,14 +264,14 @@ class TrainStep {
   bool counts_targets() const { return std::is_same_v<Y, std::int32_t> && shape_of_targets_.size() > 0; }
   /// How many of them a chunk has. One that is all of a step need not be weighed.
   std::int64_t count_of(const Batch<X, Y>& batch, std::int64_t chunk) const {
-    if (losses_.size() == 1) return all();
+    if (losses_.size() == 1 && processes() == 1) return all();
     if (!counts_targets()) return examples(chunk);
     const std::span<const Y> targets = part(batch.targets, chunk);
     return std::count_if(targets.begin(), targets.end(), [](Y target) { return target != ignored_target; });
   }
   /// A chunk is weighed as if nothing was ignored in the step: what the whole has counted is known only when
   /// it is complete.
-  std::int64_t all_of_step() const { return all() * options_.micro_batches; }
+  std::int64_t all_of_step() const { return all() * options_.micro_batches * processes(); }
   static double share_of(std::int64_t count, std::int64_t all) {
     return static_cast<double>(count) / static_cast<double>(all);
   }
@@ -325,13 +350,12 @@ class TrainStep {
     for (auto& clear : clearings) clear();
   }
 
-  /// 0 if nothing is counted.
-  double mean_loss() const {
-    double sum = 0;
-    for (std::size_t i = 0; i < losses_.size(); ++i) {
-      sum += static_cast<double>(losses_[i].item()) * static_cast<double>(counts_[i]);
-    }
-    return sum / static_cast<double>(std::max<std::int64_t>(sum_of(counts_), 1));
+  /// Of all processes' chunks, in their order, each times what it counts.
+  double sum_of_losses(const std::vector<double>& counts) const {
+    std::vector<double> own;
+    for (const Loss& loss : losses_) own.push_back(static_cast<double>(loss.item()));
+    const std::vector<double> losses = of_all_processes(own);
+    return std::inner_product(losses.begin(), losses.end(), counts.begin(), 0.0);
   }
 
   /// loss(), of a chunk. What does not fit there says which examples these are: it counts from the first.

@@ -41,7 +41,9 @@ void check_products() {
             b_transposed ? transposed(Rows<const T>{b.data(), n, k}) : plain(Rows<const T>{b.data(), k, n});
         auto got = before, want = before;
         cria::cpu::onednn::gemm(left, right, accumulate, Rows<C>{got.data(), m, n});
-        cria::cpu::detail::multiply<T, C>(left, right, {want.data(), n, 1, n, accumulate});
+        cria::cpu::detail::multiply<T, C>(
+            left, right,
+            {want.data(), n, 1, n, cria::cpu::itself_if(accumulate, Rows<C>{want.data(), m, n})});
         cria::test::Values of_onednn, of_cria;
         for (const C value : got) of_onednn.push_back(cria::test::to_double(value));
         for (const C value : want) of_cria.push_back(cria::test::to_double(value));

@@ -1,0 +1,52 @@
+#pragma once
+/// Processes that work on one thing together, each with a part of it.
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "cria/core/error.hpp"
+
+namespace cria {
+
+/// What one process says to the others. A call returns when they have made the same one: all of them call the
+/// same functions in the same order. Mpi (dist/mpi.hpp) is that of processes which mpirun has started.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  /// How many processes there are, a power of two, and the number of this one, from 0 on.
+  virtual int size() const = 0;
+  virtual int rank() const = 0;
+  /// Sends `bytes` bytes to the process `partner`, and receives as many that it sends.
+  virtual void exchange(int partner, const void* send, void* receive, std::size_t bytes) = 0;
+};
+
+namespace detail {
+
+/// Throws ConfigError unless a binary tree can be built of `processes`.
+inline void check_processes(int processes) {
+  if (processes >= 1 && (processes & (processes - 1)) == 0) return;
+  throw ConfigError("there are " + std::to_string(processes) +
+                    " processes; their number must be a power of two: 1, 2, 4, 8, ...");
+}
+
+}  // namespace detail
+
+/// The numbers of all processes, each of which has as many, in the order of their ranks: the same everywhere.
+/// Neighbours exchange what they have, then neighbouring pairs, and so on.
+inline std::vector<double> all_gather(Communicator& processes, const std::vector<double>& own) {
+  const std::size_t count = own.size();
+  std::vector<double> all(count * static_cast<std::size_t>(processes.size()));
+  const auto part = [&](int rank) { return all.data() + count * static_cast<std::size_t>(rank); };
+  std::copy(own.begin(), own.end(), part(processes.rank()));
+  for (int group = 1; group < processes.size(); group *= 2) {
+    const int mine = processes.rank() / group * group, theirs = mine ^ group;
+    processes.exchange(processes.rank() ^ group, part(mine), part(theirs),
+                       count * static_cast<std::size_t>(group) * sizeof(double));
+  }
+  return all;
+}
+
+}  // namespace cria

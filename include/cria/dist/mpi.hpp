@@ -1,0 +1,76 @@
+#pragma once
+/// Processes that mpirun starts, on one machine or several. For programs that link cria::mpi, which defines
+/// CRIA_MPI.
+
+#ifdef CRIA_MPI
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
+#include "cria/core/error.hpp"
+#include "cria/dist/communicator.hpp"
+
+namespace cria {
+
+/// The processes of MPI's world. One object lives as long as they work together: it begins MPI and ends it,
+/// unless the program has begun it by itself. To be used from the thread that made it. Functions throw
+/// BackendError with what MPI says. A process that ends otherwise, as by an exception that nobody catches,
+/// ends all (mpirun does that).
+class Mpi final : public Communicator {
+ public:
+  /// Throws ConfigError unless the number of processes is a power of two.
+  Mpi() {
+    int is_begun = 0;
+    MPI_Initialized(&is_begun);
+    if (!is_begun) {
+      int provided = 0;
+      check("MPI_Init_thread", MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided));
+      begun_here_ = true;
+    }
+    check("MPI_Comm_set_errhandler", MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
+    check("MPI_Comm_size", MPI_Comm_size(MPI_COMM_WORLD, &size_));
+    check("MPI_Comm_rank", MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
+    try {
+      detail::check_processes(size_);
+    } catch (...) {
+      if (begun_here_) MPI_Finalize();
+      throw;
+    }
+  }
+  Mpi(const Mpi&) = delete;
+  Mpi& operator=(const Mpi&) = delete;
+  ~Mpi() override {
+    if (begun_here_) MPI_Finalize();
+  }
+
+  int size() const override { return size_; }
+  int rank() const override { return rank_; }
+  void exchange(int partner, const void* send, void* receive, std::size_t bytes) override {
+    constexpr std::size_t most = std::size_t{1} << 30;  // MPI counts by int
+    for (std::size_t done = 0; done < bytes; done += most) {
+      const int count = static_cast<int>(std::min(most, bytes - done));
+      check("MPI_Sendrecv", MPI_Sendrecv(static_cast<const std::byte*>(send) + done, count, MPI_BYTE, partner,
+                                         0, static_cast<std::byte*>(receive) + done, count, MPI_BYTE, partner,
+                                         0, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    }
+  }
+
+ private:
+  static void check(const char* call, int status) {
+    if (status == MPI_SUCCESS) return;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(status, text, &length);
+    throw BackendError(std::string("mpi: ") + call + " failed: " + text);
+  }
+
+  int size_ = 1, rank_ = 0;
+  bool begun_here_ = false;
+};
+
+}  // namespace cria
+
+#endif

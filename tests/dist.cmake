@@ -6,7 +6,11 @@ if(TARGET cria::mpi)
   target_link_libraries(mpi_program PRIVATE cria::mpi cria_operators cria_kernels cria_build_options cria_without_optimisation)
   add_test(NAME dist.mpi COMMAND ${CMAKE_COMMAND} -Dmpirun=${MPIEXEC_EXECUTABLE} -Dprogram=$<TARGET_FILE:mpi_program>
            -P ${CMAKE_CURRENT_SOURCE_DIR}/dist/mpi.cmake)
+  add_test(NAME dist.pretrain_llama COMMAND ${CMAKE_COMMAND} -Dmpirun=${MPIEXEC_EXECUTABLE} -Dprogram=$<TARGET_FILE:pretrain_llama>
+           -Dfolder=${CMAKE_CURRENT_BINARY_DIR}/processes -P ${CMAKE_CURRENT_SOURCE_DIR}/dist/pretrain_llama.cmake)
 else()
-  add_test(NAME dist.mpi COMMAND sh -c "echo 'skipped: there is no MPI'; exit 77")
+  foreach(name mpi pretrain_llama)
+    add_test(NAME dist.${name} COMMAND sh -c "echo 'skipped: there is no MPI'; exit 77")
+  endforeach()
 endif()
-set_tests_properties(dist.mpi PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
+set_tests_properties(dist.mpi dist.pretrain_llama PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)

@@ -1,5 +1,9 @@
 #include "evaluation.hpp"
 
+#include <numeric>
+#include <vector>
+
+#include "processes.hpp"
 #include "progress.hpp"
 
 namespace pretrain {
@@ -9,14 +13,17 @@ std::optional<Evaluation> evaluate(TrainingStep& step, const Corpus& corpus, con
   const auto mean_loss = [&](const Corpus::Shards& shards, const char* label) -> std::optional<double> {
     cria::io::TokenStream stream(shards, options.max_seq_len, cria::Rng(42));
     Progress progress(label, options.eval_iters);
-    double sum = 0;
+    std::vector<double> losses;
     for (std::int64_t i = 0; i < options.eval_iters; ++i) {
-      if (stop.requested()) return {};
-      stream.next(batch.size(), batch.inputs, batch.targets);
-      sum += step.loss(batch);
+      if (any_of(options.processes, stop.requested())) return {};
+      for (std::int64_t part = 0; part < options.process_count(); ++part) {
+        stream.next(batch.size(), batch.inputs, batch.targets);
+        if (part == options.rank()) losses.push_back(step.loss(batch));
+      }
       progress.update(i + 1);
     }
-    return sum / static_cast<double>(options.eval_iters);
+    if (options.processes) losses = cria::all_gather(*options.processes, losses);
+    return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
   };
   const auto training = mean_loss(corpus.training, "evaluating train");
   const auto validation = mean_loss(corpus.validation, "evaluating val");

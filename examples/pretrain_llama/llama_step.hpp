@@ -33,7 +33,8 @@ class LlamaStep final : public TrainingStep {
                .reproducible = options.reproducible,
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
-                          cria::nn::parameter_count(model_) < 100'000'000)}) {
+                          cria::nn::parameter_count(model_) < 100'000'000),
+               .processes = options.processes}) {
     if (options.init_from != "resume") {
       initialize(model_, cria::Rng(options.seed).split(0),
                  options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c

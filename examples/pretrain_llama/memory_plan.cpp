@@ -94,12 +94,12 @@ ThreadGroups replicas_that_fit(std::int64_t threads, double parameters, std::int
 MemoryPlan memory_of(const TrainOptions& options) {
   const ThreadGroups replicas = replicas_of(options);
   const bool on_cpu = options.device == "cpu", reproducible = on_cpu && options.reproducible;
-  const std::int64_t sequences = !on_cpu ? options.batch_size
-                                 : reproducible
-                                     ? cria::examples_of_a_chunk(options.batch_size, options.max_seq_len, 1)
-                                     : cria::examples_of_a_chunk(options.batch_size, options.max_seq_len,
-                                                                 replicas.groups, replicas.threads);
-  const std::int64_t chunks = (options.batch_size + sequences - 1) / sequences;
+  const std::int64_t sequences =
+      !on_cpu        ? options.own_batch_size()
+      : reproducible ? cria::examples_of_a_chunk(options.own_batch_size(), options.max_seq_len, 1)
+                     : cria::examples_of_a_chunk(options.own_batch_size(), options.max_seq_len,
+                                                 replicas.groups, replicas.threads);
+  const std::int64_t chunks = (options.own_batch_size() + sequences - 1) / sequences;
   const std::int64_t busy =
       std::clamp<std::int64_t>(cria::chunks_on_replicas(chunks, replicas.groups), 1, replicas.groups);
   // Each keeps sums of subtrees of every height below that of its own part of the tree, and activations take the
@@ -110,7 +110,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
                                                .states = states_of(options),
                                                .length = options.max_seq_len,
                                                .sequences = sequences,
-                                               .batch = options.batch_size,
+                                               .batch = options.own_batch_size(),
                                                .replicas = busy,
                                                .sums = reproducible && heights > 1 ? heights : 0});
 }

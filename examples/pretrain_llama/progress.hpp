@@ -49,6 +49,14 @@ inline std::string progress_text(const std::string& label, const std::string& un
   return text + "  " + speed + unit + "/s  " + clock_text(static_cast<double>(total - done) / rate) + " left";
 }
 
+/// Whether this process tells nobody how far it is: of several processes one speaks for all.
+inline bool is_silent = false;
+/// From now on, nor does it print anything but errors.
+inline void be_silent() {
+  is_silent = true;
+  [[maybe_unused]] FILE* nowhere = std::freopen("/dev/null", "w", stdout);
+}
+
 /// While it lives, says on stderr how far the work is: on a terminal by a bar that is wiped away at the end,
 /// elsewhere by a line whenever nothing was said for a while. A thread of its own draws, so work may be
 /// silent as long as it likes.
@@ -103,6 +111,7 @@ class Progress {
 
   void draw() {
     const auto now = Clock::now();
+    if (is_silent) return;
     if (is_terminal_ ? now - start_ < std::chrono::seconds(1) : now - last_word_ < patience_) return;
     last_word_ = now;
     // The speed is that up to the last update: it must not fall while the next one is waited for.

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numbers>
-#include <utility>
 
 #include "llama_model.hpp"
 #include "memory_plan.hpp"
@@ -21,7 +20,9 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
       first_(first),
       replicas_(replicas_of(options)),
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
-      metrics_(std::in_place, std::filesystem::path(options.out_dir) / "metrics.jsonl", first) {}
+      metrics_file_(std::filesystem::path(options.out_dir) / "metrics.jsonl") {
+  if (options.is_first()) metrics_.emplace(metrics_file_, first);
+}
 
 void RunLog::begin(const TrainingStep& step) {
   const ModelDescription model = step.describe();
@@ -33,10 +34,16 @@ void RunLog::begin(const TrainingStep& step) {
   std::printf("tokens per iteration: %lld\n", static_cast<long long>(options_.tokens_per_iteration()));
   const std::string in_groups =
       replicas_.threads > 1 ? " in groups of " + std::to_string(replicas_.threads) : std::string();
-  std::printf("%s on %s, %lld threads%s, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
-              static_cast<long long>(options_.threads), in_groups.c_str(), model.products_by.c_str());
+  const std::string of_processes =
+      options_.processes ? std::to_string(options_.process_count()) + " processes of " : std::string();
+  std::printf("%s on %s, %s%lld threads%s, products by %s\n", options_.dtype.c_str(), options_.device.c_str(),
+              of_processes.c_str(), static_cast<long long>(options_.threads), in_groups.c_str(),
+              model.products_by.c_str());
   if (!options_.eval_only) {
     light_ = step.speed_of_light();
+    // Measured in all processes at the same time.
+    light_.seconds_per_token /= static_cast<double>(options_.process_count());
+    light_.peak_flops *= static_cast<double>(options_.process_count());
     peak_flops_ = options_.peak_flops > 0 ? options_.peak_flops : light_.peak_flops;
     std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
                 options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
@@ -65,6 +72,7 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
       std::fflush(stdout);
     });
   }
+  if (!metrics_) return;
   metrics_->write(
       {{"iter", it},
        {"loss", result.loss},
@@ -93,7 +101,7 @@ void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
   nlohmann::ordered_json line = {
       {"iter", it}, {"train_loss", losses.training}, {"val_loss", losses.validation}};
   line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
-  metrics_->write(line);
+  if (metrics_) metrics_->write(line);
   last_val_loss_ = losses.validation;
 }
 
@@ -101,7 +109,7 @@ void RunLog::rollback(std::int64_t next, const std::string& reason) {
   std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
               static_cast<long long>(next));
   std::fflush(stdout);
-  metrics_.emplace(std::filesystem::path(options_.out_dir) / "metrics.jsonl", next);
+  if (metrics_) metrics_.emplace(metrics_file_, next);
 }
 
 void RunLog::end(std::int64_t next, double best_val_loss) const {

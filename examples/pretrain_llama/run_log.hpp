@@ -48,7 +48,8 @@ class RunLog {
   std::int64_t first_;
   ThreadGroups replicas_;
   double flops_per_token_;
-  std::optional<cria::io::MetricsLog> metrics_;  // never none
+  std::filesystem::path metrics_file_;
+  std::optional<cria::io::MetricsLog> metrics_;  // of the first process
   cria::StepProfile profile_;
   SpeedOfLight light_;
   double peak_flops_ = 0;

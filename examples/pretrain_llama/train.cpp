@@ -1,13 +1,20 @@
 #include "train.hpp"
 
+#include <cstdio>
+#include <exception>
+
 #include "cuda_part.hpp"
 #include "memory_plan.hpp"
 #include "pinned_threads.hpp"
+#include "processes.hpp"
+#include "progress.hpp"
 #include "training_run.hpp"
 
 namespace pretrain {
 
-void train(TrainOptions options) {
+namespace {
+
+void train_here(TrainOptions options) {
   options.resolve();
   const bool on_cpu = options.device == "cpu";
   if (on_cpu) check_memory(memory_of(options));  // a device says itself what it lacks
@@ -15,6 +22,22 @@ void train(TrainOptions options) {
   if (!on_cpu) cuda_part()->check_device();      // and before the data is read
   if (options.pin) pin_threads(replicas_of(options));
   TrainingRun(options).train();
+}
+
+}  // namespace
+
+void train(TrainOptions options) {
+  const auto processes = processes_of_run();
+  options.processes = processes.get();
+  if (!processes) return train_here(options);
+  if (!options.is_first()) be_silent();
+  try {
+    train_here(options);
+  } catch (const std::exception& error) {  // the others would wait for ever
+    std::fprintf(stderr, "error: process %d of %d: %s\n", processes->rank() + 1, processes->size(),
+                 error.what());
+    processes->abort();
+  }
 }
 
 }  // namespace pretrain

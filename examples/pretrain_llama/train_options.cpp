@@ -2,11 +2,11 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "cria/core/error.hpp"
 #include "cria/io/tokens.hpp"
 #include "cuda_part.hpp"
+#include "processes.hpp"
 
 namespace pretrain {
 
@@ -131,7 +131,10 @@ void TrainOptions::resolve() {
               " it must be at most --lr_decay_iters = " + text(lr_decay_iters));
   require(!pin || device == "cpu", "pin", "true", "only the threads of --device=cpu can be pinned");
   if (device != "cpu") threads = 1;  // the host's only: one thread keeps the device busy
-  if (threads == 0) threads = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+  if (threads == 0) threads = threads_of_process();
+  require(batch_size % process_count() == 0, "batch_size", batch_size,
+          "it must be a multiple of the " + text(process_count()) + " processes");
+  require(!processes || device == "cpu", "device", device, "several processes train on cpu alone");
 }
 
 nlohmann::ordered_json TrainOptions::to_json() const {

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "cria/dist/communicator.hpp"
 #include "cria/train/batch.hpp"
 
 namespace pretrain {
@@ -70,7 +71,15 @@ struct TrainOptions {
   bool profile = false;
 
   /// An empty micro-batch.
-  cria::Batch<> batch() const { return {{batch_size, max_seq_len}, {batch_size, max_seq_len}}; }
+  /// The processes that share each iteration, which are no option; null: this one alone.
+  cria::Communicator* processes = nullptr;
+  std::int64_t process_count() const { return processes ? processes->size() : 1; }
+  std::int64_t rank() const { return processes ? processes->rank() : 0; }
+  bool is_first() const { return rank() == 0; }  // which speaks and saves for all
+
+  /// Sequences of a process's micro-batch, and one.
+  std::int64_t own_batch_size() const { return batch_size / process_count(); }
+  cria::Batch<> batch() const { return {{own_batch_size(), max_seq_len}, {own_batch_size(), max_seq_len}}; }
   std::int64_t tokens_per_iteration() const { return batch_size * gradient_accumulation_steps * max_seq_len; }
 
   /// Replaces the values that stand for a default by what they mean, and checks all of them.

@@ -10,6 +10,7 @@
 
 #include "cria/io/checkpoint_folder.hpp"
 #include "evaluation.hpp"
+#include "processes.hpp"
 
 namespace pretrain {
 
@@ -45,20 +46,21 @@ TrainingRun::TrainingRun(const TrainOptions& options)
       stream_(corpus_.training, options.max_seq_len, cria::Rng(options.seed).split(1)),
       batch_(options.batch()),
       step_(training_step(options)),
-      lock_(out_dir_),
       state_(starting_state()),
       log_(options_, corpus_, state_.iteration) {}
 
 /// That of the checkpoint, which is loaded, or of a new run.
 RunState TrainingRun::starting_state() {
-  // Found only now, when no other process can be changing it.
+  if (options_.is_first()) lock_.emplace(out_dir_);
+  // Found only now, when no other run can be changing it.
   if (const auto checkpoint = starting_point(options_)) {
     const RunState state = load_checkpoint(*checkpoint, *step_, options_, fingerprints_);
     stream_.seek(state.data);
     has_checkpoint_ = true;
     return state;
   }
-  if (options_.overwrite) {  // or the run before would seem to have been this one until this one saves
+  // Or the run before would seem to have been this one until this one saves.
+  if (options_.overwrite && options_.is_first()) {
     for (const char* name : {"ckpt", "best"}) cria::io::remove_folder(out_dir_ / name);
   }
   return {};
@@ -78,7 +80,7 @@ void TrainingRun::train() {
       progress_.reset();  // an evaluation has a bar of its own
       evaluate_and_save(stop);
     }
-    if (stop.requested()) return save_and_say_how_to_go_on();
+    if (any_of(options_.processes, stop.requested())) return save_and_say_how_to_go_on();
     if (options_.eval_only) break;
     iterate();
   } while (state_.iteration <= options_.max_iters);
@@ -95,10 +97,14 @@ void TrainingRun::iterate() {
   if (!progress_) progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
 
   const auto start = std::chrono::steady_clock::now();
-  for (std::int64_t micro = 0; micro < options_.gradient_accumulation_steps; ++micro) {
+  // Each process has a part of the iteration's sequences: the first ones have the first.
+  const std::int64_t micro_batches = options_.gradient_accumulation_steps;
+  for (std::int64_t i = 0; i < micro_batches * options_.process_count(); ++i) {
     stream_.next(batch_.size(), batch_.inputs, batch_.targets);
+    if (i / micro_batches != options_.rank()) continue;
     step_->add(batch_, noise, log_.profile(it));
-    progress_->update(it * tokens + (micro + 1) * options_.batch_size * options_.max_seq_len);
+    const std::int64_t done = i % micro_batches + 1;
+    progress_->update(it * tokens + done * options_.batch_size * options_.max_seq_len);
   }
   const cria::TrainStepResult result = step_->update(learning_rate, log_.profile(it));
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -144,7 +150,9 @@ void TrainingRun::evaluate_and_save(const StopSignal& stop) {
 
 void TrainingRun::save(const char* name) {
   state_.data = stream_.position();
-  save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
+  if (options_.is_first()) {
+    save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
+  }
   has_checkpoint_ = true;
   rollbacks_ = 0;
 }

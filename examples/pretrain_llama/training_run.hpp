@@ -45,8 +45,8 @@ class TrainingRun {
   cria::io::TokenStream stream_;
   TokenBatch batch_;
   std::unique_ptr<TrainingStep> step_;
-  FolderLock lock_;
-  bool has_checkpoint_ = false;  // of this run
+  std::optional<FolderLock> lock_;  // of the first process
+  bool has_checkpoint_ = false;     // of this run
   RunState state_;
   RunLog log_;
   Divergence divergence_;

@@ -176,6 +176,7 @@
   EXTERN template Tensor<T, B> conv2d(const Tensor<T, B>&, const Tensor<T, B>&, const Conv2dOptions&); \
   EXTERN template Tensor<T, B> conv_transpose2d(const Tensor<T, B>&, const Tensor<T, B>&, \
                                                 const ConvTranspose2dOptions&); \
+  EXTERN template Tensor<T, B> detail::add_bias(std::string_view, const Tensor<T, B>&, const Tensor<T, B>&); \
   EXTERN template Tensor<T, B> max_pool2d(const Tensor<T, B>&, const Size2d&, const Pool2dOptions&); \
   EXTERN template Tensor<T, B> avg_pool2d(const Tensor<T, B>&, const Size2d&, const Pool2dOptions&); \
   EXTERN template Tensor<T, B> orthogonalize(const Tensor<T, B>&, int); \

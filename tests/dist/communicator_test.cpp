@@ -4,6 +4,7 @@
 
 #include <barrier>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -35,6 +36,7 @@ class Together {
       std::memcpy(receive, all_.sent_[static_cast<std::size_t>(partner)], bytes);
       all_.meeting_.arrive_and_wait();
     }
+    [[noreturn]] void abort() override { std::abort(); }
 
    private:
     Together& all_;

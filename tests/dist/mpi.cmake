@@ -2,15 +2,7 @@
 
 cmake_minimum_required(VERSION 3.25)
 
-set(ENV{OMPI_ALLOW_RUN_AS_ROOT} 1)
-set(ENV{OMPI_ALLOW_RUN_AS_ROOT_CONFIRM} 1)
-# More processes than cores, all on this machine, which talk by memory and need no ssh.
-set(ENV{OMPI_MCA_rmaps_base_oversubscribe} 1)
-set(ENV{OMPI_MCA_plm} isolated)
-set(ENV{OMPI_MCA_pml} ob1)
-set(ENV{OMPI_MCA_btl} self,vader)
-set(ENV{OMPI_MCA_btl_vader_single_copy_mechanism} none)
-set(ENV{OMPI_MCA_hwloc_base_binding_policy} none)
+include(${CMAKE_CURRENT_LIST_DIR}/open_mpi.cmake)
 
 execute_process(COMMAND ${program} alone RESULT_VARIABLE status OUTPUT_VARIABLE alone ERROR_VARIABLE errors)
 string(LENGTH "${alone}" length)

@@ -21,6 +21,8 @@ class Communicator {
   virtual int rank() const = 0;
   /// Sends `bytes` bytes to the process `partner`, and receives as many that it sends.
   virtual void exchange(int partner, const void* send, void* receive, std::size_t bytes) = 0;
+  /// Ends all processes at once, with exit status 1: for one that cannot go on.
+  [[noreturn]] virtual void abort() = 0;
 };
 
 namespace detail {

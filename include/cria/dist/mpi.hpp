@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <string>
 
 #include "cria/core/error.hpp"
@@ -18,7 +19,7 @@ namespace cria {
 /// The processes of MPI's world. One object lives as long as they work together: it begins MPI and ends it,
 /// unless the program has begun it by itself. To be used from the thread that made it. Functions throw
 /// BackendError with what MPI says. A process that ends otherwise, as by an exception that nobody catches,
-/// ends all (mpirun does that).
+/// ends all: by abort(), or since mpirun does that.
 class Mpi final : public Communicator {
  public:
   /// Throws ConfigError unless the number of processes is a power of two.
@@ -56,6 +57,10 @@ class Mpi final : public Communicator {
                                          0, static_cast<std::byte*>(receive) + done, count, MPI_BYTE, partner,
                                          0, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
     }
+  }
+  [[noreturn]] void abort() override {
+    MPI_Abort(MPI_COMM_WORLD, 1);
+    std::abort();  // which MPI_Abort is not known to make needless
   }
 
  private:

@@ -1,0 +1,49 @@
+#include "processes.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
+#include <string>
+#include <thread>
+
+#include "cria/core/error.hpp"
+#include "cria/dist/mpi.hpp"
+
+namespace pretrain {
+
+namespace {
+
+/// What one of the variables says that Open MPI's mpirun, or MPICH's, sets; 1 without mpirun.
+int number_from_mpirun(std::initializer_list<const char*> variables) {
+  for (const char* name : variables) {
+    if (const char* text = std::getenv(name)) return std::max(1, std::atoi(text));
+  }
+  return 1;
+}
+
+}  // namespace
+
+std::unique_ptr<cria::Communicator> processes_of_run() {
+  const int count = number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  if (count == 1) return nullptr;
+#ifdef CRIA_MPI
+  return std::make_unique<cria::Mpi>();
+#else
+  throw cria::ConfigError("mpirun has started " + std::to_string(count) +
+                          " processes, and this program was built without MPI; install libopenmpi-dev and " +
+                          "build it again");
+#endif
+}
+
+bool any_of(cria::Communicator* processes, bool here) {
+  if (!processes) return here;
+  const auto all = cria::all_gather(*processes, {here ? 1.0 : 0.0});
+  return std::find(all.begin(), all.end(), 1.0) != all.end();
+}
+
+std::int64_t threads_of_process() {
+  const int here = number_from_mpirun({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"});
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / static_cast<unsigned>(here));
+}
+
+}  // namespace pretrain

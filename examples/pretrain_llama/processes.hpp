@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cria/dist/communicator.hpp"
+
+namespace pretrain {
+
+/// The processes that mpirun has started for this run; null if it is one alone. Throws cria::ConfigError if
+/// there are several and the program was built without MPI, or if their number is no power of two.
+std::unique_ptr<cria::Communicator> processes_of_run();
+
+/// Whether one of the processes says so; `processes` may be null.
+bool any_of(cria::Communicator* processes, bool here);
+
+/// How many threads each of the processes on this machine should have if nobody says it.
+std::int64_t threads_of_process();
+
+}  // namespace pretrain

@@ -52,7 +52,7 @@ programs=(tests/cria_cuda_tests tests/pretrain_llama_cuda_test examples/pretrain
   benchmarks/ops_bench_cuda benchmarks/train_step_bench_cuda benchmarks/cria_llama_cuda)
 # An RPATH of the old kind, which the libraries beside the programs find each other by, too.
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCRIA_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc" \
-  -DCMAKE_CUDA_ARCHITECTURES="$architecture-real" -DCRIA_ONEDNN=OFF -DCRIA_NATIVE=OFF \
+  -DCMAKE_CUDA_ARCHITECTURES="$architecture-real" -DCRIA_ONEDNN=OFF -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON -DCRIA_NATIVE=OFF \
   -DCMAKE_CXX_FLAGS=-march=x86-64-v3 -DCMAKE_CUDA_FLAGS=-Xcompiler=-march=x86-64-v3 \
   -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' \
   -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null

@@ -48,7 +48,8 @@ const Roofline& roofline() {
     };
     const double product = seconds(6, [&](std::size_t thread) {
       const Tensor<T, B>& operand = operands[thread];
-      kernel_for<ops::Linear, B>::forward(operand.rows(), operand.rows(), {}, products[thread].mutable_rows());
+      kernel_for<ops::Linear, B>::forward(operand.rows(), operand.rows(), {},
+                                          products[thread].mutable_rows());
     });
     const double copy = seconds(10, [&](std::size_t thread) {
       B::copy(to[thread].mutable_vec().data, from[thread].vec().data, values * sizeof(float));

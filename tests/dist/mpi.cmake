@@ -3,6 +3,9 @@
 cmake_minimum_required(VERSION 3.25)
 
 include(${CMAKE_CURRENT_LIST_DIR}/open_mpi.cmake)
+if(NOT mpirun_status EQUAL 0)
+  return()
+endif()
 
 execute_process(COMMAND ${program} alone RESULT_VARIABLE status OUTPUT_VARIABLE alone ERROR_VARIABLE errors)
 string(LENGTH "${alone}" length)

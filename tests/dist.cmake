@@ -15,3 +15,5 @@ else()
 endif()
 set_tests_properties(dist.mpi dist.pretrain_llama PROPERTIES
   TIMEOUT 600 SKIP_RETURN_CODE 77 SKIP_REGULAR_EXPRESSION "skipped: ")
+# Processes that wait for each other are ten times as slow where another test has a core.
+set_tests_properties(dist.pretrain_llama PROPERTIES RUN_SERIAL ON)

@@ -11,6 +11,7 @@
 #include "checkpoint.hpp"
 #include "generate.hpp"
 #include "prepare.hpp"
+#include "processes.hpp"
 #include "train.hpp"
 
 namespace pretrain {
@@ -113,6 +114,9 @@ class CommandLine {
                                   "--n_heads=" + std::to_string(train_options_.n_heads));
         }
         train(train_options_);
+      }
+      for (const auto* command : {prepare_, generate_}) {
+        if (command->parsed()) check_one_process(command->get_name().c_str());
       }
       if (prepare_->parsed()) prepare(prepare_options_);
       if (generate_->parsed()) generate(generate_options_);

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "cria/core/error.hpp"
 #include "cria/dist/mpi.hpp"
@@ -39,6 +42,32 @@ bool any_of(cria::Communicator* processes, bool here) {
   if (!processes) return here;
   const auto all = cria::all_gather(*processes, {here ? 1.0 : 0.0});
   return std::find(all.begin(), all.end(), 1.0) != all.end();
+}
+
+void check_same_options(const TrainOptions& options) {
+  if (!options.processes) return;
+  std::vector<std::string> names;
+  std::vector<double> hashes;
+  const auto json = options.to_json();
+  for (const auto& [name, value] : json.items()) {
+    if (name == "threads" || name == "pin") continue;
+    names.push_back(name);
+    hashes.push_back(static_cast<double>(std::hash<std::string>()(value.dump()) >> 12));  // 52 bits are exact
+  }
+  const auto all = cria::all_gather(*options.processes, hashes);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i] == all[i % names.size()]) continue;
+    throw cria::ConfigError(
+        "--" + names[i % names.size()] + " of process " + std::to_string(i / names.size() + 1) +
+        " is not that of process 1; all must have the same options but --threads and --pin");
+  }
+}
+
+void check_one_process(const char* command) {
+  const int count = number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  if (count == 1) return;
+  throw cria::ConfigError(std::string(command) + " runs in one process, and mpirun has started " +
+                          std::to_string(count));
 }
 
 std::int64_t threads_of_process() {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cria/dist/communicator.hpp"
+#include "train_options.hpp"
 
 namespace pretrain {
 
@@ -13,6 +14,12 @@ std::unique_ptr<cria::Communicator> processes_of_run();
 
 /// Whether one of the processes says so; `processes` may be null.
 bool any_of(cria::Communicator* processes, bool here);
+
+/// Throws cria::ConfigError, naming the option, unless all processes have the same options but for their threads.
+void check_same_options(const TrainOptions& options);
+
+/// Throws cria::ConfigError if mpirun has started several processes for a command that runs in one.
+void check_one_process(const char* command);
 
 /// How many threads each of the processes on this machine should have if nobody says it.
 std::int64_t threads_of_process();

@@ -48,7 +48,8 @@ void RunLog::begin(const TrainingStep& step) {
     std::printf("peak %.1f GFLOP/s (%s), matrix products alone: %.0f tokens/s\n", peak_flops_ * 1e-9,
                 options_.peak_flops > 0 ? "given" : "measured", 1 / light_.seconds_per_token);
   }
-  std::printf("memory:\n%s", memory_of(options_).table().c_str());
+  std::printf("memory%s:\n%s", options_.processes ? " of each process" : "",
+              memory_of(options_).table().c_str());
   if (first_ > 0) std::printf("resuming at iteration %lld\n", static_cast<long long>(first_));
   std::fflush(stdout);
 }

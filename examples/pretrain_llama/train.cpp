@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "cria/core/threads.hpp"
 #include "cuda_part.hpp"
 #include "memory_plan.hpp"
 #include "pinned_threads.hpp"
@@ -16,6 +17,8 @@ namespace {
 
 void train_here(TrainOptions options) {
   options.resolve();
+  check_same_options(options);
+  cria::use_threads(static_cast<int>(options.threads));
   const bool on_cpu = options.device == "cpu";
   if (on_cpu) check_memory(memory_of(options));  // a device says itself what it lacks
   starting_point(options);                       // what cannot be begun is refused before any work

@@ -2,10 +2,12 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "cria/cria.hpp"
@@ -36,6 +38,18 @@ void check_whole() {
 }
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(a_thread_uses_as_many_as_it_was_told) {
+  int one = 0, two = 0;
+  std::thread([&] {
+    use_threads(1);
+    one = available_threads();
+    use_threads(2);
+    two = available_threads();
+  }).join();
+  BOOST_TEST(one == 1);
+  BOOST_TEST(two == std::min(2, omp_get_thread_limit()));
+}
 
 BOOST_AUTO_TEST_CASE(bodies_run_once_each_whatever_threads_there_are) {
   for (const int threads : {1, 2, 7})

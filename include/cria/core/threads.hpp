@@ -25,6 +25,13 @@ inline int available_threads() {
 #endif
 }
 
+/// From now on parallel regions that this thread starts get so many threads, unless they ask for others.
+inline void use_threads([[maybe_unused]] int threads) {
+#ifdef _OPENMP
+  omp_set_num_threads(threads);
+#endif
+}
+
 /// While one of these lives, parallel regions that this thread starts, here or in a library, get the threads
 /// that they ask for: OpenMP promises no more than its limit (OMP_THREAD_LIMIT) and takes none away for the
 /// machine's load (OMP_DYNAMIC).

@@ -24,10 +24,14 @@ int number_from_mpirun(std::initializer_list<const char*> variables) {
   return 1;
 }
 
+int processes_started() {
+  return number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+}
+
 }  // namespace
 
 std::unique_ptr<cria::Communicator> processes_of_run() {
-  const int count = number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  const int count = processes_started();
   if (count == 1) return nullptr;
 #ifdef CRIA_MPI
   return std::make_unique<cria::Mpi>();
@@ -64,7 +68,7 @@ void check_same_options(const TrainOptions& options) {
 }
 
 void check_one_process(const char* command) {
-  const int count = number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  const int count = processes_started();
   if (count == 1) return;
   throw cria::ConfigError(std::string(command) + " runs in one process, and mpirun has started " +
                           std::to_string(count));

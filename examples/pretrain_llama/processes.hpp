@@ -15,7 +15,8 @@ std::unique_ptr<cria::Communicator> processes_of_run();
 /// Whether one of the processes says so; `processes` may be null.
 bool any_of(cria::Communicator* processes, bool here);
 
-/// Throws cria::ConfigError, naming the option, unless all processes have the same options but for their threads.
+/// Throws cria::ConfigError, naming the option, unless all processes have the same options but for their
+/// threads.
 void check_same_options(const TrainOptions& options);
 
 /// Throws cria::ConfigError if mpirun has started several processes for a command that runs in one.

@@ -92,9 +92,9 @@ SpeedOfLight measured_speed_of_light(const cria::nn::Costs& costs, std::int64_t 
       flops_per_token += count * flops / tokens;
     };
     const auto read = [](const Tensor<T, B>& matrix) { return matrix.rows(); };
-    add([&](std::size_t g) {
+    add([&](std::size_t g) {  // y = x w^T
       Product::forward(read(x[g]), read(w[g]), {}, y[g].mutable_rows());
-    });                       // y = x w^T
+    });
     add([&](std::size_t g) {  // dx = dy w
       Product::backward(read(y[g]), read(x[g]), read(w[g]), Gradient<Rows<T>>{x[g].mutable_rows(), true},
                         Gradient<Rows<A>>{});

@@ -34,7 +34,7 @@ void check_products(std::int64_t rows, std::int64_t in, std::int64_t out) {
   const auto x = numbers<T>({rows, in}, 1), w = numbers<T>({out, in}, 2), dy = numbers<T>({rows, out}, 3);
   auto y = Tensor<T>::empty({rows, out}), dx = Tensor<T>::empty({rows, in});
   auto dw = Tensor<A>::empty({out, in});
-  K::forward(x.rows(), w.rows(), y.mutable_rows());
+  K::forward(x.rows(), w.rows(), {}, y.mutable_rows());
   K::backward(dy.rows(), x.rows(), w.rows(), Gradient<Rows<T>>{dx.mutable_rows(), true},
               Gradient<Rows<A>>{dw.mutable_rows(), true});
   const auto check = [&](const char* what, const auto& is, std::int64_t depth, auto factors) {

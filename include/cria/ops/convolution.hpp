@@ -87,10 +87,7 @@ Tensor<T, B> add_bias(std::string_view op, const Tensor<T, B>& product, const Te
                share_values(bias, y.rank() == 3 ? Shape{bias.size(), 1} : Shape{bias.size(), 1, 1}));
   return record("bias", y, inputs(unread(product), unread(bias)),
                 [op, d_product = sink(product), d_bias = sink(bias)](const Tensor<T, B>& dy) {
-                  if (d_bias) {
-                    const Reduced channels(op, dy.shape(), Axes::all_but(1, dy.rank()), false);
-                    accumulate(d_bias, reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, channels, dy));
-                  }
+                  add_bias_gradient(op, d_bias, dy, Axes::all_but(1, dy.rank()));
                   accumulate(d_product, dy);
                 });
 }

@@ -56,10 +56,7 @@ Tensor<T, B> linear(const Tensor<T, B>& x, const Weight& weight, const Bias& bia
   kernel_for<ops::Linear, B>::forward(x.rows(), weight.rows(), bias.vec(), y.mutable_rows());
   return record("linear", y, inputs(x, weight, unread(bias)),
                 [=, d_bias = sink(bias)](const Tensor<T, B>& dy) {
-                  if (d_bias) {
-                    const detail::Reduced rows("linear", dy.shape(), Axes::range(0, dy.rank() - 1), false);
-                    accumulate(d_bias, detail::reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, rows, dy));
-                  }
+                  detail::add_bias_gradient("linear", d_bias, dy, Axes::range(0, dy.rank() - 1));
                   detail::add_linear_gradients(dy, x, weight);
                 });
 }

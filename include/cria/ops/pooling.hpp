@@ -33,6 +33,13 @@ Rows<T> image_rows(T* data, const Shape& x) {
   return {data, x.dim(0) * x.dim(1), x.dim(2) * x.dim(3)};
 }
 
+/// The same of their gradient.
+template <class T, class B>
+Gradient<Rows<T>> image_gradient(const Sink<T, B>& to) {
+  const auto all = to.vec();
+  return {image_rows(all.data, to.shape()), all.fresh};
+}
+
 inline Windows pooling(std::string_view op, const Shape& x, const Size2d& kernel,
                        const Pool2dOptions& options) {
   check::rank(op, {"x", x}, 4);
@@ -72,10 +79,8 @@ Tensor<T, B> max_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2
              detail::image_rows(y.mutable_vec().data, y.shape()),
              detail::image_rows(pixel.mutable_vec().data, y.shape()));
   return record("max_pool2d", y, inputs(unread(x)), [=, to = sink(x)](const Tensor<T, B>& dy) {
-    const auto dx = to.vec();
     K::backward(detail::image_rows(dy.vec().data, dy.shape()),
-                detail::image_rows(pixel.vec().data, dy.shape()), windows,
-                Gradient<Rows<T>>{detail::image_rows(dx.data, to.shape()), dx.fresh});
+                detail::image_rows(pixel.vec().data, dy.shape()), windows, detail::image_gradient(to));
   });
 }
 
@@ -88,9 +93,7 @@ Tensor<T, B> avg_pool2d(const Tensor<T, B>& x, const Size2d& kernel, const Pool2
   K::forward(detail::image_rows(x.vec().data, x.shape()), windows,
              detail::image_rows(y.mutable_vec().data, y.shape()));
   return record("avg_pool2d", y, inputs(unread(x)), [=, to = sink(x)](const Tensor<T, B>& dy) {
-    const auto dx = to.vec();
-    K::backward(detail::image_rows(dy.vec().data, dy.shape()), windows,
-                Gradient<Rows<T>>{detail::image_rows(dx.data, to.shape()), dx.fresh});
+    K::backward(detail::image_rows(dy.vec().data, dy.shape()), windows, detail::image_gradient(to));
   });
 }
 

@@ -80,10 +80,7 @@ void add_recurrent_gradients(const Tensor<T, B>& d_product, const Tensor<T, B>& 
                         Gradient<Rows<T>>{}, sum);
     });
   }
-  if (d_bias) {
-    const Reduced rows("recurrent", d_product.shape(), Axes::range(0, 2), false);
-    accumulate(d_bias, reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, rows, d_product));
-  }
+  add_bias_gradient("recurrent", d_bias, d_product, Axes::range(0, 2));
 }
 
 }  // namespace detail

@@ -136,6 +136,15 @@ Tensor<Y, B> reduce(R together, F f, const Reduced& shapes, const Tensor<X, B>&.
   return y;
 }
 
+/// Adds the sums of dy over `axes`, along which a bias was repeated, to the bias's gradient.
+template <class S, FloatingPoint T, class B>
+void add_bias_gradient(std::string_view op, const Sink<S, B>& d_bias, const Tensor<T, B>& dy,
+                       const Axes& axes) {
+  if (!d_bias) return;
+  const Reduced shapes(op, dy.shape(), axes, false);
+  accumulate(d_bias, reduce<acc_t<T>>(ops::Total{}, ops::Identity{}, shapes, dy));
+}
+
 /// y = f(y, x...), outside the graph
 template <class F, class T, class B, class... X>
 void map_in_place(F f, Tensor<T, B>& y, const Tensor<X, B>&... x) {

@@ -134,7 +134,8 @@ class TrainStep {
         const auto timed = timed_chunk(profile, chunk);
         const auto i = static_cast<std::size_t>(micro_batch_ * chunks() + chunk);
         counts_[i] = count_of(batch, chunk);
-        const auto scale = static_cast<A>(scaler_.scale() * share_of(counts_[i], all_of_step()));
+        const auto scale =
+            static_cast<A>(scaler_.scale() * (static_cast<double>(counts_[i]) / all_of_step()));
         losses_[i] = telling_chunk(chunk, [&] {
           return micro_step_(
               static_cast<double>(scale),
@@ -172,8 +173,8 @@ class TrainStep {
       const std::vector<double> counts = of_all_processes({counts_.begin(), counts_.end()});
       const double counted = std::max(std::accumulate(counts.begin(), counts.end(), 0.0), 1.0);
       keeping_gradients([&] {
-        optimizer.step({.loss_scale = result.loss_scale * (counted / static_cast<double>(all_of_step())),
-                        .max_norm = options_.max_norm});
+        optimizer.step(
+            {.loss_scale = result.loss_scale * (counted / all_of_step()), .max_norm = options_.max_norm});
       });
       // All has been submitted; only now does the host wait for a device.
       result.loss = sum_of_losses(counts) / counted;
@@ -196,7 +197,7 @@ class TrainStep {
       const std::int64_t count = counts[static_cast<std::size_t>(chunk)] = count_of(batch, chunk);
       return static_cast<double>(mean.item()) * static_cast<double>(count);
     });
-    return sum / static_cast<double>(std::max<std::int64_t>(sum_of(counts), 1));
+    return sum / std::max(std::accumulate(counts.begin(), counts.end(), 0.0), 1.0);
   }
 
   /// The loss scale and what it depends on: 1 for ever unless there are float16 parameters.
@@ -271,13 +272,7 @@ class TrainStep {
   }
   /// A chunk is weighed as if nothing was ignored in the step: what the whole has counted is known only when
   /// it is complete.
-  std::int64_t all_of_step() const { return all() * options_.micro_batches * processes(); }
-  static double share_of(std::int64_t count, std::int64_t all) {
-    return static_cast<double>(count) / static_cast<double>(all);
-  }
-  static std::int64_t sum_of(const std::vector<std::int64_t>& counts) {
-    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-  }
+  double all_of_step() const { return static_cast<double>(all() * options_.micro_batches * processes()); }
 
   void check_shapes(const Batch<X, Y>& batch) const {
     if (batch.shape_of_inputs != shape_of_inputs_ || batch.shape_of_targets != shape_of_targets_) {

@@ -161,6 +161,15 @@ struct Packing {
 };
 
 #ifdef __AVX512BF16__
+namespace detail {
+/// 0, distance, 1, distance + 1, ...: the order that makes pairs of what lies so far apart.
+constexpr std::array<std::uint16_t, 32> in_turns(std::size_t distance) {
+  std::array<std::uint16_t, 32> lanes{};
+  for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * distance);
+  return lanes;
+}
+}  // namespace detail
+
 /// Sums are rounded to bfloat16; subnormal ones become 0, which such factors are taken for anyway.
 template <>
 struct Packing<BfloatPair> {
@@ -180,11 +189,7 @@ struct Packing<BfloatPair> {
 
   CRIA_INLINE static void down_columns(const bfloat16* upper, const bfloat16* lower, std::int64_t width,
                                        BfloatPair* to) {
-    alignas(64) static constexpr auto order = [] {  // 0, 32, 1, 33, ...
-      std::array<std::uint16_t, 32> lanes{};
-      for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 32);
-      return lanes;
-    }();
+    alignas(64) static constexpr auto order = detail::in_turns(32);
     const __m512i interleaved = _mm512_load_si512(order.data());
     for (std::int64_t i = 0; i < width; i += 16) {
       const auto here = static_cast<__mmask16>(width - i < 16 ? (1 << (width - i)) - 1 : 0xFFFF);
@@ -207,11 +212,7 @@ struct Packing<BfloatPair> {
 
   static const BfloatPair* sums_down_columns(const float* sums, std::int64_t rows, std::int64_t width,
                                              BfloatPair* memory) {
-    alignas(64) static constexpr auto order = [] {  // 0, 16, 1, 17, ...
-      std::array<std::uint16_t, 32> lanes{};
-      for (std::size_t i = 0; i < 32; ++i) lanes[i] = static_cast<std::uint16_t>(i / 2 + i % 2 * 16);
-      return lanes;
-    }();
+    alignas(64) static constexpr auto order = detail::in_turns(16);
     const __m512i interleaved = _mm512_load_si512(order.data());
     for (std::int64_t row = 0; row < rows; row += 2) {
       const float* upper = sums + row * width;

@@ -62,8 +62,8 @@ CRIA_INLINE void multiply_row(std::int64_t depth, Rows<const T> a, const T* b, a
 
 }  // namespace detail
 
-/// c[i, j] = addend[i, j] + sum over k < depth of a[i, k] b[j, k], for at most few_rows rows i. The matrices' cols are
-/// the distances of their rows. b is read from start to end, which the processor fetches ahead best.
+/// c[i, j] = addend[i, j] + sum over k < depth of a[i, k] b[j, k], for at most few_rows rows i. The matrices'
+/// cols are the distances of their rows. b is read from start to end, which the processor fetches ahead best.
 template <class T, class C>
 void multiply_few_rows(std::int64_t depth, Rows<const T> a, Rows<const T> b, Addend<C> addend, Rows<C> c) {
   using A = acc_t<T>;

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <new>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "checkpoint.hpp"
 #include "generate.hpp"
@@ -91,11 +94,11 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
-    for (CLI::App* command : {prepare_, train_, generate_}) {
-      command->add_option("--config", "TOML file with options; those on the command line win")
+    for (const Command& command : commands_) {
+      command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
-      command->allow_extras();
-      for (CLI::Option* option : command->get_options()) {
+      command.app->allow_extras();
+      for (CLI::Option* option : command.app->get_options()) {
         if (option->get_expected_max() == 1) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       }
     }
@@ -104,22 +107,9 @@ class CommandLine {
   int run(const std::vector<std::string>& arguments) {
     try {
       parse(arguments);
-      if (train_->parsed()) {
-        if (train_->count("--n_kv_heads") > 0 && train_->count("--n_group") > 0 &&
-            train_options_.n_kv_heads > 0 &&
-            train_options_.n_group * train_options_.n_kv_heads != train_options_.n_heads) {
-          throw cria::ConfigError("--n_group=" + std::to_string(train_options_.n_group) +
-                                  " and --n_kv_heads=" + std::to_string(train_options_.n_kv_heads) +
-                                  " disagree; their product must be " +
-                                  "--n_heads=" + std::to_string(train_options_.n_heads));
-        }
-        train(train_options_);
+      for (const Command& command : commands_) {
+        if (command.app->parsed()) command.run();
       }
-      for (const auto* command : {prepare_, generate_}) {
-        if (command->parsed()) check_one_process(command->get_name().c_str());
-      }
-      if (prepare_->parsed()) prepare(prepare_options_);
-      if (generate_->parsed()) generate(generate_options_);
       return 0;
     } catch (const CLI::CallForHelp&) {
       const auto parsed = app_.get_subcommands();
@@ -135,41 +125,83 @@ class CommandLine {
   }
 
  private:
+  struct Command {
+    CLI::App* app;
+    std::function<void()> run;
+  };
+
   void add_prepare() {
-    prepare_ = app_.add_subcommand("prepare", "make a vocabulary and token shards from text");
+    CLI::App* command = add_command("prepare", "make a vocabulary and token shards from text",
+                                    [this] { prepare(prepare_options_); });
     PrepareOptions& o = prepare_options_;
-    prepare_->add_option("--input", o.input,
-                         "text files, folders, TinyStories JSON shards, JSONL; none: the embedded corpus");
-    add(prepare_, "vocab_size", o.vocab_size,
+    command->add_option("--input", o.input,
+                        "text files, folders, TinyStories JSON shards, JSONL; none: the embedded corpus");
+    add(command, "vocab_size", o.vocab_size,
         "tokens in the vocabulary, at most 65536; 0: 4096, of the embedded corpus 1024");
-    add(prepare_, "text_field", o.text_field,
+    add(command, "text_field", o.text_field,
         "field of a JSON object that holds its text; none: story or text");
-    add(prepare_, "data_dir", o.data_dir, "folder for the data");
-    add(prepare_, "overwrite", o.overwrite, "let new data take the place of that which data_dir holds");
-    add(prepare_, "stories", o.stories, "stories of the embedded corpus");
-    add(prepare_, "seed", o.seed, "of the embedded corpus");
-    add(prepare_, "max_seq_len", o.max_seq_len, "tokens in a training sequence: no shard is shorter");
+    add(command, "data_dir", o.data_dir, "folder for the data");
+    add(command, "overwrite", o.overwrite, "let new data take the place of that which data_dir holds");
+    add(command, "stories", o.stories, "stories of the embedded corpus");
+    add(command, "seed", o.seed, "of the embedded corpus");
+    add(command, "max_seq_len", o.max_seq_len, "tokens in a training sequence: no shard is shorter");
   }
 
   void add_train() {
     train_ = app_.add_subcommand("train", "train a Llama on prepared data");
+    commands_.push_back({train_, [this] {
+                           check_heads();
+                           train(train_options_);
+                         }});
     for_each_option(train_options_, [&](const char* name, auto& value, const char* meaning) {
       add(train_, name, value, meaning);
     });
   }
 
   void add_generate() {
-    generate_ = app_.add_subcommand("generate", "write text with a trained model");
+    CLI::App* command =
+        add_command("generate", "write text with a trained model", [this] { generate(generate_options_); });
     GenerateOptions& o = generate_options_;
-    add(generate_, "checkpoint", o.checkpoint, "folder of the model");
-    add(generate_, "prompt", o.prompt, "how the text begins");
-    add(generate_, "max_new_tokens", o.max_new_tokens, "tokens to write at most");
-    add(generate_, "temperature", o.temperature, "0: the likeliest token; 1: as the model says");
-    add(generate_, "top_k", o.top_k, "draw from so many likeliest tokens; 0: from all");
-    add(generate_, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
-    add(generate_, "seed", o.seed, "of the draws");
-    add(generate_, "num_samples", o.num_samples, "texts to write, with a line --- between them");
-    add(generate_, "device", o.device, devices());
+    add(command, "checkpoint", o.checkpoint, "folder of the model");
+    add(command, "prompt", o.prompt, "how the text begins");
+    add(command, "max_new_tokens", o.max_new_tokens, "tokens to write at most");
+    add(command, "temperature", o.temperature, "0: the likeliest token; 1: as the model says");
+    add(command, "top_k", o.top_k, "draw from so many likeliest tokens; 0: from all");
+    add(command, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
+    add(command, "seed", o.seed, "of the draws");
+    add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(command, "device", o.device, devices());
+  }
+
+  /// A command that runs in one process.
+  CLI::App* add_command(const char* name, const char* meaning, const std::function<void()>& run) {
+    CLI::App* command = app_.add_subcommand(name, meaning);
+    commands_.push_back({command, [name, run] {
+                           check_one_process(name);
+                           run();
+                         }});
+    return command;
+  }
+
+  void check_heads() const {
+    const TrainOptions& o = train_options_;
+    if (train_->count("--n_kv_heads") == 0 || train_->count("--n_group") == 0 || o.n_kv_heads <= 0 ||
+        o.n_group * o.n_kv_heads == o.n_heads) {
+      return;
+    }
+    throw cria::ConfigError("--n_group=" + std::to_string(o.n_group) +
+                            " and --n_kv_heads=" + std::to_string(o.n_kv_heads) +
+                            " disagree; their product must be --n_heads=" + std::to_string(o.n_heads));
+  }
+
+  /// "prepare, train or generate", with `last` before the last one.
+  std::string command_names(const std::string& last) const {
+    std::string names;
+    for (const Command& command : commands_) {
+      if (!names.empty()) names += &command == &commands_.back() ? last : ", ";
+      names += command.app->get_name();
+    }
+    return names;
   }
 
   template <class V>
@@ -203,10 +235,10 @@ class CommandLine {
         }
       }
     } catch (const CLI::RequiredError&) {
-      throw cria::ConfigError(
-          "a subcommand is needed: prepare, train or generate; see pretrain_llama --help");
+      throw cria::ConfigError("a subcommand is needed: " + command_names(" or ") +
+                              "; see pretrain_llama --help");
     } catch (const CLI::ExtrasError& error) {
-      throw cria::ConfigError(std::string(error.what()) + "; allowed subcommands: prepare, train, generate");
+      throw cria::ConfigError(std::string(error.what()) + "; allowed subcommands: " + command_names(", "));
     } catch (const CLI::CallForHelp&) {
       throw;
     } catch (const CLI::ConversionError& error) {
@@ -218,7 +250,8 @@ class CommandLine {
   }
 
   CLI::App app_{"Pretrains a small Llama: prepare text, train, generate."};
-  CLI::App *prepare_ = nullptr, *train_ = nullptr, *generate_ = nullptr;
+  std::vector<Command> commands_;  // in the order of --help
+  CLI::App* train_ = nullptr;
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;

@@ -70,14 +70,13 @@ struct TrainOptions {
   double peak_flops = 0.0;  // 0: measured at start
   bool profile = false;
 
-  /// An empty micro-batch.
   /// The processes that share each iteration, which are no option; null: this one alone.
   cria::Communicator* processes = nullptr;
   std::int64_t process_count() const { return processes ? processes->size() : 1; }
   std::int64_t rank() const { return processes ? processes->rank() : 0; }
   bool is_first() const { return rank() == 0; }  // which speaks and saves for all
 
-  /// Sequences of a process's micro-batch, and one.
+  /// Sequences of a process's micro-batch, and an empty one.
   std::int64_t own_batch_size() const { return batch_size / process_count(); }
   cria::Batch<> batch() const { return {{own_batch_size(), max_seq_len}, {own_batch_size(), max_seq_len}}; }
   std::int64_t tokens_per_iteration() const { return batch_size * gradient_accumulation_steps * max_seq_len; }

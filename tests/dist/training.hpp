@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -17,29 +19,49 @@ constexpr std::int64_t vocabulary = 11, length = 512;  // of sequences, of which
 template <class T>
 struct Guess {
   nn::Embedding<T, Cpu> table{vocabulary, 6};
+  nn::Linear<T, Cpu> hidden{6, 5, {.bias = true}};
   nn::Dropout dropout{0.1f};
-  nn::Linear<T, Cpu> out{6, vocabulary};
+  nn::Linear<T, Cpu> out{5, vocabulary};
 
   auto loss(const Tensor<std::int32_t, Cpu>& tokens, const Tensor<std::int32_t, Cpu>& targets) const {
-    return linear_cross_entropy(dropout(table(tokens)), out.weight, targets);
+    return linear_cross_entropy(dropout(tanh(hidden(table(tokens)))), out.weight, targets);
   }
   static void visit(auto& self, auto&& field) {
     field("table", self.table);
+    field("hidden", self.hidden);
     field("out", self.out);
   }
+};
+
+/// How processes train together.
+struct Together {
+  bool with_owners = false;  // each has an optimiser of its own parameters
+  bool bfloat16_exchange = false;
+  bool by_muon = false;
 };
 
 /// Losses, norms and weights of three steps on eight sequences, of which each process has its part; in some
 /// of which targets are ignored.
 template <class T>
-std::string train_on_processes(Communicator* processes, int threads) {
+std::string train_on_processes(Communicator* processes, int threads, const Together& together = {}) {
   const std::int64_t size = processes ? processes->size() : 1, rank = processes ? processes->rank() : 0;
   Guess<T> model;
   nn::initialize(model, Rng(3));
-  AdamW<Cpu> optimizer(model, {.learning_rate = 0.05});
+  std::optional<ParameterOwners> owners;
+  if (together.with_owners) owners.emplace(*processes, model);
+  const auto optimizer_of = [&](auto trained) -> std::unique_ptr<Optimizer<Cpu>> {
+    if (together.by_muon) return std::make_unique<Muon<Cpu>>(trained, MuonOptions{.learning_rate = 0.05});
+    return std::make_unique<AdamW<Cpu>>(trained, AdamWOptions{.learning_rate = 0.05});
+  };
+  const auto optimizer = owners ? optimizer_of(owners->parameters_of(model)) : optimizer_of(model);
   Batch<> part({8 / size, length}, {8 / size, length});
-  TrainStep<Guess<T>, Cpu> step(
-      model, part, {.max_norm = 0.1, .threads = threads, .reproducible = true, .processes = processes});
+  TrainStep<Guess<T>, Cpu> step(model, part,
+                                {.max_norm = 0.1,
+                                 .threads = threads,
+                                 .reproducible = true,
+                                 .processes = processes,
+                                 .owners = owners ? &*owners : nullptr,
+                                 .bfloat16_exchange = together.bfloat16_exchange});
   std::ostringstream text;
   text << std::hexfloat;
   for (std::uint64_t iteration = 0; iteration < 3; ++iteration) {
@@ -53,7 +75,7 @@ std::string train_on_processes(Communicator* processes, int threads) {
           i % 7 == 0 || i < 900 ? ignored_target : (3 * token + 1) % static_cast<std::int32_t>(vocabulary);
     }
     step.add(part, Rng(iteration));
-    const TrainStepResult result = step.update(optimizer);
+    const TrainStepResult result = step.update(*optimizer);
     text << result.loss << ' ' << result.gradient_norm << '\n';
   }
   nn::for_each_parameter(model, [&](const std::string& name, const auto& parameter) {

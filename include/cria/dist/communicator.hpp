@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,8 @@ class Communicator {
   /// How many processes there are, a power of two, and the number of this one, from 0 on.
   virtual int size() const = 0;
   virtual int rank() const = 0;
-  /// Sends `bytes` bytes to the process `partner`, and receives as many that it sends.
-  virtual void exchange(int partner, const void* send, void* receive, std::size_t bytes) = 0;
+  /// Sends bytes to the process `partner`, and receives as many as it sends.
+  virtual void exchange(int partner, std::span<const std::byte> send, std::span<std::byte> receive) = 0;
   /// Ends all processes at once, with exit status 1: for one that cannot go on.
   [[noreturn]] virtual void abort() = 0;
 };
@@ -41,12 +42,15 @@ inline void check_processes(int processes) {
 inline std::vector<double> all_gather(Communicator& processes, const std::vector<double>& own) {
   const std::size_t count = own.size();
   std::vector<double> all(count * static_cast<std::size_t>(processes.size()));
-  const auto part = [&](int rank) { return all.data() + count * static_cast<std::size_t>(rank); };
-  std::copy(own.begin(), own.end(), part(processes.rank()));
+  const auto part = [&](int first, int ranks) {
+    return std::span(all).subspan(count * static_cast<std::size_t>(first),
+                                  count * static_cast<std::size_t>(ranks));
+  };
+  std::ranges::copy(own, part(processes.rank(), 1).begin());
   for (int group = 1; group < processes.size(); group *= 2) {
     const int mine = processes.rank() / group * group, theirs = mine ^ group;
-    processes.exchange(processes.rank() ^ group, part(mine), part(theirs),
-                       count * static_cast<std::size_t>(group) * sizeof(double));
+    processes.exchange(processes.rank() ^ group, std::as_bytes(part(mine, group)),
+                       std::as_writable_bytes(part(theirs, group)));
   }
   return all;
 }

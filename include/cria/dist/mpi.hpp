@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <span>
 #include <string>
 
 #include "cria/core/error.hpp"
@@ -49,13 +50,19 @@ class Mpi final : public Communicator {
 
   int size() const override { return size_; }
   int rank() const override { return rank_; }
-  void exchange(int partner, const void* send, void* receive, std::size_t bytes) override {
+  void exchange(int partner, std::span<const std::byte> send, std::span<std::byte> receive) override {
     constexpr std::size_t most = std::size_t{1} << 30;  // MPI counts by int
-    for (std::size_t done = 0; done < bytes; done += most) {
-      const int count = static_cast<int>(std::min(most, bytes - done));
-      check("MPI_Sendrecv", MPI_Sendrecv(static_cast<const std::byte*>(send) + done, count, MPI_BYTE, partner,
-                                         0, static_cast<std::byte*>(receive) + done, count, MPI_BYTE, partner,
-                                         0, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    const auto take = [](auto& bytes) {
+      const auto first = bytes.first(std::min(most, bytes.size()));
+      bytes = bytes.subspan(first.size());
+      return first;
+    };
+    while (!send.empty() || !receive.empty()) {
+      const auto out = take(send);
+      const auto in = take(receive);
+      check("MPI_Sendrecv", MPI_Sendrecv(out.data(), static_cast<int>(out.size()), MPI_BYTE, partner, 0,
+                                         in.data(), static_cast<int>(in.size()), MPI_BYTE, partner, 0,
+                                         MPI_COMM_WORLD, MPI_STATUS_IGNORE));
     }
   }
   [[noreturn]] void abort() override {

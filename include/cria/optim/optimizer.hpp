@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -56,7 +57,12 @@ class Optimizer {
   /// module lists; ConfigError unless loss_scale is positive and max_norm 0 or more, and in the first step if
   /// all matrices of the model and their gradients are 0; and then changes nothing. On a device the host does
   /// not wait, but in the first step for a matrix's values.
-  void step(const GradientScaling& scaling = {}) {
+  ///
+  /// What is clipped is the norm that `sums_of_squares` tells: of the optimiser's own gradients by default;
+  /// where it has a part of a model, of which other processes have the rest, of all (ParameterOwners).
+  void step(const GradientScaling& scaling = {},
+            const std::function<Tensor<double, B>(const ParameterGroups<B>&)>& sums_of_squares =
+                &ParameterGroups<B>::sums_of_squares) {
     check::option(scaling.loss_scale > 0, name_, "loss_scale", scaling.loss_scale, "it must be positive");
     check::option(scaling.max_norm >= 0, name_, "max_norm", scaling.max_norm, "it must be 0 or more");
     groups_.check_all_listed(name_);
@@ -64,7 +70,7 @@ class Optimizer {
     if (!is_checked_) groups_.check_initialized(name_);
     is_checked_ = true;
     groups_.create_state();
-    const Tensor<double, B> sums = groups_.sums_of_squares();
+    const Tensor<double, B> sums = sums_of_squares(groups_);
     begin(scaling, sums.vec());
     detail::end_of_operation("gradient_norm");
     update();

@@ -284,6 +284,17 @@ class ParameterGroups {
     return sums;
   }
 
+  /// The same of one of the slots, which has a gradient.
+  double sum_of_squares(const AnySlot& slot) const {
+    using K = kernel_for<ops::SumOfSquares, B>;
+    Gradients one;
+    slot.add_gradient(one);
+    auto sum = Tensor<double, B>::empty({1});
+    if (!one.floats.empty()) K::sum(std::span<const Vec<const float>>(one.floats), sum.mutable_vec().data);
+    if (!one.doubles.empty()) K::sum(std::span<const Vec<const double>>(one.doubles), sum.mutable_vec().data);
+    return sum.item();
+  }
+
   /// The L2 norm of all gradients as one vector; not finite if one of them is not. Waits for the device.
   double gradient_norm() const {
     double sum = 0;

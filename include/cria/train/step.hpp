@@ -24,6 +24,7 @@
 #include "cria/core/check.hpp"
 #include "cria/core/profile.hpp"
 #include "cria/dist/communicator.hpp"
+#include "cria/dist/parameter_owners.hpp"
 #include "cria/dist/sum_gradients.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/module.hpp"
@@ -55,6 +56,11 @@ struct TrainStepOptions {
   /// order of their ranks; none: this one alone. They update it alike, so their models stay the same, bit for
   /// bit. A reproducible step of 2^n chunks has the same bits on any number of processes.
   Communicator* processes = nullptr;
+  /// Each process updates the parameters that it owns alone, by an optimiser of those, and the others get their
+  /// values (ParameterOwners): the same bits, for a part of the optimiser's memory. None: each updates all.
+  const ParameterOwners* owners = nullptr;
+  /// Processes exchange gradients as bfloat16: half the bytes. Sums then depend on the number of processes.
+  bool bfloat16_exchange = false;
 };
 
 struct TrainStepResult {
@@ -167,15 +173,12 @@ class TrainStep {
     forgotten_on_exception([&] {
       const auto timed = timed_into(profile ? &profile->rest : nullptr);
       parallel_.reduce_gradients();
-      if constexpr (std::is_same_v<B, Cpu>) {
-        if (options_.processes) sum_gradients(*options_.processes, model_);
-      }
+      if (options_.processes) sum_gradients_of_processes();
       const std::vector<double> counts = of_all_processes({counts_.begin(), counts_.end()});
       const double counted = std::max(std::accumulate(counts.begin(), counts.end(), 0.0), 1.0);
-      keeping_gradients([&] {
-        optimizer.step(
-            {.loss_scale = result.loss_scale * (counted / all_of_step()), .max_norm = options_.max_norm});
-      });
+      const GradientScaling scaling{.loss_scale = result.loss_scale * (counted / all_of_step()),
+                                    .max_norm = options_.max_norm};
+      keeping_gradients([&] { step_of(optimizer, scaling); });
       // All has been submitted; only now does the host wait for a device.
       result.loss = sum_of_losses(counts) / counted;
       result.gradient_norm = optimizer.gradient_norm();
@@ -225,6 +228,9 @@ class TrainStep {
               "a device's gradients are not exchanged, so it must be null");
       detail::check_processes(options.processes->size());
     }
+    if (options.owners && &options.owners->processes() != options.processes) {
+      throw ConfigError("TrainStep: its owners are those of other processes; `processes` must be the same");
+    }
     require(options.threads_per_replica >= 1 && options.threads % options.threads_per_replica == 0,
             "threads_per_replica", options.threads_per_replica,
             "it must be a divisor of threads = " + std::to_string(options.threads));
@@ -243,6 +249,30 @@ class TrainStep {
   int rank() const { return options_.processes ? options_.processes->rank() : 0; }
   std::vector<double> of_all_processes(const std::vector<double>& own) const {
     return options_.processes ? all_gather(*options_.processes, own) : own;
+  }
+
+  void sum_gradients_of_processes() {
+    if constexpr (std::is_same_v<B, Cpu>) {
+      const auto sum = [&]<class Exchanged>(Exchanged) {
+        if (options_.owners) return sum_own_gradients<Exchanged>(*options_.owners, model_);
+        if (!owners_) owners_.emplace(*options_.processes, model_);
+        sum_gradients<Exchanged>(*owners_, model_);
+      };
+      options_.bfloat16_exchange ? sum(bfloat16()) : sum(float());
+    }
+  }
+  /// The optimiser's step, for what the processes own.
+  template <class Optimizer>
+  void step_of(Optimizer& optimizer, const GradientScaling& scaling) {
+    if constexpr (std::is_same_v<B, Cpu>) {
+      if (options_.owners) {
+        optimizer.step(scaling, [this](const ParameterGroups<Cpu>& own) {
+          return options_.owners->sums_of_squares(own);
+        });
+        return gather_values(*options_.owners, model_);
+      }
+    }
+    optimizer.step(scaling);
   }
 
   int replicas() const { return options_.threads / options_.threads_per_replica; }
@@ -397,10 +427,11 @@ class TrainStep {
   Feed<Y, B> targets_;
   Replay<B, Loss(Inputs, Targets, Rng)> micro_step_;
   GradScaler scaler_;
-  std::vector<bool> trained_;         // which parameters were not frozen in the last micro-batch
-  std::vector<Loss> losses_;          // of the chunks of the micro-batches
-  std::vector<std::int64_t> counts_;  // what these are means over
-  std::int64_t micro_batch_ = 0;      // the step's next one
+  std::optional<ParameterOwners> owners_;  // for the sums of gradients alone
+  std::vector<bool> trained_;              // which parameters were not frozen in the last micro-batch
+  std::vector<Loss> losses_;               // of the chunks of the micro-batches
+  std::vector<std::int64_t> counts_;       // what these are means over
+  std::int64_t micro_batch_ = 0;           // the step's next one
   std::vector<std::function<void()>> save_buffers_, restore_buffers_;  // one for each, as a step begins
 };
 

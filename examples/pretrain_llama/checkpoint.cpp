@@ -2,6 +2,7 @@
 
 #include "cria/io/io.hpp"
 #include "llama_model.hpp"
+#include "processes.hpp"
 
 namespace pretrain {
 
@@ -28,12 +29,27 @@ void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, co
                            {"training_data", fingerprints.training_data},
                            {"validation_data", fingerprints.validation_data}};
   state["options"] = options.to_json();
+  const auto write_optimizer = [&](const std::filesystem::path& partial) {
+    std::vector<cria::NamedTensor> tensors = model.optimizer;
+    if (options.is_first()) tensors.insert(tensors.end(), model.average.begin(), model.average.end());
+    const std::filesystem::path path = partial / "optimizer.safetensors";
+    const auto count = static_cast<int>(options.process_count());
+    if (!options.shards_optimizer()) return cria::io::save_state(path, tensors);
+    meet(options.processes);  // in the folder, which the first one has made
+    cria::io::save_state(cria::io::shard_path(path, static_cast<int>(options.rank()), count), tensors);
+    meet(options.processes);
+    if (options.is_first()) cria::io::save_shard_index(path, count);
+  };
+  if (!options.is_first()) {
+    if (options.shards_optimizer()) write_optimizer(cria::io::partial_folder(folder));
+    return;
+  }
   cria::io::replace_folder(folder, [&](const std::filesystem::path& partial) {
     cria::io::save_state(partial / "model.safetensors", model.weights);
-    cria::io::save_state(partial / "optimizer.safetensors", model.optimizer);
     write_model_config(partial / "config.json", options);
     cria::io::write_file(partial / "tokenizer.model", tokenizer_model);
     cria::io::write_file(partial / "state.json", state.dump(2) + "\n");
+    write_optimizer(partial);
   });
 }
 
@@ -105,7 +121,10 @@ RunState load_checkpoint(const FoundCheckpoint& found, TrainingStep& step, const
   }
   const ModelState model = step.state();
   cria::io::load_state(found.folder / "model.safetensors", model.weights);
-  cria::io::load_state(found.folder / "optimizer.safetensors", model.optimizer);
+  std::vector<cria::NamedTensor> optimizer = model.optimizer;
+  optimizer.insert(optimizer.end(), model.average.begin(), model.average.end());
+  cria::io::load_state(found.folder / "optimizer.safetensors", optimizer,
+                       {.allow_unexpected = options.shards_optimizer()});  // those of other processes
   step.restore(optimizer_steps, scaler);
   return run;
 }

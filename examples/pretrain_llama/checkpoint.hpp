@@ -1,6 +1,7 @@
 #pragma once
 /// What a run is resumed from: a folder that is at the same time a Hugging Face model folder
-/// (model.safetensors, config.json, tokenizer.model); beside them optimizer.safetensors and state.json.
+/// (model.safetensors, config.json, tokenizer.model); beside them optimizer.safetensors, or its shards, and
+/// state.json.
 
 #include <cstdint>
 #include <filesystem>
@@ -28,7 +29,8 @@ struct Fingerprints {
   std::string validation_data;
 };
 
-/// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete.
+/// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete. All
+/// processes of a run call it: the first one writes, and where they share the optimiser, each its part of that.
 /// Throws cria::FileError.
 void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, const RunState& run,
                      const TrainOptions& options, const Fingerprints& fingerprints,

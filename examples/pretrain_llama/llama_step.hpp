@@ -24,7 +24,11 @@ class LlamaStep final : public TrainingStep {
       : options_(options),
         replicas_(replicas_of(options)),
         model_(llama_config(options)),
-        optimizer_(optimizer_of(model_, options)),
+        owners_(options.shards_optimizer()
+                    ? std::optional<cria::ParameterOwners>(std::in_place, *options.processes, model_)
+                    : std::nullopt),
+        optimizer_(optimizer_of(owners_ ? owners_->parameters_of(model_) : cria::OwnParameters<Model>{model_},
+                                options)),
         step_(model_, options.batch(),
               {.micro_batches = options.gradient_accumulation_steps,
                .max_norm = options.grad_clip,
@@ -34,7 +38,9 @@ class LlamaStep final : public TrainingStep {
                .replay = options.cuda_graph == "on" ||
                          (options.cuda_graph == "auto" && !options.profile && Step::replay_is_possible() &&
                           cria::nn::parameter_count(model_) < 100'000'000),
-               .processes = options.processes}) {
+               .processes = options.processes,
+               .owners = owners_ ? &*owners_ : nullptr,
+               .bfloat16_exchange = options.reduce_dtype == "bfloat16"}) {
     if (options.init_from != "resume") {
       initialize(model_, cria::Rng(options.seed).split(0),
                  options.init == "llama2c" ? cria::nn::ResidualScaling::llama2c
@@ -61,14 +67,17 @@ class LlamaStep final : public TrainingStep {
   /// With an average, that is the checkpoint's model, and the weights that are trained lie beside the optimiser's
   /// state.
   ModelState state() override {
-    ModelState all{cria::nn::state_dict(model_), optimizer_->state_dict(), optimizer_->steps(),
+    ModelState all{cria::nn::state_dict(model_),
+                   optimizer_->state_dict(),
+                   {},
+                   optimizer_->steps(),
                    step_.scaler().state()};
     if (!average_) return all;
     for (auto& trained : all.weights) {
       trained.name += ".trained";
-      all.optimizer.push_back(std::move(trained));
+      all.average.push_back(std::move(trained));
     }
-    for (auto& average : average_->state_dict()) all.optimizer.push_back(std::move(average));
+    for (auto& average : average_->state_dict()) all.average.push_back(std::move(average));
     all.weights = cria::nn::state_dict(average_->model());
     return all;
   }
@@ -87,8 +96,13 @@ class LlamaStep final : public TrainingStep {
   }
 
   ModelDescription describe() const override {
-    const auto decayed = optimizer_->decayed(), rest = optimizer_->not_decayed();
-    return {{decayed.tensors, decayed.values}, {rest.tensors, rest.values}, products_by<T, B>()};
+    TensorCount decayed{0, 0}, rest{0, 0};
+    cria::nn::for_each_parameter(model_, [&](const std::string& name, const auto& parameter) {
+      TensorCount& count = cria::decay_matrices(name, parameter.shape()) > 0 ? decayed : rest;
+      ++count.tensors;
+      count.values += parameter.size();
+    });
+    return {decayed, rest, products_by<T, B>()};
   }
   SpeedOfLight speed_of_light() const override {
     return measured_speed_of_light<T, B>(model_costs(options_), options_.max_seq_len,
@@ -96,7 +110,8 @@ class LlamaStep final : public TrainingStep {
   }
 
  private:
-  static std::unique_ptr<cria::Optimizer<B>> optimizer_of(Model& model, const TrainOptions& options) {
+  static std::unique_ptr<cria::Optimizer<B>> optimizer_of(const cria::OwnParameters<Model>& model,
+                                                          const TrainOptions& options) {
     const double rate = options.learning_rate, decay = options.weight_decay;
     const double beta1 = options.beta1, beta2 = options.beta2;
     if (options.optimizer == "muon") {
@@ -127,6 +142,7 @@ class LlamaStep final : public TrainingStep {
   TrainOptions options_;
   ThreadGroups replicas_;
   Model model_;
+  std::optional<cria::ParameterOwners> owners_;  // where each process has the optimiser's state of its own
   std::unique_ptr<cria::Optimizer<B>> optimizer_;
   std::optional<cria::ExponentialMovingAverage<Model, B>> average_;
   Step step_;

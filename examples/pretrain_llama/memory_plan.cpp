@@ -49,11 +49,9 @@ std::int64_t machine_memory() {
   return memory("MemTotal:");
 }
 
-/// Numbers that the optimiser and the average keep for a weight. (Muon has one, and in a step its directions.)
-std::int64_t states_of(const TrainOptions& options) {
-  const std::string& name = options.optimizer;
-  const std::int64_t of_optimizer = name == "adafactor" ? 0 : name == "lion" || name == "sgd" ? 1 : 2;
-  return of_optimizer + (options.ema > 0 ? 1 : 0);
+/// Numbers that the optimiser keeps for a weight. (Muon has one, and in a step its directions.)
+std::int64_t states_of(const std::string& optimizer) {
+  return optimizer == "adafactor" ? 0 : optimizer == "lion" || optimizer == "sgd" ? 1 : 2;
 }
 
 }  // namespace
@@ -106,13 +104,16 @@ MemoryPlan memory_of(const TrainOptions& options) {
   // place of one that was added up.
   const std::int64_t of_replica = (chunks + busy - 1) / busy;
   const auto heights = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(of_replica)));
-  return planned_memory(model_costs(options), {.element_size = options.dtype == "float32" ? 4 : 2,
-                                               .states = states_of(options),
-                                               .length = options.max_seq_len,
-                                               .sequences = sequences,
-                                               .batch = options.own_batch_size(),
-                                               .replicas = busy,
-                                               .sums = reproducible && heights > 1 ? heights : 0});
+  return planned_memory(model_costs(options),
+                        {.element_size = options.dtype == "float32" ? 4 : 2,
+                         .states = states_of(options.optimizer),
+                         .averages = options.ema > 0 ? 1 : 0,
+                         .length = options.max_seq_len,
+                         .sequences = sequences,
+                         .batch = options.own_batch_size(),
+                         .replicas = busy,
+                         .sums = reproducible && heights > 1 ? heights : 0,
+                         .owners = options.shards_optimizer() ? options.process_count() : 1});
 }
 
 MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
@@ -122,8 +123,10 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   const bool narrow = element_size < wide;
   MemoryPlan plan;
   plan.weights = bytes(count * element_size);
-  plan.master_weights = bytes(narrow ? count * wide : 0);
-  plan.moments = bytes(as_number(use.states) * count * wide);
+  // The embedding has one owner.
+  const double owned = std::max(count / as_number(use.owners), as_number(costs.head.in * costs.head.out));
+  plan.master_weights = bytes(narrow ? owned * wide : 0);
+  plan.moments = bytes((as_number(use.states) * owned + as_number(use.averages) * count) * wide);
   plan.gradients = bytes(replicas * count * wide);
   plan.partial_sums = bytes(replicas * as_number(use.sums) * count * wide);
   plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));

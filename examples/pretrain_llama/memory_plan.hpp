@@ -33,12 +33,14 @@ struct MemoryPlan {
 /// How a run computes, as far as its memory depends on it.
 struct MemoryUse {
   std::int64_t element_size;  // bytes
-  std::int64_t states = 2;    // float numbers that are kept for a weight: moments, averages
+  std::int64_t states = 2;    // float numbers that an optimiser keeps for a weight
+  std::int64_t averages = 0;  // of a weight, in float
   std::int64_t length;        // positions of a sequence
   std::int64_t sequences;     // of a chunk
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
   std::int64_t replicas;      // that work on chunks of their own
   std::int64_t sums = 0;      // of gradients that it keeps beside its gradient
+  std::int64_t owners = 1;    // processes among which master weights and states are divided
 };
 
 /// How the threads of a run are divided on replicas of the model: each has one of its own unless the

@@ -48,6 +48,10 @@ bool any_of(cria::Communicator* processes, bool here) {
   return std::find(all.begin(), all.end(), 1.0) != all.end();
 }
 
+void meet(cria::Communicator* processes) {
+  any_of(processes, true);
+}
+
 void check_same_options(const TrainOptions& options) {
   if (!options.processes) return;
   std::vector<std::string> names;

@@ -15,6 +15,9 @@ std::unique_ptr<cria::Communicator> processes_of_run();
 /// Whether one of the processes says so; `processes` may be null.
 bool any_of(cria::Communicator* processes, bool here);
 
+/// Returns when all processes have called it. `processes` may be null.
+void meet(cria::Communicator* processes);
+
 /// Throws cria::ConfigError, naming the option, unless all processes have the same options but for their
 /// threads.
 void check_same_options(const TrainOptions& options);

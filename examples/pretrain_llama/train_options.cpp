@@ -70,6 +70,8 @@ void TrainOptions::resolve() {
   one_of("optimizer", optimizer, {"adamw", "muon", "lion", "sgd", "adafactor"});
   one_of("schedule", schedule, {"cosine", "linear", "constant", "wsd"});
   one_of("on_divergence", on_divergence, {"stop", "skip", "rollback"});
+  one_of("shard", shard, {"none", "optimizer"});
+  one_of("reduce_dtype", reduce_dtype, {"float32", "bfloat16"});
   one_of("vocab_source", vocab_source, {"custom"});
   require(device == "cpu" || (cuda_part() && device == "cuda"), "device", device,
           std::string("this program was compiled for: ") + devices());

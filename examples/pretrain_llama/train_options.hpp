@@ -67,6 +67,8 @@ struct TrainOptions {
   std::int64_t threads = 0;  // 0: one per processor core
   bool reproducible = true;
   bool pin = false;
+  std::string shard = "none";
+  std::string reduce_dtype = "float32";
   double peak_flops = 0.0;  // 0: measured at start
   bool profile = false;
 
@@ -75,6 +77,7 @@ struct TrainOptions {
   std::int64_t process_count() const { return processes ? processes->size() : 1; }
   std::int64_t rank() const { return processes ? processes->rank() : 0; }
   bool is_first() const { return rank() == 0; }  // which speaks and saves for all
+  bool shards_optimizer() const { return processes && shard == "optimizer"; }
 
   /// Sequences of a process's micro-batch, and an empty one.
   std::int64_t own_batch_size() const { return batch_size / process_count(); }
@@ -152,6 +155,12 @@ void for_each_option(auto& options, auto&& visit) {
         "on the CPU: the same bits for any number of threads, and of micro-batches of whole chunks of 1024 "
         "tokens");
   visit("pin", options.pin, "keep each thread on a processor core of its own");
+  visit("shard", options.shard,
+        "what each of several processes keeps only its own part of: none, or optimizer: its state and master "
+        "weights");
+  visit("reduce_dtype", options.reduce_dtype,
+        "type that processes exchange gradients in: float32, or bfloat16: half the bytes, rounded at each "
+        "exchange");
   visit("peak_flops", options.peak_flops,
         "operations a second that mfu is measured against; 0: measured at start");
   visit("profile", options.profile, "print at the end what the time went into, per operation");

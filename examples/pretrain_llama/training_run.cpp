@@ -150,9 +150,7 @@ void TrainingRun::evaluate_and_save(const StopSignal& stop) {
 
 void TrainingRun::save(const char* name) {
   state_.data = stream_.position();
-  if (options_.is_first()) {
-    save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
-  }
+  save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
   has_checkpoint_ = true;
   rollbacks_ = 0;
 }

@@ -19,7 +19,9 @@ using TokenBatch = cria::Batch<>;
 
 /// What a checkpoint holds of a model and its optimiser. The tensors are handles: writing to them loads.
 struct ModelState {
-  std::vector<cria::NamedTensor> weights, optimizer;
+  std::vector<cria::NamedTensor> weights;
+  std::vector<cria::NamedTensor> optimizer;  // of this process's part, where processes share it
+  std::vector<cria::NamedTensor> average;    // of the weights, and those that are trained, where there is one
   std::int64_t optimizer_steps;
   cria::GradScaler::State scaler;
 };

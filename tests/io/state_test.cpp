@@ -83,5 +83,42 @@ BOOST_FIXTURE_TEST_CASE(what_does_not_fit_is_named_and_nothing_is_loaded, Saved)
   BOOST_TEST((weight.to_vector() == std::vector<float>(6, 0)));
 }
 
+BOOST_FIXTURE_TEST_CASE(shards_with_an_index_are_read_as_one_file, Saved) {
+  const std::string whole = folder / "model.safetensors";
+  BOOST_TEST(cria::io::shard_path(whole, 1, 2) == folder / "model-00002-of-00002.safetensors");
+  cria::io::save_state(cria::io::shard_path(whole, 0, 2), {named_tensor("bias", filled({2}, 2))});
+  cria::io::save_state(cria::io::shard_path(whole, 1, 2), {named_tensor("weight", filled({2, 3}, 1))});
+  cria::io::save_shard_index(whole, 2);
+  cria::io::load_state(whole, {named_tensor("weight", weight), named_tensor("bias", bias)});
+  BOOST_TEST((weight.to_vector() == std::vector<float>(6, 1)));
+  BOOST_TEST((bias.to_vector() == std::vector<float>(2, 2)));
+  const auto refusal = [&](const std::vector<NamedTensor>& state) {
+    return test::error_message<FileError>([&] { cria::io::load_state(whole, state); });
+  };
+  BOOST_TEST(refusal({named_tensor("weight", weight), named_tensor("head", other)}) ==
+             whole + ".index.json: has no tensor 'head', which is to be loaded");
+  BOOST_TEST(
+      refusal({named_tensor("weight", weight)}) ==
+      folder / "model-00001-of-00002.safetensors: has a tensor 'bias', which has no place in what is loaded");
+  BOOST_TEST(refusal({named_tensor("bias", bias), named_tensor("weight", other)}) ==
+             folder /
+                 "model-00002-of-00002.safetensors: its tensor 'weight' has shape [2, 3]; [5] is needed");
+  cria::io::write_file(whole + ".index.json", R"({"weight_map": {"weight": "../x"}})");
+  BOOST_TEST(refusal({named_tensor("weight", weight)}) ==
+             whole + R"(.index.json: is no index of shards, {"weight_map": {"tensor": "file", ...}})");
+  cria::io::write_file(whole + ".index.json", R"({"weight_map": {}})");
+  BOOST_TEST(refusal({named_tensor("weight", weight)}) == whole + ".index.json: names no file");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_tensor_in_two_shards_is_refused, Saved) {
+  const std::string whole = folder / "model.safetensors";
+  for (const int shard : {0, 1}) {
+    cria::io::save_state(cria::io::shard_path(whole, shard, 2), {named_tensor("bias", filled({2}, 2))});
+  }
+  BOOST_TEST(
+      test::error_message<FileError>([&] { cria::io::save_shard_index(whole, 2); }) ==
+      folder / "model-00002-of-00002.safetensors: has a tensor 'bias', as model-00001-of-00002.safetensors");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

@@ -51,8 +51,8 @@ class Mpi final : public Communicator {
   int size() const override { return size_; }
   int rank() const override { return rank_; }
   void exchange(int partner, std::span<const std::byte> send, std::span<std::byte> receive) override {
-    constexpr std::size_t most = std::size_t{1} << 30;  // MPI counts by int
-    const auto take = [](auto& bytes) {
+    const std::size_t most = std::size_t{1} << 30;  // MPI counts by int
+    const auto take = [most](auto& bytes) {
       const auto first = bytes.first(std::min(most, bytes.size()));
       bytes = bytes.subspan(first.size());
       return first;

@@ -143,6 +143,11 @@ inline void check_replaceable(const std::filesystem::path& folder) {
 
 }  // namespace detail
 
+/// The folder that replace_folder gives to `fill`.
+inline std::filesystem::path partial_folder(const std::filesystem::path& folder) {
+  return detail::sibling(folder, ".partial");
+}
+
 /// Replaces `folder` by one that holds what `fill` writes into the folder that it is given (files, no
 /// folders), and a manifest. Finishes or removes first what an interrupted call has left. If `fill` throws,
 /// its exception goes on and the old folder is intact. Throws FileError; also for a folder with files but
@@ -150,7 +155,7 @@ inline void check_replaceable(const std::filesystem::path& folder) {
 inline void replace_folder(const std::filesystem::path& folder,
                            const std::function<void(const std::filesystem::path&)>& fill) {
   const std::filesystem::path target = detail::sibling(folder, "");
-  const std::filesystem::path partial = detail::sibling(folder, ".partial");
+  const std::filesystem::path partial = partial_folder(folder);
   detail::recover(target);
   detail::check_replaceable(target);
   std::error_code error;

@@ -1,5 +1,10 @@
 #include "checkpoint.hpp"
 
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <thread>
+
 #include "cria/io/io.hpp"
 #include "llama_model.hpp"
 #include "processes.hpp"
@@ -7,19 +12,28 @@
 namespace pretrain {
 
 namespace {
+
 constexpr int checkpoint_version = 1;
+constexpr const char* optimizer_file = "optimizer.safetensors";
+
+std::vector<cria::NamedTensor> optimizer_of(const ModelState& model) {
+  std::vector<cria::NamedTensor> tensors = model.optimizer;
+  tensors.insert(tensors.end(), model.average.begin(), model.average.end());
+  return tensors;
 }
 
-void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, const RunState& run,
-                     const TrainOptions& options, const Fingerprints& fingerprints,
-                     const std::string& tokenizer_model) {
-  const ModelState model = step.state();
-  nlohmann::ordered_json state;
+}  // namespace
+
+CheckpointContents checkpoint_contents(TrainingStep& step, const RunState& run, const TrainOptions& options,
+                                       const Fingerprints& fingerprints, const std::string& tokenizer_model) {
+  CheckpointContents contents{step.state(), {}, tokenizer_model};
+  nlohmann::ordered_json& state = contents.state;
   state["format_version"] = checkpoint_version;
   state["iter_num"] = run.iteration;
   state["best_val_loss"] = run.best_val_loss;  // null while there is none
-  state["optimizer_steps"] = model.optimizer_steps;
-  state["scaler"] = {{"scale", model.scaler.scale}, {"good_steps", model.scaler.good_steps}};
+  state["optimizer_steps"] = contents.model.optimizer_steps;
+  state["scaler"] = {{"scale", contents.model.scaler.scale},
+                     {"good_steps", contents.model.scaler.good_steps}};
   // All random numbers come from streams that the seed names, so it is the whole state of the generator; the
   // data's permutations follow from it and the epoch.
   state["generator"] = {{"kind", "philox4x32-10"}, {"seed", options.seed}};
@@ -29,28 +43,71 @@ void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, co
                            {"training_data", fingerprints.training_data},
                            {"validation_data", fingerprints.validation_data}};
   state["options"] = options.to_json();
-  const auto write_optimizer = [&](const std::filesystem::path& partial) {
-    std::vector<cria::NamedTensor> tensors = model.optimizer;
-    if (options.is_first()) tensors.insert(tensors.end(), model.average.begin(), model.average.end());
-    const std::filesystem::path path = partial / "optimizer.safetensors";
-    const auto count = static_cast<int>(options.process_count());
-    if (!options.shards_optimizer()) return cria::io::save_state(path, tensors);
-    meet(options.processes);  // in the folder, which the first one has made
-    cria::io::save_state(cria::io::shard_path(path, static_cast<int>(options.rank()), count), tensors);
-    meet(options.processes);
-    if (options.is_first()) cria::io::save_shard_index(path, count);
-  };
+  // The first process writes what all have.
   if (!options.is_first()) {
-    if (options.shards_optimizer()) write_optimizer(cria::io::partial_folder(folder));
-    return;
+    contents.model.weights.clear();
+    contents.model.average.clear();
+    if (!options.shards_optimizer()) contents.model.optimizer.clear();
   }
-  cria::io::replace_folder(folder, [&](const std::filesystem::path& partial) {
-    cria::io::save_state(partial / "model.safetensors", model.weights);
-    write_model_config(partial / "config.json", options);
-    cria::io::write_file(partial / "tokenizer.model", tokenizer_model);
-    cria::io::write_file(partial / "state.json", state.dump(2) + "\n");
-    write_optimizer(partial);
-  });
+  return contents;
+}
+
+void CheckpointContents::detach() {
+  for (auto* tensors : {&model.weights, &model.optimizer, &model.average}) {
+    for (cria::NamedTensor& tensor : *tensors) {
+      tensor.read = [bytes = std::make_shared<const std::vector<std::byte>>(tensor.read())] { return *bytes; };
+    }
+  }
+}
+
+CheckpointReplacement::CheckpointReplacement(const std::vector<std::filesystem::path>& folders,
+                                             const TrainOptions& options)
+    : options_(options), folders_(folders) {
+  if (options.is_first()) {
+    for (const auto& folder : folders) replacements_.emplace_back(folder);
+  }
+  if (options.shards_optimizer()) meet(options.processes);  // in folders that are there now
+}
+
+void CheckpointReplacement::write(const CheckpointContents& contents) {
+  for (const auto& folder : folders_) {
+    const auto partial = cria::io::FolderReplacement::partial_of(folder);
+    if (options_.shards_optimizer()) write_shard(partial, contents);
+    if (!options_.is_first()) continue;
+    cria::io::save_state(partial / "model.safetensors", contents.model.weights);
+    write_model_config(partial / "config.json", options_);
+    cria::io::write_file(partial / "tokenizer.model", contents.tokenizer_model);
+    cria::io::write_file(partial / "state.json", contents.state.dump(2) + "\n");
+    if (options_.shards_optimizer()) {
+      wait_for_shards(partial);
+    } else {
+      cria::io::save_state(partial / optimizer_file, optimizer_of(contents.model));
+    }
+    replacements_.front().commit();
+    replacements_.pop_front();
+  }
+}
+
+/// Under its name the file is complete.
+void CheckpointReplacement::write_shard(const std::filesystem::path& partial,
+                                        const CheckpointContents& contents) const {
+  const auto path =
+      cria::io::shard_path(partial / optimizer_file, static_cast<int>(options_.rank()), count());
+  auto unfinished = path;
+  unfinished += ".part";
+  cria::io::save_state(unfinished, optimizer_of(contents.model));
+  cria::io::rename_durably(unfinished, path);
+}
+
+/// The processes talk meanwhile of what they train, so files say that they are there. A process that cannot
+/// write ends all.
+void CheckpointReplacement::wait_for_shards(const std::filesystem::path& partial) const {
+  for (int shard = 0; shard < count(); ++shard) {
+    while (!std::filesystem::exists(cria::io::shard_path(partial / optimizer_file, shard, count()))) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  cria::io::save_shard_index(partial / optimizer_file, count());
 }
 
 FoundCheckpoint find_checkpoint(const std::filesystem::path& folder) {
@@ -121,9 +178,7 @@ RunState load_checkpoint(const FoundCheckpoint& found, TrainingStep& step, const
   }
   const ModelState model = step.state();
   cria::io::load_state(found.folder / "model.safetensors", model.weights);
-  std::vector<cria::NamedTensor> optimizer = model.optimizer;
-  optimizer.insert(optimizer.end(), model.average.begin(), model.average.end());
-  cria::io::load_state(found.folder / "optimizer.safetensors", optimizer,
+  cria::io::load_state(found.folder / optimizer_file, optimizer_of(model),
                        {.allow_unexpected = options.shards_optimizer()});  // those of other processes
   step.restore(optimizer_steps, scaler);
   return run;

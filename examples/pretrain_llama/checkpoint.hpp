@@ -4,12 +4,15 @@
 /// state.json.
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "cria/io/checkpoint_folder.hpp"
 #include "cria/io/tokens.hpp"
 #include "training_step.hpp"
 
@@ -29,12 +32,38 @@ struct Fingerprints {
   std::string validation_data;
 };
 
-/// Replaces `folder` by a checkpoint, in one step: the one before survives until this one is complete. All
-/// processes of a run call it: the first one writes, and where they share the optimiser, each its part of that.
-/// Throws cria::FileError.
-void save_checkpoint(const std::filesystem::path& folder, TrainingStep& step, const RunState& run,
-                     const TrainOptions& options, const Fingerprints& fingerprints,
-                     const std::string& tokenizer_model);
+/// What this process will write of a checkpoint: handles on what is trained, or copies of it.
+struct CheckpointContents {  // NOLINT(bugprone-exception-escape): nlohmann's destructor may allocate
+  ModelState model;
+  nlohmann::ordered_json state;
+  std::string tokenizer_model;
+
+  /// From now on the tensors are copies.
+  void detach();
+};
+CheckpointContents checkpoint_contents(TrainingStep& step, const RunState& run, const TrainOptions& options,
+                                       const Fingerprints& fingerprints, const std::string& tokenizer_model);
+
+/// Replaces folders by checkpoints one after the other, each in one step: the one before survives until this one is
+/// complete. All processes of a run do it: the first one writes, and where they share the optimiser, each its
+/// part of that.
+class CheckpointReplacement {
+ public:
+  /// Prepares the folders. The processes meet here. Throws cria::FileError.
+  CheckpointReplacement(const std::vector<std::filesystem::path>& folders, const TrainOptions& options);
+
+  /// Writes the files. The first process waits for those of the others. Throws cria::FileError.
+  void write(const CheckpointContents& contents);
+
+ private:
+  void write_shard(const std::filesystem::path& partial, const CheckpointContents& contents) const;
+  void wait_for_shards(const std::filesystem::path& partial) const;
+  int count() const { return static_cast<int>(options_.process_count()); }
+
+  const TrainOptions& options_;
+  std::vector<std::filesystem::path> folders_;
+  std::deque<cria::io::FolderReplacement> replacements_;  // of the first process
+};
 
 /// A checkpoint that was found and whose files are what its manifest says.
 struct FoundCheckpoint {  // NOLINT(bugprone-exception-escape): nlohmann's destructor may allocate

@@ -69,6 +69,7 @@ std::string MemoryPlan::table() const {
   line("gradients", gradients);
   if (partial_sums > 0) line("partial sums", partial_sums);
   line("activations", activations);
+  if (copy > 0) line("copy to save", copy);
   line("workspace", workspace);
   line("program", program);
   line("total", total());
@@ -113,6 +114,7 @@ MemoryPlan memory_of(const TrainOptions& options) {
                          .batch = options.own_batch_size(),
                          .replicas = busy,
                          .sums = reproducible && heights > 1 ? heights : 0,
+                         .copies = options.async_save,
                          .owners = options.shards_optimizer() ? options.process_count() : 1});
 }
 
@@ -127,6 +129,7 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
   const double owned = std::max(count / as_number(use.owners), as_number(costs.head.in * costs.head.out));
   plan.master_weights = bytes(narrow ? owned * wide : 0);
   plan.moments = bytes((as_number(use.states) * owned + as_number(use.averages) * count) * wide);
+  plan.copy = use.copies ? plan.weights + plan.master_weights + plan.moments : 0;
   plan.gradients = bytes(replicas * count * wide);
   plan.partial_sums = bytes(replicas * as_number(use.sums) * count * wide);
   plan.activations = bytes(replicas * rows * (costs.kept * element_size + costs.kept_float * wide));

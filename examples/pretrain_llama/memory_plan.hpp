@@ -18,11 +18,12 @@ struct MemoryPlan {
   std::int64_t gradients = 0;     // float, of every replica
   std::int64_t partial_sums = 0;  // of gradients, that a reproducible step keeps
   std::int64_t activations = 0;   // what a chunk's forward pass keeps for its backward pass, of every replica
+  std::int64_t copy = 0;          // of weights and moments, that a checkpoint is written of meanwhile
   std::int64_t workspace = 0;     // gradients of activations, logits, and what kernels work in
   std::int64_t program = 0;       // code, libraries, and the tokens of a micro-batch
 
   std::int64_t tensors() const {
-    return weights + master_weights + moments + gradients + partial_sums + activations + workspace;
+    return weights + master_weights + moments + gradients + partial_sums + activations + copy + workspace;
   }
   std::int64_t total() const { return tensors() + program; }
 
@@ -40,6 +41,7 @@ struct MemoryUse {
   std::int64_t batch;         // sequences of a micro-batch; only their tokens take memory
   std::int64_t replicas;      // that work on chunks of their own
   std::int64_t sums = 0;      // of gradients that it keeps beside its gradient
+  bool copies = false;        // what it saves
   std::int64_t owners = 1;    // processes among which master weights and states are divided
 };
 

@@ -22,6 +22,7 @@ struct TrainOptions {
   std::int64_t eval_iters = 100;
   bool eval_only = false;
   bool always_save_checkpoint = false;
+  bool async_save = false;
   std::string init_from = "scratch";
   bool overwrite = false;
   // Data
@@ -101,6 +102,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("eval_iters", options.eval_iters, "batches of each split in an evaluation");
   visit("eval_only", options.eval_only, "evaluate once and stop, without training");
   visit("always_save_checkpoint", options.always_save_checkpoint, "save at every evaluation, better or not");
+  visit("async_save", options.async_save,
+        "train on while a checkpoint is written, of a copy that takes as much memory as it has bytes");
   visit("init_from", options.init_from,
         "scratch, or resume: go on from out_dir, with the options stored there");
   visit("overwrite", options.overwrite, "let a new run take the place of one that out_dir holds");

@@ -83,6 +83,7 @@ void TrainingRun::train() {
     if (any_of(options_.processes, stop.requested())) return save_and_say_how_to_go_on();
     if (options_.eval_only) break;
     iterate();
+    writer_.check();
   } while (state_.iteration <= options_.max_iters);
   progress_.reset();
   if (!options_.eval_only) save_latest_if_finite();
@@ -124,6 +125,7 @@ void TrainingRun::go_back() {
   if (!has_checkpoint_ || rollbacks_ == most_rollbacks) fail_diverged();
   ++rollbacks_;
   progress_.reset();
+  writer_.wait();
   state_ = load_checkpoint(find_checkpoint(out_dir_ / "ckpt"), *step_, options_, fingerprints_);
   log_.rollback(state_.iteration, divergence_.sentence());
   divergence_ = {};
@@ -143,14 +145,23 @@ void TrainingRun::evaluate_and_save(const StopSignal& stop) {
     std::printf("saving checkpoint to %s\n", options_.out_dir.c_str());
     std::fflush(stdout);
     // Best first: ckpt knows best_val_loss, so that a run resumed from it would not save this best again.
-    if (improved) save("best");
-    save("ckpt");
+    save(improved ? std::vector<std::string>{"best", "ckpt"} : std::vector<std::string>{"ckpt"});
   }
 }
 
-void TrainingRun::save(const char* name) {
+void TrainingRun::save(const std::vector<std::string>& names) {
+  writer_.wait();
   state_.data = stream_.position();
-  save_checkpoint(out_dir_ / name, *step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
+  std::vector<std::filesystem::path> folders;
+  for (const std::string& name : names) folders.push_back(out_dir_ / name);
+  const auto replacement = std::make_shared<CheckpointReplacement>(folders, options_);
+  auto contents = checkpoint_contents(*step_, state_, options_, fingerprints_, corpus_.tokenizer_model);
+  if (options_.async_save) {
+    contents.detach();
+    writer_.start([replacement, contents = std::move(contents)] { replacement->write(contents); });
+  } else {
+    replacement->write(contents);
+  }
   has_checkpoint_ = true;
   rollbacks_ = 0;
 }
@@ -158,7 +169,10 @@ void TrainingRun::save(const char* name) {
 /// A checkpoint of a run that diverges would take the place of one that did not yet. An update can also have
 /// spoiled the weights after the last finite loss.
 void TrainingRun::save_latest_if_finite() {
-  if (divergence_.is_absent() && step_->has_finite_weights()) return save("ckpt");
+  if (divergence_.is_absent() && step_->has_finite_weights()) {
+    save({"ckpt"});
+    return writer_.wait();
+  }
   std::printf("the loss or a weight is no finite number: %s is left as it was\n",
               (out_dir_ / "ckpt").c_str());
 }

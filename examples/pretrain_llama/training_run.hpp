@@ -4,8 +4,11 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "checkpoint.hpp"
+#include "checkpoint_writer.hpp"
 #include "corpus.hpp"
 #include "cria/optim/schedule.hpp"
 #include "divergence.hpp"
@@ -31,7 +34,7 @@ class TrainingRun {
   RunState starting_state();
   void iterate();
   void evaluate_and_save(const StopSignal& stop);
-  void save(const char* name);
+  void save(const std::vector<std::string>& names);
   void save_latest_if_finite();
   void save_and_say_how_to_go_on();
   void go_back();
@@ -47,6 +50,7 @@ class TrainingRun {
   std::unique_ptr<TrainingStep> step_;
   std::optional<FolderLock> lock_;  // of the first process
   bool has_checkpoint_ = false;     // of this run
+  CheckpointWriter writer_;
   RunState state_;
   RunLog log_;
   Divergence divergence_;

@@ -58,7 +58,8 @@ foreach(processes 2 4)
 endforeach()
 
 # Of the optimiser's state each of 4 processes writes its part; then each of 2 has its own, and at last one has all.
-must_run(${mpirun} -n 4 ${program} train ${options} --shard=optimizer --ema=0.9 --max_iters=1 --out_dir=${folder}/resumed)
+must_run(${mpirun} -n 4 ${program} train ${options} --shard=optimizer --async_save=true --ema=0.9 --max_iters=1
+         --out_dir=${folder}/resumed)
 if(NOT EXISTS ${folder}/resumed/ckpt/optimizer-00004-of-00004.safetensors)
   message(FATAL_ERROR "4 processes have not written 4 shards of the optimiser's state")
 endif()

@@ -82,6 +82,7 @@ bool has_checkpoint(const std::string& out_dir) {
 std::vector<std::string> going_on(const std::string& out_dir, const std::string& dtype) {
   std::vector<std::string> more{"--dtype=" + dtype};
   // A kill between the first best and the first latest checkpoint leaves the best one alone.
+  if (dtype != "float32") more.push_back("--async_save=true");
   more.push_back(has_checkpoint(out_dir) ? "--init_from=resume" : "--overwrite=true");
   return small_training(small_data().data_dir(), out_dir, more);
 }
@@ -226,10 +227,12 @@ BOOST_AUTO_TEST_CASE(a_run_that_is_done_is_not_trained_on) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_full_disk_stops_the_run_with_a_sentence_and_the_checkpoint_stays, WholeAndPart) {
-  const auto ended = test::run(going_on(), /*file_limit=*/20000);
-  BOOST_TEST(ended.exit_code == 1);
-  BOOST_TEST(ended.errors.find("cannot be written: File too large") != std::string::npos, ended.errors);
-  BOOST_TEST(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
+  for (const char* async_save : {"--async_save=false", "--async_save=true"}) {
+    const auto ended = test::run(going_on({async_save}), /*file_limit=*/20000);
+    BOOST_TEST(ended.exit_code == 1);
+    BOOST_TEST(ended.errors.find("cannot be written: File too large") != std::string::npos, ended.errors);
+    BOOST_TEST(std::count(ended.errors.begin(), ended.errors.end(), '\n') == 1);
+  }
   check_that_the_part_is_untouched_and_ends_like_the_whole();
 }
 

@@ -143,33 +143,54 @@ inline void check_replaceable(const std::filesystem::path& folder) {
 
 }  // namespace detail
 
-/// The folder that replace_folder gives to `fill`.
-inline std::filesystem::path partial_folder(const std::filesystem::path& folder) {
-  return detail::sibling(folder, ".partial");
-}
+/// The replacement of `folder` by another one, which is made in partial() and holds files, no folders. Without
+/// commit() the old folder stays, and nothing of the new one.
+class FolderReplacement {
+ public:
+  /// Finishes or removes what an interrupted replacement has left, and makes an empty partial(). Throws FileError;
+  /// also if `folder` has files but no manifest.
+  explicit FolderReplacement(const std::filesystem::path& folder)
+      : folder_(detail::sibling(folder, "")), partial_(partial_of(folder)) {
+    detail::recover(folder_);
+    detail::check_replaceable(folder_);
+    std::error_code error;
+    std::filesystem::create_directories(partial_, error);
+    if (error) detail::fail(partial_, "cannot be created", error.value());
+  }
+  FolderReplacement(const FolderReplacement&) = delete;
+  FolderReplacement& operator=(const FolderReplacement&) = delete;
+  ~FolderReplacement() {
+    std::error_code ignored;
+    if (!is_committed_) std::filesystem::remove_all(partial_, ignored);
+  }
+
+  const std::filesystem::path& partial() const { return partial_; }
+  /// That of the replacement of `folder`, for other processes that write into it.
+  static std::filesystem::path partial_of(const std::filesystem::path& folder) {
+    return detail::sibling(folder, ".partial");
+  }
+
+  /// Lists the files in a manifest, and puts the new folder in the place of the old one. Throws FileError.
+  void commit() {
+    detail::write_manifest(partial_);
+    rename_durably(partial_, detail::sibling(folder_, ".new"));
+    is_committed_ = true;
+    detail::install_new_folder(folder_);
+  }
+
+ private:
+  std::filesystem::path folder_, partial_;
+  bool is_committed_ = false;
+};
 
 /// Replaces `folder` by one that holds what `fill` writes into the folder that it is given (files, no
-/// folders), and a manifest. Finishes or removes first what an interrupted call has left. If `fill` throws,
-/// its exception goes on and the old folder is intact. Throws FileError; also for a folder with files but
-/// without manifest.
+/// folders), and a manifest. If `fill` throws, its exception goes on and the old folder is intact. Throws what
+/// FolderReplacement does.
 inline void replace_folder(const std::filesystem::path& folder,
                            const std::function<void(const std::filesystem::path&)>& fill) {
-  const std::filesystem::path target = detail::sibling(folder, "");
-  const std::filesystem::path partial = partial_folder(folder);
-  detail::recover(target);
-  detail::check_replaceable(target);
-  std::error_code error;
-  std::filesystem::create_directories(partial, error);
-  if (error) detail::fail(partial, "cannot be created", error.value());
-  try {
-    fill(partial);
-    detail::write_manifest(partial);
-    rename_durably(partial, detail::sibling(folder, ".new"));
-  } catch (...) {
-    std::filesystem::remove_all(partial, error);  // an error here must not hide the first one
-    throw;
-  }
-  detail::install_new_folder(target);
+  FolderReplacement replacement(folder);
+  fill(replacement.partial());
+  replacement.commit();
 }
 
 /// Whether replace_folder has put something there: `folder`, or what an interrupted call has left beside it.

@@ -55,9 +55,6 @@ class ParameterOwners {
   /// The rank of the process that owns a parameter.
   int owner(const std::string& name) const { return parameters_[numbers_.at(name)].owner; }
   bool is_own(const std::string& name) const { return owner(name) == processes_->rank(); }
-  /// Where a parameter comes in the order of sizes. Its neighbours there have other owners.
-  std::size_t place(const std::string& name) const { return parameters_[numbers_.at(name)].place; }
-
   /// A module of those parameters of `model` that this process owns, under their names in the model: for an
   /// optimiser. Both must outlive it. Throws ConfigError if a process owns none that is trained.
   template <class M>
@@ -97,7 +94,6 @@ class ParameterOwners {
     std::int64_t size;
     bool is_trained, is_double;  // its gradient is kept in double
     int owner = 0;
-    std::size_t place = 0;
   };
 
   void give() {
@@ -108,11 +104,10 @@ class ParameterOwners {
       return x.is_trained != y.is_trained ? x.is_trained : x.size > y.size;
     });
     std::vector<std::int64_t> shares(static_cast<std::size_t>(processes_->size()));
-    for (std::size_t place = 0; place < order.size(); ++place) {
-      Owned& parameter = parameters_[order[place]];
+    for (const std::size_t number : order) {
+      Owned& parameter = parameters_[number];
       const auto least = std::ranges::min_element(shares);
       parameter.owner = static_cast<int>(least - shares.begin());
-      parameter.place = place;
       *least += std::max<std::int64_t>(parameter.size, 1);
     }
   }

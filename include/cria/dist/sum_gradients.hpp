@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <tuple>
@@ -27,7 +28,6 @@ template <class V>
 struct OwnedArray {
   Vec<V> values;
   int owner;
-  std::size_t place;  // in the order in which they are exchanged
 };
 template <class... V>
 using OwnedArrays = std::tuple<std::vector<OwnedArray<V>>...>;
@@ -109,18 +109,23 @@ void gather_from_owners(Communicator& processes, std::span<const OwnedArray<V>> 
   }
 }
 
-/// Calls work(arrays) for the arrays of each type, in buckets of as many as one message should have.
+/// Calls work(arrays) for parts of the arrays of each type, one after the other: of every owner's arrays, behind
+/// each other, the next numbers, as many as stay in cache between a message and the sum. So both sides of an
+/// exchange have equally much to send.
 template <class F, class... V>
-void for_each_bucket(OwnedArrays<V...> all, F work) {
-  constexpr std::int64_t most = std::int64_t{1} << 22;  // numbers
-  const auto of_type = [&]<class T>(std::vector<OwnedArray<T>>& arrays) {
-    std::ranges::sort(arrays, {}, &OwnedArray<T>::place);
-    for (std::size_t begin = 0, end = 0; begin < arrays.size(); begin = end) {
-      std::int64_t size = 0;
-      while (end < arrays.size() && (end == begin || size + arrays[end].values.size <= most)) {
-        size += arrays[end++].values.size;
+void for_each_bucket(const OwnedArrays<V...>& all, F work) {
+  constexpr std::int64_t most = 1 << 16;  // numbers of each owner
+  const auto of_type = [&]<class T>(const std::vector<OwnedArray<T>>& arrays) {
+    for (std::int64_t begin = 0;; begin += most) {
+      std::vector<OwnedArray<T>> bucket;
+      std::map<int, std::int64_t> ends;  // of what each owner has before an array
+      for (const auto& [values, owner] : arrays) {
+        const std::int64_t first = ends[owner], end = ends[owner] += values.size;
+        const std::int64_t from = std::max(first, begin), to = std::min(end, begin + most);
+        if (from < to) bucket.push_back({{values.data + (from - first), to - from}, owner});
       }
-      work(std::span<const OwnedArray<T>>(arrays).subspan(begin, end - begin));
+      if (bucket.empty()) return;
+      work(std::span<const OwnedArray<T>>(bucket));
     }
   };
   (of_type(std::get<std::vector<OwnedArray<V>>>(all)), ...);
@@ -131,8 +136,7 @@ OwnedArrays<float, double> gradients_of(const ParameterOwners& owners, M& model)
   OwnedArrays<float, double> all;
   nn::for_each_parameter(model, [&]<class T>(const std::string& name, Parameter<T, Cpu>& parameter) {
     if (!parameter.has_grad()) return;
-    std::get<std::vector<OwnedArray<acc_t<T>>>>(all).push_back(
-        {sink(parameter).vec(), owners.owner(name), owners.place(name)});
+    std::get<std::vector<OwnedArray<acc_t<T>>>>(all).push_back({sink(parameter).vec(), owners.owner(name)});
   });
   return all;
 }
@@ -178,10 +182,9 @@ void gather_values(const ParameterOwners& owners, M& model) {
     const Tensor<T, Cpu>& value = parameter.value();
     const Vec<T> values = owners.is_own(name) ? Vec<T>{const_cast<T*>(value.vec().data), value.size()}
                                               : parameter.value().mutable_vec();
-    std::get<std::vector<detail::OwnedArray<T>>>(all).push_back(
-        {values, owners.owner(name), owners.place(name)});
+    std::get<std::vector<detail::OwnedArray<T>>>(all).push_back({values, owners.owner(name)});
   });
-  detail::for_each_bucket(std::move(all), [&]<class T>(std::span<const detail::OwnedArray<T>> values) {
+  detail::for_each_bucket(all, [&]<class T>(std::span<const detail::OwnedArray<T>> values) {
     detail::gather_from_owners<T>(owners.processes(), values);
   });
 }

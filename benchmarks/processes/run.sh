@@ -25,7 +25,7 @@ train() {
   shift 2
   mpirun -n "$count" "$pretrain" train --data_dir="$work/data" --out_dir="$work/run" --overwrite=true --vocab_size=2048 \
     --gradient_accumulation_steps=1 --max_iters=10 --eval_interval=1000 --eval_iters=1 --peak_flops=1e12 "$@" |
-    awk -v name="$name" '/^done/ { tokens = $5 } /peak memory/ { memory = $3 }
+    awk -v name="$name" '/^done/ { tokens = $6 } /peak memory/ { memory = $3 }
                          END { printf "%-52s %7.0f tokens/s %8.1f MB\n", name, tokens, memory }'
 }
 for round in 1 2 3; do

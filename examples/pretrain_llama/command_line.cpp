@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "checkpoint.hpp"
+#include "eval.hpp"
 #include "generate.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
@@ -94,6 +95,7 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
+    add_eval();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -173,6 +175,22 @@ class CommandLine {
     add(command, "device", o.device, devices());
   }
 
+  void add_eval() {
+    CLI::App* command = add_command("eval", "say how well a model predicts a text or answers questions",
+                                    [this] { eval(eval_options_); });
+    EvalOptions& o = eval_options_;
+    add(command, "checkpoint", o.checkpoint, "folder of the model");
+    add(command, "input", o.input, "file of text: prints loss, perplexity and bits per byte");
+    add(command, "ids", o.ids, "file of tokens instead: numbers with white space between them, .bin or .npy");
+    add(command, "choices", o.choices, "file of questions instead, in HellaSwag's or ARC's JSON lines");
+    add(command, "output", o.output, "file for the choice of every question, in JSON lines");
+    add(command, "context", o.context, "tokens in a window; 0: as many as the model takes");
+    add(command, "stride", o.stride,
+        "tokens from one window to the next, which count in it; 0: half of the context");
+    add(command, "device", o.device, devices());
+    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+  }
+
   /// A command that runs in one process.
   CLI::App* add_command(const char* name, const char* meaning, const std::function<void()>& run) {
     CLI::App* command = app_.add_subcommand(name, meaning);
@@ -249,12 +267,13 @@ class CommandLine {
     }
   }
 
-  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate."};
+  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate, evaluate."};
   std::vector<Command> commands_;  // in the order of --help
   CLI::App* train_ = nullptr;
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;
+  EvalOptions eval_options_;
 };
 
 }  // namespace

@@ -59,21 +59,7 @@ void generate(const GenerateOptions& options) {
   require(options.top_p > 0 && options.top_p <= 1, "--top_p must be above 0 and at most 1");
   require(options.device == "cpu" || (cuda_part() && options.device == "cuda"),
           "--device is " + options.device + "; this program was compiled for: " + devices());
-  const std::filesystem::path folder = options.checkpoint;
-  if (!std::filesystem::is_directory(folder)) {
-    throw cria::FileError(folder.string(),
-                          "is not a folder; --checkpoint must name one that `train` wrote, such as "
-                          "output/best");
-  }
-  if (std::filesystem::exists(folder / "manifest.json")) cria::io::verify_folder(folder);
-  const auto tokenizer_path = folder / "tokenizer.model";
-  const ModelFolder model{folder, cria::io::read_llama_config(folder / "config.json"),
-                          Tokenizer(cria::io::read_file(tokenizer_path), tokenizer_path.string())};
-  if (model.tokenizer.size() != model.description.config.vocab_size) {
-    throw cria::FileError(tokenizer_path.string(), "has " + std::to_string(model.tokenizer.size()) +
-                                                       " pieces; the model's vocab_size is " +
-                                                       std::to_string(model.description.config.vocab_size));
-  }
+  const ModelFolder model = open_model_folder(options.checkpoint);
   options.device == "cpu" ? generate_on<cria::Cpu>(options, model) : cuda_part()->generate(options, model);
 }
 

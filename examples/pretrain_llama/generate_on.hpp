@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,16 +11,9 @@
 #include "cria/cria.hpp"
 #include "cria/io/io.hpp"
 #include "generate.hpp"
-#include "tokenizer.hpp"
+#include "model_folder.hpp"
 
 namespace pretrain {
-
-/// The folder of a trained model.
-struct ModelFolder {
-  std::filesystem::path path;
-  cria::io::LlamaDescription description;
-  Tokenizer tokenizer;
-};
 
 /// Draws a token: softmax(logits / temperature) over the `top_k` likeliest, of which only the likeliest whose
 /// probabilities reach `top_p` together stay (Holtzman et al. 2020). Temperature 0 takes the likeliest.
@@ -31,7 +23,7 @@ template <class T, class B>
 void generate_with(const GenerateOptions& options, const ModelFolder& folder) {
   using Tokens = cria::Tensor<std::int32_t, B>;
   const auto& config = folder.description.config;
-  const Tokenizer& tokenizer = folder.tokenizer;
+  const Tokenizer tokenizer = read_tokenizer(folder);
   cria::nn::LlamaForCausalLM<T, B> model(config);
   cria::io::load_state(folder.path / "model.safetensors", cria::nn::state_dict(model));
   std::vector<std::int32_t> prompt{tokenizer.bos()};

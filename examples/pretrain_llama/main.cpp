@@ -1,4 +1,5 @@
-// Pretrains a Llama: `prepare` makes tokens of text, `train` trains, `generate` writes.
+// Pretrains a Llama: `prepare` makes tokens of text, `train` trains, `generate` writes, `eval`
+// measures.
 //
 //   pretrain_llama prepare --data_dir=data
 //   pretrain_llama train --config=configs/tiny.toml --data_dir=data --out_dir=output

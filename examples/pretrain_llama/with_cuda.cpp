@@ -3,6 +3,7 @@
 #include "cuda_part.hpp"
 #include "generate_cuda.hpp"
 #include "llama_step.hpp"
+#include "scorer_cuda.hpp"
 
 namespace pretrain {
 
@@ -12,7 +13,7 @@ const CudaPart* cuda_part() {
                                    cria::cuda::allow_tf32(options.tf32);
                                    return llama_step<cria::Cuda>(options);
                                  },
-                                 generate_on_cuda};
+                                 generate_on_cuda, scorer_on_cuda};
   return &part;
 }
 

@@ -130,14 +130,28 @@ def answer(model, tokenizer, text, endings):
         seen = [tokenizer.bos_id(), *whole][-(CONTEXT + 1) :]
         likelihoods.append(-nats(model, seen)[-count:].sum().item())
         per_byte.append(likelihoods[-1] / len(ending.encode()))
-    for scores in (likelihoods, per_byte):  # so that rounding to float changes no choice
-        best, second = sorted(scores)[:-3:-1]
-        assert best - second > 1e-3 * abs(best)
     return {
         "log_likelihoods": likelihoods,
         "choice": likelihoods.index(max(likelihoods)),
         "normalised_choice": per_byte.index(max(per_byte)),
     }
+
+
+def normalisation_matters(model, tokenizer):
+    """Questions on which it depends whether likelihoods are divided by bytes, characters or tokens."""
+    draw = random.Random(2)
+    pool = [part for parts in ANIMALS.values() for part in parts] + NAMES + ["Zoë and Zoë", "ë", "1, 2", "3! And that is all"]
+    found = {}
+    while len(found) < 2:
+        text, endings = f"{draw.choice(NAMES)} is a {draw.choice(list(ANIMALS))}. Zoë", draw.sample(pool, 4)
+        got = answer(model, tokenizer, text, endings)
+        sizes = {"characters": [len(ending) for ending in endings],
+                 "tokens": [len(tokenizer.encode(text + " " + ending)) - len(tokenizer.encode(text)) for ending in endings]}
+        for name, of_endings in sizes.items():
+            scores = [likelihood / size for likelihood, size in zip(got["log_likelihoods"], of_endings)]
+            if scores.index(max(scores)) != got["normalised_choice"]:
+                found.setdefault(name, (text, endings, 0))
+    return list(found.values())
 
 
 def questions():
@@ -170,6 +184,7 @@ def main():
     losses = [{"context": context, "stride": stride, "loss": strided_loss(model, with_bos, context, stride)}
               for context, stride in windows]
     hellaswag, arc = questions()
+    hellaswag += normalisation_matters(model, tokenizer)
     letters = "ABCDE"
     lines = {
         "hellaswag": [{"ind": i, "ctx": text, "endings": endings, "label": right if i % 2 else str(right)}
@@ -196,6 +211,9 @@ def main():
         "losses": losses,
         "choices": {name: [{"line": line} | answered for line, answered in zip(lines[name], answers[name])] for name in lines},
     }
+    for got in itertools.chain(*answers.values()):  # rounding to float changes no choice
+        best, second = sorted(got["log_likelihoods"])[:-3:-1]
+        assert best - second > 1e-4 * abs(best)
     rows = lambda values: "[\n" + ",\n".join("    " + json.dumps(value) for value in values) + "\n  ]"
     choices = ",\n".join(f"  {json.dumps(name)}: {rows(values)}" for name, values in content["choices"].items())
     (FOLDER / "eval.json").write_text(

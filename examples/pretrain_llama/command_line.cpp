@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "checkpoint.hpp"
+#include "depth.hpp"
 #include "eval.hpp"
 #include "generate.hpp"
 #include "prepare.hpp"
@@ -250,6 +251,9 @@ class CommandLine {
         if (!config.empty() && !config.back().empty()) give_config(*command, config.back());
         if (command == train_ && train_options_.init_from == "resume") {
           give_stored(*command, train_options_.out_dir);
+        } else if (command == train_ && train_options_.depth != 0) {
+          set_by_depth(train_options_,
+                       [&](const std::string& name) { return command->count("--" + name) > 0; });
         }
       }
     } catch (const CLI::RequiredError&) {

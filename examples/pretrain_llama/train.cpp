@@ -5,6 +5,8 @@
 
 #include "cria/core/threads.hpp"
 #include "cuda_part.hpp"
+#include "depth.hpp"
+#include "dry_run.hpp"
 #include "memory_plan.hpp"
 #include "pinned_threads.hpp"
 #include "processes.hpp"
@@ -23,7 +25,9 @@ void train_here(TrainOptions options) {
   if (on_cpu) check_memory(memory_of(options));  // a device says itself what it lacks
   starting_point(options);                       // what cannot be begun is refused before any work
   if (!on_cpu) cuda_part()->check_device();      // and before the data is read
+  if (options.depth > 0) std::printf("%s", options_by_depth(options).c_str());
   if (options.pin) pin_threads(replicas_of(options));
+  if (options.dry_run) return dry_run(options);
   TrainingRun(options).train();
 }
 

@@ -87,6 +87,8 @@ void TrainOptions::resolve() {
   at_least("vocab_size", vocab_size, 1);
   require(vocab_size <= cria::io::max_vocab_size, "vocab_size", vocab_size,
           "tokens are stored in 16 bits, so it must be at most " + text(cria::io::max_vocab_size));
+  at_least("depth", depth, 0);
+  require(depth <= 1000, "depth", depth, "it must be at most 1000");
   size("dim", dim);
   size("n_layers", n_layers);
   at_least("n_heads", n_heads, 1);

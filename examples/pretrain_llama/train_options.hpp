@@ -21,6 +21,7 @@ struct TrainOptions {
   std::int64_t log_interval = 1;
   std::int64_t eval_iters = 100;
   bool eval_only = false;
+  bool dry_run = false;
   bool always_save_checkpoint = false;
   bool async_save = false;
   std::string init_from = "scratch";
@@ -31,6 +32,7 @@ struct TrainOptions {
   std::int64_t vocab_size = 4096;
   std::string vocab_source = "custom";
   // Model
+  std::int64_t depth = 0;  // 0: not by depth
   std::int64_t dim = 288;
   std::int64_t n_layers = 8;
   std::int64_t n_heads = 8;
@@ -101,6 +103,9 @@ void for_each_option(auto& options, auto&& visit) {
   visit("log_interval", options.log_interval, "iterations between printed lines");
   visit("eval_iters", options.eval_iters, "batches of each split in an evaluation");
   visit("eval_only", options.eval_only, "evaluate once and stop, without training");
+  visit(
+      "dry_run", options.dry_run,
+      "say how long the run would take, what it would write and how much memory it needs, without training");
   visit("always_save_checkpoint", options.always_save_checkpoint, "save at every evaluation, better or not");
   visit("async_save", options.async_save,
         "train on while a checkpoint is written, of a copy that takes as much memory as it has bytes");
@@ -111,6 +116,9 @@ void for_each_option(auto& options, auto&& visit) {
   visit("max_seq_len", options.max_seq_len, "tokens in a sequence");
   visit("vocab_size", options.vocab_size, "tokens in the vocabulary, as in `prepare`");
   visit("vocab_source", options.vocab_source, "custom: the vocabulary that `prepare` made");
+  visit("depth", options.depth,
+        "layers; the options of model, batch, learning rate and length of the run that are not given then "
+        "follow from it and from the data; 0: they have their defaults");
   visit("dim", options.dim, "width of the model");
   visit("n_layers", options.n_layers, "decoder layers");
   visit("n_heads", options.n_heads, "query heads");

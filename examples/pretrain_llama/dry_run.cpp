@@ -13,7 +13,6 @@
 
 #include "checkpoint.hpp"
 #include "corpus.hpp"
-#include "cria/io/checkpoint_folder.hpp"
 #include "memory_plan.hpp"
 #include "progress.hpp"
 #include "training_step.hpp"
@@ -54,11 +53,8 @@ class PassingFolder {
   PassingFolder& operator=(const PassingFolder&) = delete;
   ~PassingFolder() {
     std::error_code ignored;
-    for (const auto& path : {path_, cria::io::partial_folder(path_)}) {
-      std::filesystem::remove_all(path, ignored);
-    }
+    std::filesystem::remove_all(path_, ignored);
   }
-  const std::filesystem::path& path() const { return path_; }
 
   double bytes() const {
     double sum = 0;
@@ -120,14 +116,16 @@ void dry_run(const TrainOptions& options) {
   const std::filesystem::path folder = parent / (out_dir.filename().string() + ".dry_run");
   std::optional<PassingFolder> saved;  // that of the first process, which writes for all
   if (options.is_first()) saved.emplace(folder);
-  const double checkpoint = seconds_of(
-      [&] { save_checkpoint(folder, *step, state, options, corpus.fingerprints(), corpus.tokenizer_model); });
+  const double checkpoint = seconds_of([&] {
+    CheckpointReplacement({folder}, options)
+        .write(checkpoint_contents(*step, state, options, corpus.fingerprints(), corpus.tokenizer_model));
+  });
   if (!options.is_first()) return;
 
   const std::int64_t first = state.iteration, last = options.eval_only ? first - 1 : options.max_iters;
   const std::int64_t iterations = std::max<std::int64_t>(last + 1 - first, 0);
   const std::int64_t evaluated = options.eval_only ? 1 : evaluations(first, last, options.eval_interval);
-  // At most a better one and the latest at each evaluation but that before the first iteration, and one in the end.
+  // At most two at each evaluation, but not before the first iteration, and one in the end.
   const std::int64_t written = iterations == 0 ? 0 : 2 * (evaluated - (first == 0 ? 1 : 0)) + 1;
   const double megabytes = saved->bytes() * 1e-6, all = static_cast<double>(iterations);
   const double seconds = all * iteration + static_cast<double>(evaluated) * evaluation +

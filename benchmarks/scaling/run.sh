@@ -15,15 +15,15 @@ cmake --build "$build" --target pretrain_llama
 pretrain=$build/examples/pretrain_llama/pretrain_llama
 [ -f "$work/data/corpus.json" ] || "$pretrain" prepare --stories=60000 --data_dir="$work/data"
 
-# run DEPTH TOKENS SEQUENCES RATE...: trains on TOKENS x 1,024 tokens, SEQUENCES x 256 an iteration, at a rate of RATE / dim, and
-# evaluates on all of the validation text, each token with at least 192 before it.
+# run DEPTH TOKENS SEQUENCES RATE...: trains on TOKENS x 1,024 tokens, SEQUENCES x 256 an iteration, at a rate of RATE / dim,
+# and evaluates on all of the validation text, each token with at least 192 before it.
 run() {
-  local out=$work/depth-$1-tokens-$2-batch-$3-rate-$4
+  local out=$work/depth-$1-tokens-$2-batch-$3-rate-$4 rate
   [ -f "$out/loss" ] && return
-  local rate=$(python3 -c "print($4 / 32 / $1)")
-  "$pretrain" train --depth="$1" --data_dir="$work/data" --out_dir="$out" --overwrite=true --max_iters=$(($2 * 4 / $3 - 1)) \
-    --batch_size="$3" --learning_rate="$rate" --min_lr="$(python3 -c "print($rate / 10)")" --eval_interval=1000000 \
-    --eval_iters=1 --log_interval=100 "${@:5}"
+  rate=$(python3 -c "print($4 / 32 / $1)")
+  "$pretrain" train --depth="$1" --data_dir="$work/data" --out_dir="$out" --overwrite=true --batch_size="$3" \
+    --max_iters=$(($2 * 4 / $3 - 1)) --learning_rate="$rate" --min_lr="$(python3 -c "print($rate / 10)")" \
+    --eval_interval=1000000 --eval_iters=1 --log_interval=100 "${@:5}"
   "$pretrain" eval --checkpoint="$out/ckpt" --ids="$work/data/tok1024/00000_validation.bin" --stride=64 | tee "$out/evaluated"
   mv "$out/evaluated" "$out/loss"
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cria/io/file.hpp"
+#include "support/golden.hpp"
 #include "support/small_run.hpp"
 
 namespace {
@@ -161,6 +162,19 @@ BOOST_AUTO_TEST_CASE(the_likeliest_text_is_that_of_the_cpu) {
   const std::string on_cpu = text(PRETRAIN_LLAMA, "cpu");
   BOOST_TEST(on_cpu.size() > std::string("the cat\n").size());  // longer than the context of 16 tokens
   BOOST_TEST(text(PRETRAIN_LLAMA_CUDA, "cuda") == on_cpu);
+}
+
+BOOST_AUTO_TEST_CASE(a_text_is_evaluated_as_on_the_cpu) {
+  const TemporaryDirectory folder;
+  cria::io::write_file(folder / "text.txt", std::string(test::golden_json("eval.json")["text"]));
+  const auto loss = [&](const char* program, const std::string& device) {
+    const auto outcome =
+        test::run({program, "eval", "--input=" + std::string(folder / "text.txt"),
+                   "--checkpoint=" + test::golden_path("checkpoints/animals"), "--device=" + device});
+    BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.errors);
+    return std::stod(outcome.output.substr(outcome.output.find("\nloss ") + 6));
+  };
+  BOOST_TEST(std::abs(loss(PRETRAIN_LLAMA_CUDA, "cuda") - loss(PRETRAIN_LLAMA, "cpu")) < 1e-5);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -63,11 +63,11 @@ void set_by_depth(TrainOptions& options, const std::function<bool(const std::str
   const double tokens =
       std::min(tokens_per_parameter * model_costs(whole).parameters, most_epochs * training_tokens(o));
   const auto of_sequence = static_cast<double>(o.max_seq_len * o.gradient_accumulation_steps);
-  // A power of two, at least 8: eight chunks for threads to share.
-  const double sequences = std::clamp(tokens / iterations / of_sequence, 8.0, 1024.0);
+  const double sequences = std::clamp(tokens / iterations / of_sequence, 4.0, 1024.0);
   set("batch_size", o.batch_size, std::exp2(std::round(std::log2(sequences))));
   set("max_iters", o.max_iters,
-      std::max(1.0, std::round(tokens / static_cast<double>(o.tokens_per_iteration()))));
+      std::max(1.0,
+               std::round(tokens / static_cast<double>(o.tokens_per_iteration())) - 1));  // 0 is one, too
   const auto part = [&](std::int64_t of) { return std::max<std::int64_t>(1, o.max_iters / of); };
   set("warmup_iters", o.warmup_iters, part(20));
   set("eval_interval", o.eval_interval, part(10));

@@ -152,7 +152,7 @@ void dry_run(const TrainOptions& options) {
               memory_of(options).table().c_str());
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  print("peak now", "%14.1f MB", static_cast<double>(usage.ru_maxrss) * 1024e-6);
+  std::printf("  %-16s %9.1f MB\n", "peak so far", static_cast<double>(usage.ru_maxrss) * 1024e-6);
 }
 
 }  // namespace pretrain

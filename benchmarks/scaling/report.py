@@ -113,6 +113,8 @@ def main():
         tokens = 10**exponent / 6 / size
         budgets.append([f"1e{exponent}", f"{size:,.0f}", f"{tokens:,.0f}", f"{tokens / size:.0f}",
                         f"{excess_by(law, size, tokens):.3f}"])
+    of_rule = next(10 ** (i / 50) for i in range(500, 1000)
+                   if 10 ** (i / 50) / 6 / best_parameters(law, 10 ** (i / 50)) ** 2 >= 30)
     output.with_suffix(".md").write_text(f"""# Losses above a known floor
 
 Models of `pretrain_llama train --depth=N` on the embedded corpus, whose entropy is known: {floor:.4f} nats per token of the
@@ -143,9 +145,9 @@ Sequences of 256 tokens in a batch, depth 2, on the same tokens:
 {table(["sequences", "iterations", "loss", "above the floor"],
        [[str(run.batch), str(run.tokens // run.batch // CONTEXT), f"{run.loss:.4f}", f"{run.excess:.4f}"] for run in batches])}
 
-What `--depth` takes from this: 20 tokens for each parameter, which the law has between 1e13 operations (some minutes on two
-cores) and 1e14; a rate of 0.4 / dim, the best of three at both depths; and batches so small that a run has some 2,000
-iterations, for the fewer there are, the worse it ends.
+What `--depth` takes from this: 30 tokens for each parameter, which the law has at {of_rule:.1e} operations, the most that the
+series has being {max(run.operations for run in series):.1e}; a rate of 0.4 / dim, the best of three at both depths; and batches so
+small that a run has some 2,000 iterations, for the fewer there are, the worse it ends.
 
 Made with `benchmarks/scaling/run.sh`.
 """)

@@ -19,7 +19,7 @@ namespace {
 
 // The constants of the rule, from benchmarks/scaling.
 constexpr std::int64_t width_of_layer = 32;  // dim / depth, and the width of a head
-constexpr double tokens_per_parameter = 20;
+constexpr double tokens_per_parameter = 30;
 constexpr double most_epochs = 4;  // Muennighoff et al. 2023: until then data seen again is as good as new
 constexpr double rate_times_width = 0.4;
 constexpr double iterations = 2000;  // of a run, about

@@ -19,6 +19,8 @@ class Run:
         self.rate = float(numbers[3])
         self.loss = float(re.search(r"^loss (\S+)", (folder / "loss").read_text(), re.M)[1])
         self.excess = self.loss - floor
+        lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        self.seconds = sum(line.get("ms", 0) for line in lines) / 1000
         with open(folder / "ckpt/model.safetensors", "rb") as file:
             header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
         self.parameters = sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
@@ -113,6 +115,9 @@ def main():
         tokens = 10**exponent / 6 / size
         budgets.append([f"1e{exponent}", f"{size:,.0f}", f"{tokens:,.0f}", f"{tokens / size:.0f}",
                         f"{excess_by(law, size, tokens):.3f}"])
+    threads = json.loads((work / "depth-1-tokens-1024-batch-8-rate-0.4/ckpt/state.json").read_text())["options"]["threads"]
+    minutes = sum(run.seconds for run in runs) / 60
+    longest = max(run.operations for run in series)
     of_rule = next(10 ** (i / 50) for i in range(500, 1000)
                    if 10 ** (i / 50) / 6 / best_parameters(law, 10 ** (i / 50)) ** 2 >= 30)
     output.with_suffix(".md").write_text(f"""# Losses above a known floor
@@ -130,8 +135,9 @@ learning rate, evaluated on all of the validation text in windows that are 64 to
 ![losses above the floor]({output.name}.svg)
 
 The law is {a:.3g} N^-{alpha:.2f} + {b:.3g} D^-{beta:.2f} of N parameters and D tokens (Hoffmann et al. 2022, their third way),
-fitted by least squares of relative errors to the {len(learnt)} runs that end less than {LEARNT} nats above the floor. It is off by
-{100 * worst:.0f} % at most there, and dashed in the picture. The best model for a number of operations, as it has it:
+fitted by least squares of relative errors to the {len(learnt)} runs that end less than {LEARNT} nats above the floor.
+It is off by {100 * worst:.0f} % at most there, and dashed in the picture. The best model for a number of operations, as it
+has it:
 
 {table(["operations", "parameters", "tokens", "tokens per parameter", "above the floor"], budgets)}
 
@@ -145,11 +151,11 @@ Sequences of 256 tokens in a batch, depth 2, on the same tokens:
 {table(["sequences", "iterations", "loss", "above the floor"],
        [[str(run.batch), str(run.tokens // run.batch // CONTEXT), f"{run.loss:.4f}", f"{run.excess:.4f}"] for run in batches])}
 
-What `--depth` takes from this: 30 tokens for each parameter, which the law has at {of_rule:.1e} operations, the most that the
-series has being {max(run.operations for run in series):.1e}; a rate of 0.4 / dim, the best of three at both depths; and batches so
-small that a run has some 2,000 iterations, for the fewer there are, the worse it ends.
+What `--depth` takes from this: 30 tokens for each parameter, which the law has at {of_rule:.1e} operations (the longest run of
+the series takes {longest:.1e}); a rate of 0.4 / dim, the best of three at both depths; and batches so small that a run has
+some 2,000 iterations, as the fewer there are, the worse it ends.
 
-Made with `benchmarks/scaling/run.sh`.
+Made with `benchmarks/scaling/run.sh`: {minutes:.0f} minutes of training with --threads={threads}.
 """)
     output.with_suffix(".svg").write_text(svg(series, law, "Loss above the floor, nats per token, by operations"))
 

@@ -15,6 +15,7 @@
 #include "generate.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
+#include "report.hpp"
 #include "train.hpp"
 
 namespace pretrain {
@@ -94,6 +95,7 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
+    add_report();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -171,6 +173,13 @@ class CommandLine {
     add(command, "seed", o.seed, "of the draws");
     add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
     add(command, "device", o.device, devices());
+  }
+
+  void add_report() {
+    CLI::App* command =
+        add_command("report", "draw the curves of runs: one HTML file", [this] { report(report_options_); });
+    command->add_option("runs", report_options_.runs, "folders that `train` wrote, laid over each other");
+    add(command, "output", report_options_.output, "file to write");
   }
 
   /// A command that runs in one process.
@@ -255,6 +264,7 @@ class CommandLine {
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;
+  ReportOptions report_options_;
 };
 
 }  // namespace

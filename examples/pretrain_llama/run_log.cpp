@@ -10,6 +10,7 @@
 
 #include "llama_model.hpp"
 #include "memory_plan.hpp"
+#include "report.hpp"
 #include "step_profile.hpp"
 
 namespace pretrain {
@@ -20,7 +21,8 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
       first_(first),
       replicas_(replicas_of(options)),
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
-      metrics_file_(std::filesystem::path(options.out_dir) / "metrics.jsonl") {
+      out_dir_(options.out_dir),
+      metrics_file_(out_dir_ / "metrics.jsonl") {
   if (options.is_first()) metrics_.emplace(metrics_file_, first);
 }
 
@@ -50,6 +52,7 @@ void RunLog::begin(const TrainingStep& step) {
   }
   std::printf("memory%s:\n%s", options_.processes ? " of each process" : "",
               memory_of(options_).table().c_str());
+  if (metrics_) write_facts(model);
   if (first_ > 0) std::printf("resuming at iteration %lld\n", static_cast<long long>(first_));
   std::fflush(stdout);
 }
@@ -136,8 +139,33 @@ void RunLog::end(std::int64_t next, double best_val_loss) const {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
-  std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
+  std::printf("  checkpoints, metrics and report.html are in %s\n", options_.out_dir.c_str());
   if (options_.profile) print_profile(profile_, replicas_.groups, next - 1 - first_, trained_seconds_);
+}
+
+void RunLog::draw(bool goes_on) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  if (!metrics_ || (goes_on && start < next_drawing_)) return;
+  write_report(out_dir_, goes_on);
+  next_drawing_ = Clock::now() + 100 * (Clock::now() - start);
+}
+
+/// What a report shows of the run beside its metrics, in run.json.
+void RunLog::write_facts(const ModelDescription& model) const {
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+  };
+  const nlohmann::ordered_json facts = {
+      {"parameters", model.decayed.values + model.not_decayed.values},
+      {"tokens_per_iteration", options_.tokens_per_iteration()},
+      {"processes", options_.process_count()},
+      {"products_by", model.products_by},
+      {"peak_flops", peak_flops_},
+      {"floor", or_null(corpus_.floor)},
+      {"validation_bytes_per_token", or_null(corpus_.validation_bytes_per_token)},
+      {"options", options_.to_json()}};
+  cria::io::write_file(out_dir_ / "run.json", facts.dump(2) + "\n");
 }
 
 /// The time that the matrix products take alone over the time it took.

@@ -1,6 +1,7 @@
 #pragma once
-/// What a training run says: on standard output, and in metrics.jsonl.
+/// What a training run says: on standard output, and in metrics.jsonl, run.json and report.html.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -29,6 +30,8 @@ class RunLog {
   void rollback(std::int64_t next, const std::string& reason);
   /// The run's end before iteration `next`.
   void end(std::int64_t next, double best_val_loss) const;
+  /// Draws what there is so far. A run that `goes_on` draws no more often than takes a hundredth of its time.
+  void draw(bool goes_on);
 
   /// Where the time goes if --profile is on: null unless it is, and in the first iteration, which also warms
   /// up.
@@ -40,6 +43,7 @@ class RunLog {
   std::int64_t first() const { return first_; }
 
  private:
+  void write_facts(const ModelDescription& model) const;
   double speed_of_light_share(double tokens, double seconds) const;
   std::optional<double> bits_per_byte(double nats_per_token) const;
 
@@ -48,7 +52,7 @@ class RunLog {
   std::int64_t first_;
   ThreadGroups replicas_;
   double flops_per_token_;
-  std::filesystem::path metrics_file_;
+  std::filesystem::path out_dir_, metrics_file_;
   std::optional<cria::io::MetricsLog> metrics_;  // of the first process
   cria::StepProfile profile_;
   SpeedOfLight light_;
@@ -56,6 +60,7 @@ class RunLog {
   double running_mfu_ = -1;  // not yet known
   double trained_tokens_ = 0, trained_seconds_ = 0;
   std::optional<double> last_val_loss_;
+  std::chrono::steady_clock::time_point next_drawing_;
 };
 
 }  // namespace pretrain

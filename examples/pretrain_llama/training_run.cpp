@@ -87,6 +87,7 @@ void TrainingRun::train() {
   } while (state_.iteration <= options_.max_iters);
   progress_.reset();
   if (!options_.eval_only) save_latest_if_finite();
+  log_.draw(/*goes_on=*/false);
   log_.end(state_.iteration, state_.best_val_loss);
 }
 
@@ -137,6 +138,7 @@ void TrainingRun::evaluate_and_save(const StopSignal& stop) {
   const auto losses = evaluate(*step_, corpus_, options_, batch_, stop);
   if (!losses) return;
   log_.evaluation(it, *losses);
+  log_.draw(/*goes_on=*/!options_.eval_only);
   const bool is_finite =
       std::isfinite(losses->validation) && std::isfinite(losses->training) && divergence_.is_absent();
   const bool improved = is_finite && losses->validation < state_.best_val_loss;
@@ -180,6 +182,7 @@ void TrainingRun::save_latest_if_finite() {
 void TrainingRun::save_and_say_how_to_go_on() {
   const auto next = static_cast<long long>(state_.iteration);
   progress_.reset();
+  log_.draw(/*goes_on=*/false);
   if (state_.iteration == log_.first()) {
     std::printf("stopped before iteration %lld; nothing was trained\n", next);
     return;
@@ -196,6 +199,7 @@ void TrainingRun::save_and_say_how_to_go_on() {
 
 void TrainingRun::fail_diverged() {
   progress_.reset();
+  log_.draw(/*goes_on=*/false);
   const auto number = [](double value) { return nlohmann::json(value).dump(); };
   std::string advice = "try a lower --learning_rate (now " + number(options_.learning_rate) +
                        "), a longer --warmup_iters (now " + std::to_string(options_.warmup_iters) + ") or ";

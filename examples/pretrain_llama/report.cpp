@@ -34,9 +34,9 @@ double rounded(double value) {
   return std::strtod(text, nullptr);
 }
 
-/// {"iter", "mean"}, and of more values than there are points "low" and "high", the least and largest value from
-/// a point to the next; "lost", how many values were no finite numbers, if there were any. A mean of none is
-/// null.
+/// {"iter", "mean"}, and of more values than there are points "low" and "high", the least and largest value
+/// from a point to the next; "lost", how many values were no finite numbers, if there were any. A mean of
+/// none is null.
 Json thinned(const Series& series) {
   Json iter = Json::array(), mean = Json::array(), low = Json::array(), high = Json::array();
   Json lost = Json::array();
@@ -94,7 +94,8 @@ void add_settings(Json& run, const std::filesystem::path& path) {
   run["facts"] = settings;
 }
 
-/// What the lines of metrics.jsonl hold. A last line without its end is being written, or its writer was killed.
+/// What the lines of metrics.jsonl hold. A last line without its end is being written, or its writer was
+/// killed.
 void add_metrics(Json& run, const std::filesystem::path& path) {
   std::map<std::string, Series> all;
   std::vector<std::pair<std::int64_t, std::string>> samples;

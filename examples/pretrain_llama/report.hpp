@@ -16,7 +16,7 @@ struct ReportOptions {
 /// cria::FileError for a folder without metrics.jsonl, a file of other contents, and what cannot be written.
 void report(const ReportOptions& options);
 
-/// Writes out_dir/report.html about the run in out_dir; one that `goes_on` makes a page that loads itself again.
+/// Writes out_dir/report.html about the run in out_dir; of one that `goes_on` a page that loads itself again.
 /// Takes some microseconds for each line of metrics.jsonl. Throws cria::FileError.
 void write_report(const std::filesystem::path& out_dir, bool goes_on);
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <utility>
+#include <vector>
 
 #include "llama_model.hpp"
 #include "memory_plan.hpp"
@@ -23,7 +25,9 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
       out_dir_(options.out_dir),
       metrics_file_(out_dir_ / "metrics.jsonl") {
-  if (options.is_first()) metrics_.emplace(metrics_file_, first);
+  if (!options.is_first()) return;
+  metrics_.emplace(metrics_file_, first);
+  events_.emplace(out_dir_, first);
 }
 
 void RunLog::begin(const TrainingStep& step) {
@@ -76,17 +80,15 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
       std::fflush(stdout);
     });
   }
-  if (!metrics_) return;
-  metrics_->write(
-      {{"iter", it},
-       {"loss", result.loss},
-       {"lr", learning_rate},
-       {"ms", seconds * 1e3},
-       {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
-       {"sol", speed_of_light_share(tokens, seconds)},
-       {"tokens_per_s", tokens / seconds},
-       {"grad_norm", result.gradient_norm},
-       {"loss_scale", result.loss_scale}});
+  write({{"iter", it},
+         {"loss", result.loss},
+         {"lr", learning_rate},
+         {"ms", seconds * 1e3},
+         {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+         {"sol", speed_of_light_share(tokens, seconds)},
+         {"tokens_per_s", tokens / seconds},
+         {"grad_norm", result.gradient_norm},
+         {"loss_scale", result.loss_scale}});
 }
 
 void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
@@ -105,7 +107,7 @@ void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
   nlohmann::ordered_json line = {
       {"iter", it}, {"train_loss", losses.training}, {"val_loss", losses.validation}};
   line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
-  if (metrics_) metrics_->write(line);
+  write(line);
   last_val_loss_ = losses.validation;
 }
 
@@ -113,7 +115,9 @@ void RunLog::rollback(std::int64_t next, const std::string& reason) {
   std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
               static_cast<long long>(next));
   std::fflush(stdout);
-  if (metrics_) metrics_.emplace(metrics_file_, next);
+  if (!metrics_) return;
+  metrics_.emplace(metrics_file_, next);
+  events_->restart(next);
 }
 
 void RunLog::end(std::int64_t next, double best_val_loss) const {
@@ -141,6 +145,16 @@ void RunLog::end(std::int64_t next, double best_val_loss) const {
   std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
   std::printf("  checkpoints, metrics and report.html are in %s\n", options_.out_dir.c_str());
   if (options_.profile) print_profile(profile_, replicas_.groups, next - 1 - first_, trained_seconds_);
+}
+
+void RunLog::write(const nlohmann::ordered_json& line) {
+  if (!metrics_) return;
+  metrics_->write(line);
+  std::vector<std::pair<std::string, double>> numbers;
+  for (const auto& [key, value] : line.items()) {
+    if (key != "iter" && value.is_number()) numbers.emplace_back(key, value.get<double>());
+  }
+  events_->scalars(line["iter"].get<std::int64_t>(), numbers);
 }
 
 void RunLog::draw(bool goes_on) {

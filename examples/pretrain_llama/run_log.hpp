@@ -1,5 +1,6 @@
 #pragma once
-/// What a training run says: on standard output, and in metrics.jsonl, run.json and report.html.
+/// What a training run says: on standard output, and in metrics.jsonl, event files of TensorBoard, run.json and
+/// report.html.
 
 #include <chrono>
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "corpus.hpp"
 #include "cria/io/metrics.hpp"
+#include "cria/io/tensorboard.hpp"
 #include "evaluation.hpp"
 #include "progress.hpp"
 #include "training_step.hpp"
@@ -43,6 +45,8 @@ class RunLog {
   std::int64_t first() const { return first_; }
 
  private:
+  /// To metrics.jsonl and for TensorBoard.
+  void write(const nlohmann::ordered_json& line);
   void write_facts(const ModelDescription& model) const;
   double speed_of_light_share(double tokens, double seconds) const;
   std::optional<double> bits_per_byte(double nats_per_token) const;
@@ -53,7 +57,8 @@ class RunLog {
   ThreadGroups replicas_;
   double flops_per_token_;
   std::filesystem::path out_dir_, metrics_file_;
-  std::optional<cria::io::MetricsLog> metrics_;  // of the first process
+  std::optional<cria::io::MetricsLog> metrics_;     // of the first process
+  std::optional<cria::io::TensorBoardLog> events_;  // likewise
   cria::StepProfile profile_;
   SpeedOfLight light_;
   double peak_flops_ = 0;

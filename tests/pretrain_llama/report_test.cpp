@@ -179,5 +179,36 @@ BOOST_AUTO_TEST_CASE(a_run_draws_itself) {
   BOOST_TEST(run["series"]["val_loss"]["iter"] == json({0, 5, 10}));
 }
 
+BOOST_AUTO_TEST_CASE(a_run_writes_for_tensorboard) {
+  const TemporaryDirectory folder;
+  const std::string out = folder / "out";
+  const auto events = [&] {
+    std::string all;
+    for (const auto& entry : std::filesystem::directory_iterator(out)) {
+      if (entry.path().filename().string().starts_with("events.out.tfevents."))
+        all += read_file(entry.path());
+    }
+    return all;
+  };
+  const auto count = [](const std::string& text, const std::string& part) {
+    int found = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+    return found;
+  };
+  BOOST_TEST_REQUIRE(
+      cria::test::run(cria::test::small_training(cria::test::small_data().data_dir(), out, {"--max_iters=7"}))
+          .exit_code == 0);
+  const std::string begun = events();
+  BOOST_TEST(count(begun, "grad_norm") == 8);
+  BOOST_TEST(count(begun, "val_loss") == 2);
+  BOOST_TEST_REQUIRE(
+      cria::test::run({PRETRAIN_LLAMA, "train", "--init_from=resume", "--out_dir=" + out, "--max_iters=9"})
+          .exit_code == 0);
+  BOOST_TEST(count(events(), "grad_norm") == 10);
+  // Of step 8 and what follows only the second file tells: step (field 2), session_log {status: START}.
+  BOOST_TEST(count(begun, "\x10\x08\x3a\x02\x08\x01") == 0);
+  BOOST_TEST(count(events(), "\x10\x08\x3a\x02\x08\x01") == 1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE_END()

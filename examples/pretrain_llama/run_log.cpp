@@ -111,6 +111,14 @@ void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
   last_val_loss_ = losses.validation;
 }
 
+void RunLog::sample(std::int64_t it, const std::string& text) {
+  std::printf("sample %lld: %s\n", static_cast<long long>(it), text.c_str());
+  std::fflush(stdout);
+  if (!metrics_) return;
+  metrics_->write({{"iter", it}, {"sample", text}});
+  events_->text(it, "sample", text);
+}
+
 void RunLog::rollback(std::int64_t next, const std::string& reason) {
   std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
               static_cast<long long>(next));

@@ -28,6 +28,8 @@ class RunLog {
   void iteration(std::int64_t it, const cria::TrainStepResult& result, double learning_rate, double seconds,
                  Progress& progress);
   void evaluation(std::int64_t it, const Evaluation& losses);
+  /// A text that the model wrote before iteration `it`.
+  void sample(std::int64_t it, const std::string& text);
   /// The run goes on from iteration `next`, from before what `reason` tells of.
   void rollback(std::int64_t next, const std::string& reason);
   /// The run's end before iteration `next`.

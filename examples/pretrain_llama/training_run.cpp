@@ -11,6 +11,8 @@
 #include "cria/io/checkpoint_folder.hpp"
 #include "evaluation.hpp"
 #include "processes.hpp"
+#include "sample_text.hpp"
+#include "tokenizer.hpp"
 
 namespace pretrain {
 
@@ -76,6 +78,8 @@ void TrainingRun::train() {
   log_.begin(*step_);
   const StopSignal stop;
   do {
+    const bool writes = options_.sample_interval > 0 && state_.iteration % options_.sample_interval == 0;
+    if (writes && !options_.eval_only) write_sample();
     if (state_.iteration % options_.eval_interval == 0 || options_.eval_only) {
       progress_.reset();  // an evaluation has a bar of its own
       evaluate_and_save(stop);
@@ -119,6 +123,13 @@ void TrainingRun::iterate() {
   if (!divergence_.note(it, result.loss, is_finite, options_.max_nonfinite_iters)) return;
   if (options_.on_divergence == "stop") fail_diverged();
   if (options_.on_divergence == "rollback") go_back();
+}
+
+/// By the first process: the others wait for it in the next iteration.
+void TrainingRun::write_sample() {
+  progress_.reset();
+  if (!options_.is_first()) return;
+  log_.sample(state_.iteration, sample_text(*step_, Tokenizer(corpus_.tokenizer_model), options_));
 }
 
 /// To the latest checkpoint, but not in the data. What diverges again and again does so whatever the data.

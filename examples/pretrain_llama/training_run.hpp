@@ -33,6 +33,7 @@ class TrainingRun {
  private:
   RunState starting_state();
   void iterate();
+  void write_sample();
   void evaluate_and_save(const StopSignal& stop);
   void save(const std::vector<std::string>& names);
   void save_latest_if_finite();

@@ -72,6 +72,8 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
     trained_tokens_ += tokens;
     trained_seconds_ += seconds;
   }
+  trend_.add(result.loss);
+  progress.remark(trend_.text());
   if (it % options_.log_interval == 0) {
     progress.around([&] {
       std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), result.loss,
@@ -123,6 +125,7 @@ void RunLog::rollback(std::int64_t next, const std::string& reason) {
   std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
               static_cast<long long>(next));
   std::fflush(stdout);
+  trend_ = {};
   if (!metrics_) return;
   metrics_.emplace(metrics_file_, next);
   events_->restart(next);

@@ -1,6 +1,6 @@
 #pragma once
-/// What a training run says: on standard output, and in metrics.jsonl, event files of TensorBoard, run.json and
-/// report.html.
+/// What a training run says: on standard output, and in metrics.jsonl, event files of TensorBoard, run.json
+/// and report.html.
 
 #include <chrono>
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "cria/io/metrics.hpp"
 #include "cria/io/tensorboard.hpp"
 #include "evaluation.hpp"
+#include "loss_trend.hpp"
 #include "progress.hpp"
 #include "training_step.hpp"
 
@@ -66,6 +67,7 @@ class RunLog {
   double peak_flops_ = 0;
   double running_mfu_ = -1;  // not yet known
   double trained_tokens_ = 0, trained_seconds_ = 0;
+  LossTrend trend_;
   std::optional<double> last_val_loss_;
   std::chrono::steady_clock::time_point next_drawing_;
 };

@@ -100,7 +100,10 @@ void TrainingRun::iterate() {
   const std::int64_t it = state_.iteration, tokens = options_.tokens_per_iteration();
   const double learning_rate = schedule_(it);
   const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
-  if (!progress_) progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
+  if (!progress_) {
+    progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens,
+                      std::chrono::seconds(30), began_);
+  }
 
   const auto start = std::chrono::steady_clock::now();
   // Each process has a part of the iteration's sequences: the first ones have the first.

@@ -55,7 +55,8 @@ class TrainingRun {
   RunState state_;
   RunLog log_;
   Divergence divergence_;
-  int rollbacks_ = 0;                 // to the latest checkpoint
+  int rollbacks_ = 0;  // to the latest checkpoint
+  const Progress::Clock::time_point began_ = Progress::Clock::now();
   std::optional<Progress> progress_;  // while it trains
 };
 

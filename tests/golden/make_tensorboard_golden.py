@@ -20,7 +20,7 @@ events = [
     Event(session_log=SessionLog(status=SessionLog.START)),
     Event(summary=Summary(value=[Summary.Value(tag="loss", simple_value=0.1),
                                  Summary.Value(tag="zero", simple_value=0.0)])),
-    Event(step=300, summary=Summary(value=[Summary.Value(tag="loss", simple_value=float("nan"))])),
+    Event(step=128, summary=Summary(value=[Summary.Value(tag="loss", simple_value=float("nan"))])),
     Event(step=300, summary=Summary(value=[text])),
     Event(step=5_000_000_000, session_log=SessionLog(status=SessionLog.START)),
 ]

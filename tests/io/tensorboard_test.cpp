@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(events_are_those_of_tensorboard_but_for_the_time) {
   for (int i = 0; i < 20; ++i) text += "Once upon a time, ";
   TensorBoardLog log(folder / "run");
   log.scalars(0, {{"loss", 0.1}, {"zero", 0.0}});
-  log.scalars(300, {{"loss", std::nan("")}});
+  log.scalars(128, {{"loss", std::nan("")}});
   log.text(300, "sample", text + "there was a café.\n");
   log.restart(5'000'000'000);
   auto got = records(read_file(log.path()));

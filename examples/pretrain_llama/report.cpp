@@ -100,6 +100,7 @@ void add_metrics(Json& run, const std::filesystem::path& path) {
   std::map<std::string, Series> all;
   std::vector<std::pair<std::int64_t, std::string>> samples;
   const std::string contents = cria::io::read_file(path);
+  run["iterations"] = 0;
   std::int64_t number = 0;
   for (std::size_t begin = 0; begin < contents.size();) {
     const std::size_t end = contents.find('\n', begin);
@@ -112,6 +113,7 @@ void add_metrics(Json& run, const std::filesystem::path& path) {
                                                " is not a JSON object with an iteration \"iter\"");
     }
     const auto iteration = line["iter"].get<std::int64_t>();
+    if (line.contains("loss")) run["iterations"] = iteration + 1;
     for (const auto& [key, value] : line.items()) {
       if (key == "iter") continue;
       if (value.is_number()) all[key].emplace_back(iteration, value.get<double>());

@@ -58,6 +58,7 @@ BOOST_AUTO_TEST_CASE(a_page_holds_the_numbers_of_a_run) {
   BOOST_TEST(series["loss"] == json({{"iter", {0, 1}}, {"mean", {7.125, 6.5}}}));
   BOOST_TEST(series["val_loss"] == json({{"iter", {0}}, {"mean", {7.25}}}));
   BOOST_TEST(series["mfu"] == json({{"iter", {0, 1}}, {"mean", {nullptr, 0.25}}, {"lost", {1, 0}}}));
+  BOOST_TEST(run.runs[0]["iterations"] == 2);
   BOOST_TEST(run.runs[0]["running"] == false);
   BOOST_TEST(Reported("", true).runs[0]["running"] == true);
   // Nothing of it comes from elsewhere.

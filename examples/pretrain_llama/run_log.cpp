@@ -90,7 +90,8 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
          {"sol", speed_of_light_share(tokens, seconds)},
          {"tokens_per_s", tokens / seconds},
          {"grad_norm", result.gradient_norm},
-         {"loss_scale", result.loss_scale}});
+         {"loss_scale", result.loss_scale},
+         {"memory_mb", static_cast<double>(memory_in_use()) * 1e-6}});
 }
 
 void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {

@@ -111,7 +111,8 @@ BOOST_AUTO_TEST_CASE(no_text_ends_the_element_that_it_stands_in) {
 }
 
 BOOST_AUTO_TEST_CASE(a_line_that_is_still_written_is_left_out) {
-  BOOST_TEST(Reported(line(0, 2.0) + "{\"iter\":1,\"lo").runs[0]["series"]["loss"]["iter"] == json({0}));
+  BOOST_TEST(Reported(line(0, 2.0) + "{\"iter\":1,\"lo").runs[0]["series"]["loss"]["iter"] ==
+             json::array({0}));
 }
 
 BOOST_AUTO_TEST_CASE(several_runs_have_names_that_tell_them_apart) {
@@ -177,7 +178,7 @@ BOOST_AUTO_TEST_CASE(a_run_draws_itself) {
     BOOST_TEST(drawn["iter"][i] == losses[i]["iter"]);
     BOOST_TEST(std::abs(drawn["mean"][i].get<double>() - losses[i]["loss"].get<double>()) < 1e-4);
   }
-  BOOST_TEST(run["series"]["val_loss"]["iter"] == json({0, 5, 10}));
+  BOOST_TEST(run["series"]["val_loss"]["iter"] == json::array({0, 5, 10}));
 }
 
 BOOST_AUTO_TEST_CASE(a_run_writes_for_tensorboard) {

@@ -17,6 +17,7 @@
 #include "generate.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
+#include "report.hpp"
 #include "train.hpp"
 
 namespace pretrain {
@@ -97,6 +98,7 @@ class CommandLine {
     add_train();
     add_generate();
     add_eval();
+    add_report();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -192,6 +194,13 @@ class CommandLine {
     add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
   }
 
+  void add_report() {
+    CLI::App* command =
+        add_command("report", "draw the curves of runs: one HTML file", [this] { report(report_options_); });
+    command->add_option("runs", report_options_.runs, "folders that `train` wrote, laid over each other");
+    add(command, "output", report_options_.output, "file to write");
+  }
+
   /// A command that runs in one process.
   CLI::App* add_command(const char* name, const char* meaning, const std::function<void()>& run) {
     CLI::App* command = app_.add_subcommand(name, meaning);
@@ -278,6 +287,7 @@ class CommandLine {
   TrainOptions train_options_;
   GenerateOptions generate_options_;
   EvalOptions eval_options_;
+  ReportOptions report_options_;
 };
 
 }  // namespace

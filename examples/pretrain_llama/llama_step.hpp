@@ -4,8 +4,10 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cria/cria.hpp"
 #include "llama_model.hpp"
@@ -62,6 +64,23 @@ class LlamaStep final : public TrainingStep {
     if (!average_) return step_.loss(batch);
     const auto averages = average_->in_place();
     return step_.loss(batch);
+  }
+
+  std::vector<std::int32_t> write(std::int32_t first, std::int64_t most, const ChooseToken& choose) override {
+    const Model model = average_ ? average_->model() : model_;
+    auto caches = model.make_caches(1, most);
+    std::vector<std::int32_t> text{first};
+    while (std::ssize(text) < most) {
+      const auto token = cria::Tensor<std::int32_t, B>::from({1, 1}, std::span(&text.back(), 1));
+      std::vector<double> scores;
+      for (const T score : model.next_logits(token, caches).to_vector()) {
+        scores.push_back(static_cast<double>(static_cast<float>(score)));
+      }
+      const auto next = choose(scores);
+      if (!next) break;
+      text.push_back(*next);
+    }
+    return text;
   }
 
   /// With an average, that is the checkpoint's model, and the weights that are trained lie beside the optimiser's

@@ -1,5 +1,7 @@
 #include "memory_plan.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdio>
@@ -149,6 +151,12 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use) {
 
 std::int64_t available_memory() {
   return memory("MemAvailable:");
+}
+
+std::int64_t memory_in_use() {
+  std::int64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
 }
 
 void check_memory(const MemoryPlan& plan) {

@@ -60,6 +60,9 @@ MemoryPlan planned_memory(const cria::nn::Costs& costs, const MemoryUse& use);
 /// Bytes that the machine can still give to this process; 0 if unknown.
 std::int64_t available_memory();
 
+/// Bytes of the machine's memory that this process uses now; 0 if unknown.
+std::int64_t memory_in_use();
+
 /// Throws cria::ConfigError if the machine has not as much memory as the plan needs.
 void check_memory(const MemoryPlan& plan);
 

@@ -31,11 +31,11 @@ inline std::string clock_text(double seconds) {
 }
 
 /// "label [=====     ]  52%  1234 tokens/s  0:17 left", where `done` of `total` took `seconds`; only the time
-/// for work whose total is not known (0). `from` was done before.
+/// for work whose total is not known (0). `from` was done before. The bar has `width` letters.
 inline std::string progress_text(const std::string& label, const std::string& unit, std::int64_t from,
-                                 std::int64_t done, std::int64_t total, double seconds) {
+                                 std::int64_t done, std::int64_t total, double seconds,
+                                 std::int64_t width = 30) {
   if (total <= 0) return label + " for " + clock_text(seconds);
-  constexpr std::int64_t width = 30;
   const std::int64_t filled = std::clamp<std::int64_t>(done * width / total, 0, width);
   const std::string bar = std::string(static_cast<std::size_t>(filled), '=') +
                           std::string(static_cast<std::size_t>(width - filled), ' ');
@@ -58,20 +58,24 @@ inline void be_silent() {
 }
 
 /// While it lives, says on stderr how far the work is: on a terminal by a bar that is wiped away at the end,
-/// elsewhere by a line whenever nothing was said for a while. A thread of its own draws, so work may be
-/// silent as long as it likes.
+/// with a remark and the time since the work began, elsewhere by a line whenever nothing was said for a
+/// while. A thread of its own draws, so work may be silent as long as it likes.
 class Progress {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// Of `total` things that are called `unit` (" tokens"), `done` are done already. total = 0: nobody knows
-  /// how many. `patience` is how long nothing may be said where there is no terminal.
+  /// how many. `patience` is how long nothing may be said where there is no terminal. Work of which this is a
+  /// part `began` before.
   Progress(std::string label, std::int64_t total, std::string unit = "", std::int64_t done = 0,
-           std::chrono::seconds patience = std::chrono::seconds(30))
+           std::chrono::seconds patience = std::chrono::seconds(30), Clock::time_point began = Clock::now())
       : label_(std::move(label)),
         unit_(std::move(unit)),
         total_(total),
         from_(done),
         done_(done),
         patience_(patience),
+        began_(began),
         thread_([this] { run(); }) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -91,6 +95,12 @@ class Progress {
     updated_ = Clock::now();
   }
 
+  /// From now on a terminal shows `text`, too.
+  void remark(std::string text) {
+    const std::lock_guard lock(mutex_);
+    remark_ = "  " + std::move(text);
+  }
+
   /// Calls print(), which writes to the terminal, with the bar out of its way.
   template <class Print>
   void around(Print print) {
@@ -101,8 +111,6 @@ class Progress {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void run() {
     std::unique_lock lock(mutex_);
     const auto often = is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(1);
@@ -117,7 +125,16 @@ class Progress {
     // The speed is that up to the last update: it must not fall while the next one is waited for.
     const std::chrono::duration<double> taken = (total_ > 0 ? updated_.load() : now) - start_;
     std::string text = progress_text(label_, unit_, from_, done_, total_, taken.count());
-    if (is_terminal_) text.resize(std::min(text.size(), columns() - 1));  // one line, which can be wiped
+    if (is_terminal_) {
+      const std::chrono::duration<double> so_far = now - began_;
+      const std::string more = total_ > 0 ? remark_ + "  " + clock_text(so_far.count()) + " so far" : "";
+      // A remark is worth more than a long bar.
+      if (!remark_.empty() && text.size() + more.size() >= columns()) {
+        text = progress_text(label_, unit_, from_, done_, total_, taken.count(), 10);
+      }
+      text += more;
+      text.resize(std::min(text.size(), columns() - 1));  // one line, which can be wiped
+    }
     std::fprintf(stderr, is_terminal_ ? "\r%s\033[K" : "%s\n", text.c_str());
     is_drawn_ = is_terminal_;
   }
@@ -131,10 +148,11 @@ class Progress {
     if (std::exchange(is_drawn_, false)) std::fputs("\r\033[K", stderr);
   }
 
-  std::string label_, unit_;
+  std::string label_, unit_, remark_;
   std::int64_t total_, from_;
   std::atomic<std::int64_t> done_;
   const std::chrono::seconds patience_;
+  const Clock::time_point began_;
   const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
   const Clock::time_point start_ = Clock::now();
   std::atomic<Clock::time_point> updated_ = start_;

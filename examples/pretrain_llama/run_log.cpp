@@ -7,9 +7,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <utility>
+#include <vector>
 
 #include "llama_model.hpp"
 #include "memory_plan.hpp"
+#include "report.hpp"
 #include "step_profile.hpp"
 
 namespace pretrain {
@@ -20,8 +23,11 @@ RunLog::RunLog(const TrainOptions& options, const Corpus& corpus, std::int64_t f
       first_(first),
       replicas_(replicas_of(options)),
       flops_per_token_(model_costs(options).flops_per_token(options.max_seq_len)),
-      metrics_file_(std::filesystem::path(options.out_dir) / "metrics.jsonl") {
-  if (options.is_first()) metrics_.emplace(metrics_file_, first);
+      out_dir_(options.out_dir),
+      metrics_file_(out_dir_ / "metrics.jsonl") {
+  if (!options.is_first()) return;
+  metrics_.emplace(metrics_file_, first);
+  events_.emplace(out_dir_, first);
 }
 
 void RunLog::begin(const TrainingStep& step) {
@@ -50,6 +56,7 @@ void RunLog::begin(const TrainingStep& step) {
   }
   std::printf("memory%s:\n%s", options_.processes ? " of each process" : "",
               memory_of(options_).table().c_str());
+  if (metrics_) write_facts(model);
   if (first_ > 0) std::printf("resuming at iteration %lld\n", static_cast<long long>(first_));
   std::fflush(stdout);
 }
@@ -65,6 +72,8 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
     trained_tokens_ += tokens;
     trained_seconds_ += seconds;
   }
+  trend_.add(result.loss);
+  progress.remark(trend_.text());
   if (it % options_.log_interval == 0) {
     progress.around([&] {
       std::printf("%lld | loss %.4f | lr %e | %.2fms | mfu %.2f%%\n", static_cast<long long>(it), result.loss,
@@ -73,17 +82,16 @@ void RunLog::iteration(std::int64_t it, const cria::TrainStepResult& result, dou
       std::fflush(stdout);
     });
   }
-  if (!metrics_) return;
-  metrics_->write(
-      {{"iter", it},
-       {"loss", result.loss},
-       {"lr", learning_rate},
-       {"ms", seconds * 1e3},
-       {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
-       {"sol", speed_of_light_share(tokens, seconds)},
-       {"tokens_per_s", tokens / seconds},
-       {"grad_norm", result.gradient_norm},
-       {"loss_scale", result.loss_scale}});
+  write({{"iter", it},
+         {"loss", result.loss},
+         {"lr", learning_rate},
+         {"ms", seconds * 1e3},
+         {"mfu", running_mfu_ < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(running_mfu_)},
+         {"sol", speed_of_light_share(tokens, seconds)},
+         {"tokens_per_s", tokens / seconds},
+         {"grad_norm", result.gradient_norm},
+         {"loss_scale", result.loss_scale},
+         {"memory_mb", static_cast<double>(memory_in_use()) * 1e-6}});
 }
 
 void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
@@ -102,15 +110,26 @@ void RunLog::evaluation(std::int64_t it, const Evaluation& losses) {
   nlohmann::ordered_json line = {
       {"iter", it}, {"train_loss", losses.training}, {"val_loss", losses.validation}};
   line["val_bits_per_byte"] = bits ? nlohmann::ordered_json(*bits) : nlohmann::ordered_json();
-  if (metrics_) metrics_->write(line);
+  write(line);
   last_val_loss_ = losses.validation;
+}
+
+void RunLog::sample(std::int64_t it, const std::string& text) {
+  std::printf("sample %lld: %s\n", static_cast<long long>(it), text.c_str());
+  std::fflush(stdout);
+  if (!metrics_) return;
+  metrics_->write({{"iter", it}, {"sample", text}});
+  events_->text(it, "sample", text);
 }
 
 void RunLog::rollback(std::int64_t next, const std::string& reason) {
   std::printf("%s; back to the checkpoint before iteration %lld, with other data\n", reason.c_str(),
               static_cast<long long>(next));
   std::fflush(stdout);
-  if (metrics_) metrics_.emplace(metrics_file_, next);
+  trend_ = {};
+  if (!metrics_) return;
+  metrics_.emplace(metrics_file_, next);
+  events_->restart(next);
 }
 
 void RunLog::end(std::int64_t next, double best_val_loss) const {
@@ -136,8 +155,43 @@ void RunLog::end(std::int64_t next, double best_val_loss) const {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf("  %-22s %.1f MB\n", "peak memory", static_cast<double>(usage.ru_maxrss) * 1024e-6);
-  std::printf("  checkpoints and metrics are in %s\n", options_.out_dir.c_str());
+  std::printf("  checkpoints, metrics and report.html are in %s\n", options_.out_dir.c_str());
   if (options_.profile) print_profile(profile_, replicas_.groups, next - 1 - first_, trained_seconds_);
+}
+
+void RunLog::write(const nlohmann::ordered_json& line) {
+  if (!metrics_) return;
+  metrics_->write(line);
+  std::vector<std::pair<std::string, double>> numbers;
+  for (const auto& [key, value] : line.items()) {
+    if (key != "iter" && value.is_number()) numbers.emplace_back(key, value.get<double>());
+  }
+  events_->scalars(line["iter"].get<std::int64_t>(), numbers);
+}
+
+void RunLog::draw(bool goes_on) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  if (!metrics_ || (goes_on && start < next_drawing_)) return;
+  write_report(out_dir_, goes_on);
+  next_drawing_ = Clock::now() + 100 * (Clock::now() - start);
+}
+
+/// What a report shows of the run beside its metrics, in run.json.
+void RunLog::write_facts(const ModelDescription& model) const {
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+  };
+  const nlohmann::ordered_json facts = {
+      {"parameters", model.decayed.values + model.not_decayed.values},
+      {"tokens_per_iteration", options_.tokens_per_iteration()},
+      {"processes", options_.process_count()},
+      {"products_by", model.products_by},
+      {"peak_flops", peak_flops_},
+      {"floor", or_null(corpus_.floor)},
+      {"validation_bytes_per_token", or_null(corpus_.validation_bytes_per_token)},
+      {"options", options_.to_json()}};
+  cria::io::write_file(out_dir_ / "run.json", facts.dump(2) + "\n");
 }
 
 /// The time that the matrix products take alone over the time it took.

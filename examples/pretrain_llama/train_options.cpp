@@ -99,6 +99,7 @@ void TrainOptions::resolve() {
   require(batch_size <= largest_size / gradient_accumulation_steps, "batch_size", batch_size,
           "times --gradient_accumulation_steps = " + text(gradient_accumulation_steps) +
               " it must be at most " + text(largest_size) + " sequences an iteration");
+  at_least("sample_interval", sample_interval, 0);
   at_least("max_iters", max_iters, 0);
   at_least("max_nonfinite_iters", max_nonfinite_iters, 0);
   at_least("warmup_iters", warmup_iters, 0);

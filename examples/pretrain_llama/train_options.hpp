@@ -20,6 +20,7 @@ struct TrainOptions {
   std::int64_t eval_interval = 2000;
   std::int64_t log_interval = 1;
   std::int64_t eval_iters = 100;
+  std::int64_t sample_interval = 0;  // 0: no samples
   bool eval_only = false;
   bool dry_run = false;
   bool always_save_checkpoint = false;
@@ -102,6 +103,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("eval_interval", options.eval_interval, "iterations between evaluations");
   visit("log_interval", options.log_interval, "iterations between printed lines");
   visit("eval_iters", options.eval_iters, "batches of each split in an evaluation");
+  visit("sample_interval", options.sample_interval,
+        "iterations between texts that the model writes; 0: none");
   visit("eval_only", options.eval_only, "evaluate once and stop, without training");
   visit(
       "dry_run", options.dry_run,

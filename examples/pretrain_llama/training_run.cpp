@@ -11,6 +11,8 @@
 #include "cria/io/checkpoint_folder.hpp"
 #include "evaluation.hpp"
 #include "processes.hpp"
+#include "sample_text.hpp"
+#include "tokenizer.hpp"
 
 namespace pretrain {
 
@@ -76,6 +78,8 @@ void TrainingRun::train() {
   log_.begin(*step_);
   const StopSignal stop;
   do {
+    const bool writes = options_.sample_interval > 0 && state_.iteration % options_.sample_interval == 0;
+    if (writes && !options_.eval_only) write_sample();
     if (state_.iteration % options_.eval_interval == 0 || options_.eval_only) {
       progress_.reset();  // an evaluation has a bar of its own
       evaluate_and_save(stop);
@@ -87,6 +91,7 @@ void TrainingRun::train() {
   } while (state_.iteration <= options_.max_iters);
   progress_.reset();
   if (!options_.eval_only) save_latest_if_finite();
+  log_.draw(/*goes_on=*/false);
   log_.end(state_.iteration, state_.best_val_loss);
 }
 
@@ -95,7 +100,10 @@ void TrainingRun::iterate() {
   const std::int64_t it = state_.iteration, tokens = options_.tokens_per_iteration();
   const double learning_rate = schedule_(it);
   const cria::Rng noise = cria::Rng(options_.seed).split(2).split(static_cast<std::uint64_t>(it));
-  if (!progress_) progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens);
+  if (!progress_) {
+    progress_.emplace("training", (options_.max_iters + 1) * tokens, " tokens", it * tokens,
+                      std::chrono::seconds(30), began_);
+  }
 
   const auto start = std::chrono::steady_clock::now();
   // Each process has a part of the iteration's sequences: the first ones have the first.
@@ -120,6 +128,13 @@ void TrainingRun::iterate() {
   if (options_.on_divergence == "rollback") go_back();
 }
 
+/// By the first process: the others wait for it in the next iteration.
+void TrainingRun::write_sample() {
+  progress_.reset();
+  if (!options_.is_first()) return;
+  log_.sample(state_.iteration, sample_text(*step_, Tokenizer(corpus_.tokenizer_model), options_));
+}
+
 /// To the latest checkpoint, but not in the data. What diverges again and again does so whatever the data.
 void TrainingRun::go_back() {
   if (!has_checkpoint_ || rollbacks_ == most_rollbacks) fail_diverged();
@@ -137,6 +152,7 @@ void TrainingRun::evaluate_and_save(const StopSignal& stop) {
   const auto losses = evaluate(*step_, corpus_, options_, batch_, stop);
   if (!losses) return;
   log_.evaluation(it, *losses);
+  log_.draw(/*goes_on=*/!options_.eval_only);
   const bool is_finite =
       std::isfinite(losses->validation) && std::isfinite(losses->training) && divergence_.is_absent();
   const bool improved = is_finite && losses->validation < state_.best_val_loss;
@@ -180,6 +196,7 @@ void TrainingRun::save_latest_if_finite() {
 void TrainingRun::save_and_say_how_to_go_on() {
   const auto next = static_cast<long long>(state_.iteration);
   progress_.reset();
+  log_.draw(/*goes_on=*/false);
   if (state_.iteration == log_.first()) {
     std::printf("stopped before iteration %lld; nothing was trained\n", next);
     return;
@@ -196,6 +213,7 @@ void TrainingRun::save_and_say_how_to_go_on() {
 
 void TrainingRun::fail_diverged() {
   progress_.reset();
+  log_.draw(/*goes_on=*/false);
   const auto number = [](double value) { return nlohmann::json(value).dump(); };
   std::string advice = "try a lower --learning_rate (now " + number(options_.learning_rate) +
                        "), a longer --warmup_iters (now " + std::to_string(options_.warmup_iters) + ") or ";

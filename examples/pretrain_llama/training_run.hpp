@@ -33,6 +33,7 @@ class TrainingRun {
  private:
   RunState starting_state();
   void iterate();
+  void write_sample();
   void evaluate_and_save(const StopSignal& stop);
   void save(const std::vector<std::string>& names);
   void save_latest_if_finite();
@@ -54,7 +55,8 @@ class TrainingRun {
   RunState state_;
   RunLog log_;
   Divergence divergence_;
-  int rollbacks_ = 0;                 // to the latest checkpoint
+  int rollbacks_ = 0;  // to the latest checkpoint
+  const Progress::Clock::time_point began_ = Progress::Clock::now();
   std::optional<Progress> progress_;  // while it trains
 };
 

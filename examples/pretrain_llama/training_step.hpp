@@ -3,7 +3,9 @@
 /// for each; all else of the program sees this.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +38,9 @@ struct ModelDescription {
   std::string products_by;  // which library multiplies matrices
 };
 
+/// Chooses the next token of a text by the scores of all, or ends the text.
+using ChooseToken = std::function<std::optional<std::int32_t>(const std::vector<double>& scores)>;
+
 class TrainingStep {
  public:
   virtual ~TrainingStep() = default;
@@ -47,6 +52,9 @@ class TrainingStep {
   virtual cria::TrainStepResult update(double learning_rate, cria::StepProfile* profile) = 0;
   /// The mean loss, without gradients and dropout.
   virtual double loss(const TokenBatch& batch) = 0;
+  /// A text of at most `most` tokens, the first of which is `first`.
+  virtual std::vector<std::int32_t> write(std::int32_t first, std::int64_t most,
+                                          const ChooseToken& choose) = 0;
 
   virtual ModelState state() = 0;
   /// Goes on from these numbers, after `state`'s tensors were loaded.

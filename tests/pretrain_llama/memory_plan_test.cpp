@@ -4,6 +4,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 #include "cria/cria.hpp"
 #include "support/error_message.hpp"
@@ -100,6 +101,13 @@ BOOST_AUTO_TEST_CASE(a_model_that_does_not_fit_the_machine_is_refused) {
   BOOST_TEST(said.starts_with("training would take "), said);
   BOOST_TEST(said.find(" MB of memory and the machine has ") != std::string::npos, said);
   BOOST_TEST(pretrain::available_memory() > 0);
+}
+
+BOOST_AUTO_TEST_CASE(memory_in_use_is_what_the_process_has_touched) {
+  const std::int64_t before = pretrain::memory_in_use();
+  BOOST_TEST(before > 1'000'000);
+  const std::vector<char> more(100'000'000, 'x');
+  BOOST_TEST(pretrain::memory_in_use() - before > static_cast<std::int64_t>(more.size()) * 9 / 10);
 }
 
 BOOST_AUTO_TEST_CASE(threads_share_a_replica_where_gradients_would_take_too_much) {

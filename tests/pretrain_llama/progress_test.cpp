@@ -8,10 +8,12 @@
 
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <thread>
 
 #include "cria/io/file.hpp"
+#include "pretrain_llama/loss_trend.hpp"
 #include "support/small_run.hpp"
 
 BOOST_AUTO_TEST_SUITE(pretrain_llama)
@@ -101,6 +103,45 @@ BOOST_AUTO_TEST_CASE(on_a_terminal_a_bar_is_wiped_away_around_what_is_printed) {
     read_until(terminal, bar);
   }
   BOOST_TEST(read_until(terminal, "\r\033[K").ends_with("\r\033[K"));
+}
+
+BOOST_AUTO_TEST_CASE(a_terminal_shows_a_remark_and_the_time_since_work_began) {
+  const Descriptor terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  BOOST_TEST_REQUIRE((::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0));
+  const Descriptor screen = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
+  const auto drawn = [&](int columns) {
+    winsize size{};
+    size.ws_col = static_cast<unsigned short>(columns);
+    BOOST_TEST_REQUIRE(::ioctl(screen, TIOCSWINSZ, &size) == 0);
+    const Redirected errors(screen);
+    Progress progress("training", 1000, "", 0, std::chrono::seconds(30),
+                      Progress::Clock::now() - std::chrono::minutes(61));
+    progress.remark("loss 2.5000 (-0.0500)");
+    progress.update(500);
+    return read_until(terminal, "\033[K");
+  };
+  const std::string wide = drawn(120);
+  BOOST_TEST(wide.starts_with("\rtraining [===============               ]  50%  "), wide);
+  BOOST_TEST(wide.find(" left  loss 2.5000 (-0.0500)  1:01:0") != std::string::npos, wide);
+  BOOST_TEST(wide.ends_with(" so far\033[K"), wide);
+  read_until(terminal, "\r\033[K");  // wiped
+  // Where there is less room the bar is short.
+  const std::string narrow = drawn(80);
+  BOOST_TEST(narrow.starts_with("\rtraining [=====     ]  50%  "), narrow);
+  BOOST_TEST(narrow.find(" left  loss 2.5000 (-0.0500)  ") != std::string::npos, narrow);
+}
+
+BOOST_AUTO_TEST_CASE(a_trend_is_the_change_over_the_last_100_iterations) {
+  LossTrend trend;
+  trend.add(3);
+  BOOST_TEST(trend.text() == "loss 3.0000 (+0.0000)");
+  trend.add(2.5);
+  BOOST_TEST(trend.text() == "loss 2.5000 (-0.5000)");
+  // A line that noise lies on, alternating and on both sides the same; what was before is forgotten.
+  for (int i = 0; i < 300; ++i) trend.add(9 - 0.01 * i + (i % 4 == 0 || i % 4 == 3 ? 0.5 : -0.5));
+  BOOST_TEST(trend.change() == -0.99, boost::test_tools::tolerance(1e-9));
+  trend.add(std::nan(""));
+  BOOST_TEST(std::isnan(trend.change()));
 }
 
 BOOST_AUTO_TEST_CASE(elsewhere_silent_work_says_how_far_it_is_by_a_line) {

@@ -1,5 +1,6 @@
 #pragma once
-/// All of cria's files: state dictionaries, checkpoints, model folders, arrays, tables, token shards, metrics.
+/// All of cria's files: state dictionaries, checkpoints, model folders, arrays, tables, token shards, metrics,
+/// event files of TensorBoard.
 
 #include "cria/io/array.hpp"
 #include "cria/io/checkpoint_folder.hpp"
@@ -12,4 +13,5 @@
 #include "cria/io/npy.hpp"
 #include "cria/io/safetensors.hpp"
 #include "cria/io/state.hpp"
+#include "cria/io/tensorboard.hpp"
 #include "cria/io/tokens.hpp"

@@ -42,8 +42,8 @@ must_fail("error: nccl: ncclCommInitRank failed: invalid usage" ${mpirun} -n 2 $
 
 file(REMOVE_RECURSE ${folder})
 must_run(${pretrain_llama} prepare --vocab_size=320 --stories=300 --max_seq_len=16 --data_dir=${folder}/data)
-set(options --device=cuda --data_dir=${folder}/data --vocab_size=320 --max_seq_len=16 --dim=16 --n_layers=1 --n_heads=2 --n_group=1
-    --batch_size=8 --gradient_accumulation_steps=2 --learning_rate=1e-2 --warmup_iters=0 --lr_decay_iters=4 --eval_interval=2
+set(options --device=cuda --data_dir=${folder}/data --vocab_size=320 --max_seq_len=16 --dim=16 --n_layers=1 --n_heads=2
+    --n_group=1 --batch_size=8 --gradient_accumulation_steps=2 --learning_rate=1e-2 --warmup_iters=0 --lr_decay_iters=4 --eval_interval=2
     --eval_iters=1 --always_save_checkpoint=true --peak_flops=1e12)
 
 # Losses in thousandths.

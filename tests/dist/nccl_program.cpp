@@ -1,4 +1,5 @@
-// GPUs that train together, under emulation. nccl_program TEST, started by mpirun; each process has a device of its own.
+// GPUs that train together, under emulation: nccl_program TEST, started by mpirun. Each process has a device of
+// its own.
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #pragma once
-/// GPUs that train together, one for each process: sums of gradients, and what their owners have made of them,
-/// by NVIDIA's library NCCL. For programs that link cria::nccl, which defines CRIA_NCCL.
+/// GPUs that train together, one for each process: sums of gradients, and what their owners have made of
+/// them, by NVIDIA's library NCCL. For programs that link cria::nccl, which defines CRIA_NCCL.
 
 #if defined(CRIA_NCCL) && defined(CRIA_CUDA)
 
@@ -106,8 +106,8 @@ class Nccl {
 
 namespace detail {
 
-/// Calls exchange(name, array) for all gradients, together. An array has what the gradient is exchanged as, and
-/// the gradient becomes what the array is then.
+/// Calls exchange(name, array) for all gradients, together. An array has what the gradient is exchanged as,
+/// and the gradient becomes what the array is then.
 template <class Exchanged, class M, class F>
 void exchange_gradients(Nccl& gpus, M& model, F exchange) {
   const NoGrad guard;
@@ -137,8 +137,8 @@ void exchange_gradients(Nccl& gpus, M& model, F exchange) {
 
 }  // namespace detail
 
-/// Every process's gradients of `model`, which are on its GPU, become the sum of all processes' gradients. The
-/// same parameters must have gradients in all of them. Sums are the same bits in all processes, and are added
+/// Every process's gradients of `model`, which are on its GPU, become the sum of all processes' gradients.
+/// The same parameters must have gradients in all of them. Sums are the same bits in all processes, and are added
 /// up in an order of NCCL's own. Exchanged = bfloat16: gradients in float are rounded on the way, and half as
 /// many bytes are sent.
 template <class Exchanged = float, class M>

@@ -136,7 +136,7 @@ void add(char* sum, const char* x, std::size_t count) {
   }
 }
 
-/// The sum of all ranks' chunks, which begins with another rank for each chunk, as on a ring, and not with the
+/// The sum of all chunks, which begins with another rank for each, as on a ring, and not with the
 /// first: its order is nobody else's.
 std::vector<char> sum_of(const ncclComm& communicator, std::size_t bytes, std::int32_t type,
                          std::size_t first) {

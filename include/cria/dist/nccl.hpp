@@ -90,10 +90,11 @@ class Nccl {
   }
   template <class T>
   static constexpr ncclDataType_t type() {
-    if constexpr (std::is_same_v<T, float>) return ncclFloat32;
-    if constexpr (std::is_same_v<T, double>) return ncclFloat64;
-    if constexpr (std::is_same_v<T, bfloat16>) return ncclBfloat16;
-    if constexpr (std::is_same_v<T, float16>) return ncclFloat16;
+    static_assert(FloatingPoint<T>);
+    return std::is_same_v<T, float>      ? ncclFloat32
+           : std::is_same_v<T, double>   ? ncclFloat64
+           : std::is_same_v<T, bfloat16> ? ncclBfloat16
+                                         : ncclFloat16;
   }
   template <class T>
   static std::size_t count(Vec<T> x) {

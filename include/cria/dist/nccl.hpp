@@ -6,6 +6,7 @@
 
 #include <nccl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -36,7 +37,9 @@ class Nccl {
     cuda::device();
     ncclUniqueId id{};
     if (processes.rank() == 0) check("ncclGetUniqueId", ncclGetUniqueId(&id));
-    id = all_gather(processes, std::vector<ncclUniqueId>{id}).front();
+    // By its bytes, as nvcc 13.0 breaks at a vector of that type, which has no name.
+    const auto all = all_gather(processes, std::vector<char>(id.internal, id.internal + sizeof(id.internal)));
+    std::copy_n(all.begin(), sizeof(id.internal), id.internal);
     check("ncclCommInitRank", ncclCommInitRank(&communicator_, processes.size(), id, processes.rank()));
   }
   Nccl(const Nccl&) = delete;

@@ -10,7 +10,10 @@
 namespace pretrain {
 
 struct CudaPart {
-  void (*check_device)();  // throws cria::BackendError if there is none
+  /// Has this process, the one with this number of `processes` on this machine, work on a GPU of its own.
+  /// Throws cria::BackendError if there is none, cria::ConfigError if there are fewer GPUs than processes.
+  void (*use_device)(int number, int processes);
+  bool trains_on_several;  // GPUs, of as many processes
   std::unique_ptr<TrainingStep> (*training_step)(const TrainOptions& options);
   void (*generate)(const GenerateOptions& options, const ModelFolder& folder);
   std::unique_ptr<Scorer> (*scorer)(const ModelFolder& folder);

@@ -16,16 +16,16 @@ namespace pretrain {
 
 namespace {
 
-/// What one of the variables says that Open MPI's mpirun, or MPICH's, sets; 1 without mpirun.
-int number_from_mpirun(std::initializer_list<const char*> variables) {
+/// What one of the variables says that Open MPI's mpirun, or MPICH's, sets, and without mpirun what it is then.
+int number_from_mpirun(std::initializer_list<const char*> variables, int without) {
   for (const char* name : variables) {
-    if (const char* text = std::getenv(name)) return std::max(1, std::atoi(text));
+    if (const char* text = std::getenv(name)) return std::max(without, std::atoi(text));
   }
-  return 1;
+  return without;
 }
 
 int processes_started() {
-  return number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
+  return number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}, 1);
 }
 
 }  // namespace
@@ -78,9 +78,14 @@ void check_one_process(const char* command) {
                           std::to_string(count));
 }
 
+ProcessesOnMachine processes_on_machine() {
+  return {number_from_mpirun({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"}, 0),
+          number_from_mpirun({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}, 1)};
+}
+
 std::int64_t threads_of_process() {
-  const int here = number_from_mpirun({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"});
-  return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / static_cast<unsigned>(here));
+  const auto here = static_cast<unsigned>(processes_on_machine().count);
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency() / here);
 }
 
 }  // namespace pretrain

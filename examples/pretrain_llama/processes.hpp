@@ -25,6 +25,12 @@ void check_same_options(const TrainOptions& options);
 /// Throws cria::ConfigError if mpirun has started several processes for a command that runs in one.
 void check_one_process(const char* command);
 
+/// The number of this process among those of the run on this machine, from 0 on, and how many these are.
+struct ProcessesOnMachine {
+  int number, count;
+};
+ProcessesOnMachine processes_on_machine();
+
 /// How many threads each of the processes on this machine should have if nobody says it.
 std::int64_t threads_of_process();
 

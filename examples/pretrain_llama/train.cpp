@@ -24,7 +24,10 @@ void train_here(TrainOptions options) {
   const bool on_cpu = options.device == "cpu";
   if (on_cpu) check_memory(memory_of(options));  // a device says itself what it lacks
   starting_point(options);                       // what cannot be begun is refused before any work
-  if (!on_cpu) cuda_part()->check_device();      // and before the data is read
+  if (!on_cpu) {                                 // and before the data is read
+    const auto [number, processes] = processes_on_machine();
+    cuda_part()->use_device(number, processes);
+  }
   if (options.depth > 0) std::printf("%s", options_by_depth(options).c_str());
   if (options.pin) pin_threads(replicas_of(options));
   if (options.dry_run) return dry_run(options);

@@ -139,7 +139,8 @@ void TrainOptions::resolve() {
   if (threads == 0) threads = threads_of_process();
   require(batch_size % process_count() == 0, "batch_size", batch_size,
           "it must be a multiple of the " + text(process_count()) + " processes");
-  require(!processes || device == "cpu", "device", device, "several processes train on cpu alone");
+  require(!processes || device == "cpu" || cuda_part()->trains_on_several, "device", device,
+          "several GPUs exchange gradients by NCCL, and this program was compiled without it");
 }
 
 nlohmann::ordered_json TrainOptions::to_json() const {

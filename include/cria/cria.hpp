@@ -37,6 +37,7 @@
 #include "cria/data/source.hpp"
 #include "cria/data/split.hpp"
 #include "cria/dist/communicator.hpp"
+#include "cria/dist/exchange.hpp"
 #include "cria/dist/parameter_owners.hpp"
 #include "cria/dist/sum_gradients.hpp"
 #include "cria/nn/activations.hpp"

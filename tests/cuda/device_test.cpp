@@ -56,6 +56,15 @@ BOOST_AUTO_TEST_CASE(a_driver_may_find_no_device) {
   BOOST_TEST(message(cudaErrorInitializationError, 0).ends_with("(cudaErrorInitializationError)"));
 }
 
+BOOST_AUTO_TEST_CASE(a_device_that_there_is_not_is_refused) {
+  const int count = cria::cuda::device_count();
+  for (const int number : {-1, count}) {
+    BOOST_TEST(error_message<BackendError>([&] { cria::cuda::use_device(number); }) ==
+               "cuda: there is no device " + std::to_string(number) + "; there are " + std::to_string(count) +
+                   ", counted from 0");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_error_names_the_call_the_place_and_cudas_words) {
   const auto message = error_message<BackendError>([] {
     cria::cuda::check("cudaMalloc", cudaErrorInvalidValue, {"a/b.hpp", 7});

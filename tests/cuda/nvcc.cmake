@@ -17,6 +17,17 @@ separate_arguments(architectures)
 # Beside the library a user's program, of which nvcc refuses other things than g++ does; and, once, the CPU's operations.
 set(program "void train(nn::Linear<float, Cuda>& model) { AdamW<Cuda>(model, {}).step(); }")
 set(of_cpu "CRIA_OPERATORS(, float, Cpu)")
+set(of_nccl "")  # where the toolkit has it, what GPUs exchange that train together
+cmake_path(GET nvcc PARENT_PATH folder_of_nvcc)
+if(EXISTS ${folder_of_nvcc}/../include/nccl.h)
+  set(of_nccl -DCRIA_NCCL)
+  string(APPEND of_cpu "
+void exchange(Exchange<Cuda>& gpus, nn::Linear<float, Cuda>& model, const ParameterGroups<Cuda>& own) {
+  gpus.sum_gradients(model);
+  gpus.sums_of_squares(own);
+  gpus.gather_values(model);
+}")
+endif()
 function(compile name library)  # the other arguments say what for; the host's part is not compiled
   file(CONFIGURE OUTPUT ${folder}/${name}.cu CONTENT
     "#include \"cria/kernel_library.hpp\"\n#include \"cria/cria.hpp\"\n\nnamespace cria {\n${library}(, Cuda)\n${program}\n${of_cpu}\n}\n")
@@ -31,7 +42,7 @@ function(compile name library)  # the other arguments say what for; the host's p
 endfunction()
 
 # Nobody reads what comes out.
-compile(oldest CRIA_ALL_KERNELS -ptx -o ${folder}/oldest.ptx -arch compute_${oldest} -Xcicc -O0)
+compile(oldest CRIA_ALL_KERNELS -ptx -o ${folder}/oldest.ptx -arch compute_${oldest} -Xcicc -O0 ${of_nccl})
 set(report "")
 set(of_cpu "")
 compile(operators CRIA_ALL_OPERATORS -cubin -o ${folder}/operators.cubin -Xptxas -v -arch sm_${of_operators})

@@ -16,14 +16,14 @@ namespace cria::test {
 constexpr std::int64_t vocabulary = 11, length = 512;  // of sequences, of which two are a chunk
 
 /// Guesses the next token from this one alone.
-template <class T>
+template <class T, class B = Cpu>
 struct Guess {
-  nn::Embedding<T, Cpu> table{vocabulary, 6};
-  nn::Linear<T, Cpu> hidden{6, 5, {.bias = true}};
+  nn::Embedding<T, B> table{vocabulary, 6};
+  nn::Linear<T, B> hidden{6, 5, {.bias = true}};
   nn::Dropout dropout{0.1f};
-  nn::Linear<T, Cpu> out{5, vocabulary};
+  nn::Linear<T, B> out{5, vocabulary};
 
-  auto loss(const Tensor<std::int32_t, Cpu>& tokens, const Tensor<std::int32_t, Cpu>& targets) const {
+  auto loss(const Tensor<std::int32_t, B>& tokens, const Tensor<std::int32_t, B>& targets) const {
     return linear_cross_entropy(dropout(tanh(hidden(table(tokens)))), out.weight, targets);
   }
   static void visit(auto& self, auto&& field) {

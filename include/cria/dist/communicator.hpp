@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "cria/core/error.hpp"
@@ -37,11 +38,13 @@ inline void check_processes(int processes) {
 
 }  // namespace detail
 
-/// The numbers of all processes, each of which has as many, in the order of their ranks: the same everywhere.
+/// The values of all processes, each of which has as many, in the order of their ranks: the same everywhere.
 /// Neighbours exchange what they have, then neighbouring pairs, and so on.
-inline std::vector<double> all_gather(Communicator& processes, const std::vector<double>& own) {
+template <class V = double>
+std::vector<V> all_gather(Communicator& processes, const std::vector<V>& own) {
+  static_assert(std::is_trivially_copyable_v<V>);
   const std::size_t count = own.size();
-  std::vector<double> all(count * static_cast<std::size_t>(processes.size()));
+  std::vector<V> all(count * static_cast<std::size_t>(processes.size()));
   const auto part = [&](int first, int ranks) {
     return std::span(all).subspan(count * static_cast<std::size_t>(first),
                                   count * static_cast<std::size_t>(ranks));

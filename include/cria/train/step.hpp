@@ -24,8 +24,8 @@
 #include "cria/core/check.hpp"
 #include "cria/core/profile.hpp"
 #include "cria/dist/communicator.hpp"
+#include "cria/dist/exchange.hpp"
 #include "cria/dist/parameter_owners.hpp"
-#include "cria/dist/sum_gradients.hpp"
 #include "cria/nn/dropout.hpp"
 #include "cria/nn/module.hpp"
 #include "cria/ops/cross_entropy.hpp"
@@ -36,6 +36,7 @@
 #ifdef CRIA_CUDA
 #include "cria/backend/cuda/feed.hpp"
 #include "cria/backend/cuda/replay.hpp"
+#include "cria/dist/nccl.hpp"
 #endif
 
 namespace cria {
@@ -52,9 +53,10 @@ struct TrainStepOptions {
   /// divided into micro-batches of whole chunks (DataParallel::for_each_leaf).
   bool reproducible = false;
   bool replay = false;  // on a GPU: forward and backward are one CUDA graph, see Replay
-  /// On the CPU: processes that train the model together, each on its own part of the step's examples, in the
-  /// order of their ranks; none: this one alone. They update it alike, so their models stay the same, bit for
-  /// bit. A reproducible step of 2^n chunks has the same bits on any number of processes.
+  /// Processes that train the model together, each on its own part of the step's examples, in the order of
+  /// their ranks; none: this one alone. They update it alike, so their models stay the same, bit for bit. A
+  /// reproducible step of 2^n chunks has the same bits on any number of processes. On GPUs each has its own
+  /// (cuda::use_device), gradients are exchanged by NCCL, and the program links cria::nccl (Exchange).
   Communicator* processes = nullptr;
   /// Each process updates the parameters that it owns alone, by an optimiser of those, and the others get their
   /// values (ParameterOwners): the same bits, for a part of the optimiser's memory. None: each updates all.
@@ -110,6 +112,11 @@ class TrainStep {
         scaler_({.enabled = has_float16_parameters(model)}),
         losses_(static_cast<std::size_t>(options.micro_batches * chunks())),
         counts_(losses_.size()) {
+    if constexpr (Exchange<B>::is_possible) {
+      if (options.processes) {
+        exchange_.emplace(model, *options.processes, options.owners, options.bfloat16_exchange);
+      }
+    }
     nn::for_each_value(model, [&](const std::string&, auto& field) {
       if constexpr (requires { field.copy_from(field); }) {
         const auto before = field.clone();
@@ -173,7 +180,6 @@ class TrainStep {
     forgotten_on_exception([&] {
       const auto timed = timed_into(profile ? &profile->rest : nullptr);
       parallel_.reduce_gradients();
-      if (options_.processes) sum_gradients_of_processes();
       const std::vector<double> counts = of_all_processes({counts_.begin(), counts_.end()});
       const double counted = std::max(std::accumulate(counts.begin(), counts.end(), 0.0), 1.0);
       const GradientScaling scaling{.loss_scale = result.loss_scale * (counted / all_of_step()),
@@ -224,8 +230,8 @@ class TrainStep {
     require(std::is_same_v<B, Cpu> || options.threads == 1, "threads", options.threads,
             "a device is driven by one thread");
     if (options.processes) {
-      require(std::is_same_v<B, Cpu>, "processes", options.processes->size(),
-              "a device's gradients are not exchanged, so it must be null");
+      require(Exchange<B>::is_possible, "processes", options.processes->size(),
+              "GPUs exchange gradients by NCCL, for which a program links cria::nccl");
       detail::check_processes(options.processes->size());
     }
     if (options.owners && &options.owners->processes() != options.processes) {
@@ -251,25 +257,15 @@ class TrainStep {
     return options_.processes ? all_gather(*options_.processes, own) : own;
   }
 
-  void sum_gradients_of_processes() {
-    if constexpr (std::is_same_v<B, Cpu>) {
-      const auto sum = [&]<class Exchanged>(Exchanged) {
-        if (options_.owners) return sum_own_gradients<Exchanged>(*options_.owners, model_);
-        if (!owners_) owners_.emplace(*options_.processes, model_);
-        sum_gradients<Exchanged>(*owners_, model_);
-      };
-      options_.bfloat16_exchange ? sum(bfloat16()) : sum(float());
-    }
-  }
-  /// The optimiser's step, for what the processes own.
+  /// The sum of the processes' gradients, and the optimiser's step for what they share.
   template <class Optimizer>
   void step_of(Optimizer& optimizer, const GradientScaling& scaling) {
-    if constexpr (std::is_same_v<B, Cpu>) {
+    if constexpr (Exchange<B>::is_possible) {
+      if (exchange_) exchange_->sum_gradients(model_);
       if (options_.owners) {
-        optimizer.step(scaling, [this](const ParameterGroups<Cpu>& own) {
-          return options_.owners->sums_of_squares(own);
-        });
-        return gather_values(*options_.owners, model_);
+        optimizer.step(scaling,
+                       [this](const ParameterGroups<B>& own) { return exchange_->sums_of_squares(own); });
+        return exchange_->gather_values(model_);
       }
     }
     optimizer.step(scaling);
@@ -427,11 +423,11 @@ class TrainStep {
   Feed<Y, B> targets_;
   Replay<B, Loss(Inputs, Targets, Rng)> micro_step_;
   GradScaler scaler_;
-  std::optional<ParameterOwners> owners_;  // for the sums of gradients alone
-  std::vector<bool> trained_;              // which parameters were not frozen in the last micro-batch
-  std::vector<Loss> losses_;               // of the chunks of the micro-batches
-  std::vector<std::int64_t> counts_;       // what these are means over
-  std::int64_t micro_batch_ = 0;           // the step's next one
+  std::optional<Exchange<B>> exchange_;  // where there are other processes
+  std::vector<bool> trained_;            // which parameters were not frozen in the last micro-batch
+  std::vector<Loss> losses_;             // of the chunks of the micro-batches
+  std::vector<std::int64_t> counts_;     // what these are means over
+  std::int64_t micro_batch_ = 0;         // the step's next one
   std::vector<std::function<void()>> save_buffers_, restore_buffers_;  // one for each, as a step begins
 };
 

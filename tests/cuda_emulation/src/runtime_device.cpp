@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "memory.hpp"
+#include "report.hpp"
 #include "runtime.hpp"
 #include "settings.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 std::recursive_mutex mutex;
 bool failed = false;
 thread_local cudaError_t last_error = cudaSuccess;
+int chosen_device = 0;  // of all threads
 
 struct ErrorText {
   cudaError_t error;
@@ -78,7 +80,7 @@ const ErrorText* find_error(cudaError_t error) {
 
 cudaError_t check_device(int index) {
   if (const cudaError_t error = standing_error()) return error;
-  return index == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+  return index >= 0 && index < device_count() ? cudaSuccess : cudaErrorInvalidDevice;
 }
 
 }  // namespace
@@ -126,19 +128,25 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 
 cudaError_t cudaGetDeviceCount(int* count) {
   const RuntimeLock lock;
-  *count = device().state == DeviceState::present ? 1 : 0;
-  return remember(*count == 1 ? cudaSuccess : standing_error());
+  *count = device().state == DeviceState::present ? device_count() : 0;
+  return remember(*count > 0 ? cudaSuccess : standing_error());
 }
 
 cudaError_t cudaGetDevice(int* index) {
   const RuntimeLock lock;
-  *index = 0;
-  return remember(check_device(0));
+  *index = chosen_device;
+  return remember(check_device(chosen_device));
 }
 
 cudaError_t cudaSetDevice(int index) {
   const RuntimeLock lock;
-  return remember(check_device(index));
+  if (const cudaError_t error = check_device(index)) return remember(error);
+  if (index != chosen_device && DeviceMemory::instance().used() > 0) {
+    report("cudaSetDevice: device %d after work on device %d, which is not emulated", index, chosen_device);
+    return remember(cudaErrorNotSupported);
+  }
+  chosen_device = index;
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {

@@ -65,6 +65,7 @@ struct Settings {
   Schedule schedule = environment_schedule();
   bool lazy_streams = environment_streams();
   Device device = environment_device();
+  int devices = static_cast<int>(number("CUDA_EMULATION_DEVICES", 1));
   std::size_t stack = number("CUDA_EMULATION_STACK_KIB", 64) << 10;
 };
 
@@ -83,6 +84,9 @@ bool lazy_streams() {
 }
 const Device& device() {
   return settings().device;
+}
+int device_count() {
+  return settings().devices;
 }
 std::size_t stack_size() {
   return settings().stack;

@@ -18,6 +18,7 @@ bool lazy_streams();
 
 /// The emulated device; by default as an A100, but for its memory.
 ///   CUDA_EMULATION_DEVICE=none|old_driver           there is no device; its driver is too old
+///   CUDA_EMULATION_DEVICES=4                        there are several, of which a process uses one
 ///   CUDA_EMULATION_COMPUTE_CAPABILITY=7.5           another generation
 ///   CUDA_EMULATION_MEMORY_MIB=64                    another size of memory
 struct Device {
@@ -30,6 +31,7 @@ struct Device {
   std::size_t max_shared_memory() const;
 };
 const Device& device();
+int device_count();
 
 /// Bytes of a thread's stack: CUDA_EMULATION_STACK_KIB.
 std::size_t stack_size();

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <string>
 #include <utility>
 
 #include "cria/backend/cuda/error.hpp"
@@ -45,15 +46,33 @@ inline void check_device_count(cudaError_t status, int count) {
   check("cudaGetDeviceCount", status);
 }
 
-/// The current device. Throws BackendError, in a sentence each, if there is no driver, a driver older than
-/// the program, no device, or one that is too old.
-inline Device inspect_device() {
+/// How many devices the process can use, which is one at least. Throws BackendError, in a sentence each, if
+/// there is no driver, a driver older than the program, or no device.
+inline int device_count() {
   int driver = 0, runtime = 0, count = 0;
   check("cudaDriverGetVersion", cudaDriverGetVersion(&driver));
   check("cudaRuntimeGetVersion", cudaRuntimeGetVersion(&runtime));
   check_versions(driver, runtime);
   const cudaError_t status = cudaGetDeviceCount(&count);
   check_device_count(status, count);
+  return count;
+}
+
+/// Lets the process work on the device with this number, counted from 0, and not on the first one: before
+/// anything of it is on a device. Threads that the program starts for work on the device call it as well.
+/// Throws BackendError as device_count does, and if there is no such device.
+inline void use_device(int number) {
+  const int count = device_count();
+  if (number < 0 || number >= count) {
+    throw BackendError("cuda: there is no device " + std::to_string(number) + "; there are " +
+                       std::to_string(count) + ", counted from 0");
+  }
+  check("cudaSetDevice", cudaSetDevice(number));
+}
+
+/// The current device. Throws BackendError as device_count does, and if it is too old.
+inline Device inspect_device() {
+  device_count();
   Device device{};
   check("cudaGetDevice", cudaGetDevice(&device.index));
   cudaDeviceProp properties;

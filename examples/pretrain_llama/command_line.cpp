@@ -13,6 +13,7 @@
 
 #include "checkpoint.hpp"
 #include "generate.hpp"
+#include "plan.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
 #include "train.hpp"
@@ -94,6 +95,7 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
+    add_plan();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -171,6 +173,15 @@ class CommandLine {
     add(command, "seed", o.seed, "of the draws");
     add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
     add(command, "device", o.device, devices());
+  }
+
+  void add_plan() {
+    CLI::App* command =
+        add_command("plan", "say what training on many GPUs takes: memory, time, cost, layout",
+                    [this] { plan(plan_options_); });
+    for_each_option(plan_options_, [&](const char* name, auto& value, const char* meaning) {
+      add(command, name, value, meaning);
+    });
   }
 
   /// A command that runs in one process.
@@ -255,6 +266,7 @@ class CommandLine {
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;
+  PlanOptions plan_options_;
 };
 
 }  // namespace

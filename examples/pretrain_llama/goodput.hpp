@@ -33,19 +33,21 @@ struct Goodput {
 /// Expected maximum of n numbers of the standard normal distribution.
 double expected_maximum(std::int64_t n);
 
-/// Simulates `seconds` of a run that saves after every `interval` seconds of work. Failures of nodes, and nodes
-/// that turn slow, are Poisson processes; a failure costs the work since the last complete checkpoint and a
-/// restart, during which another one may happen. `seed` decides all.
+/// Simulates `seconds` of a run that saves after every `interval` seconds of work. Failures of nodes, and
+/// nodes that turn slow, are Poisson processes; a failure costs the work since the last complete checkpoint
+/// and a restart, during which another one may happen. `seed` decides all.
 Goodput simulate(const Faults& faults, double interval, double seconds, std::uint64_t seed);
 
 /// The best interval by Young 1974, sqrt(2 save mtbf).
 double young_interval(double save, double mtbf);
-/// By Daly 2006, equation 37: higher orders of the same; mtbf if a save takes more than 2 mtbf.
+/// By Daly 2006: higher orders of the same; mtbf if a save takes more than 2 mtbf.
 double daly_interval(double save, double mtbf);
-/// The useful share by Daly 2006, equation 20: interval / (mtbf e^(restart / mtbf) (e^((interval + save) / mtbf) - 1)).
+/// The useful share by Daly 2006:
+/// interval / (mtbf e^(restart / mtbf) (e^((interval + save) / mtbf) - 1)).
 double daly_goodput(const Faults& faults, double interval);
 
-/// Simulated goodput at intervals from an eighth of Young's to eight times it, each sqrt(2) times the one before.
+/// Simulated goodput at intervals from an eighth of Young's to eight times it, each sqrt(2) times the one
+/// before.
 struct IntervalGoodput {
   double interval;
   Goodput goodput;

@@ -65,8 +65,8 @@ void for_each_option(PlanOptions& options, auto&& field) {
   field("published", o.published, "print predictions for published runs beside what was measured, and end");
 }
 
-/// 8b, 70b, 405b: the sizes of Llama 3 (arXiv 2407.21783, table 3); else the config.json in that folder. Throws
-/// cria::ConfigError, cria::FileError.
+/// 8b, 70b, 405b: the sizes of Llama 3 (arXiv 2407.21783, table 3); else the config.json in that folder.
+/// Throws cria::ConfigError, cria::FileError.
 cria::nn::LlamaConfig named_model(const std::string& name);
 
 /// Prints the plan. Throws cria::ConfigError, cria::FileError.

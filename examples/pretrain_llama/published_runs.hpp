@@ -24,7 +24,8 @@ struct PublishedRun {
 };
 
 /// Llama 3 405B: "The Llama 3 Herd of Models" (arXiv 2407.21783), table 4. llmq: the README of
-/// github.com/IST-DASLab/llmq, bf16. MPT: scripts/train/benchmarking/README.md of github.com/mosaicml/llm-foundry.
+/// github.com/IST-DASLab/llmq, bf16. MPT: scripts/train/benchmarking/README.md of
+/// github.com/mosaicml/llm-foundry.
 std::vector<PublishedRun> published_runs();
 
 /// A row for each, aligned.

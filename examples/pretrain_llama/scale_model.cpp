@@ -18,11 +18,12 @@ double real(std::int64_t size) {
   return static_cast<double>(size);
 }
 
-/// Data sheets: NVIDIA H100 SXM5 80 GB (ConnectX-7, 400 Gb/s each), A100 SXM4 80 GB (200 Gb/s each), L40S (PCIe
-/// 4.0 x16; 100 Gb/s each), without sparsity. Shares of products, attention and memory are those of
-/// docs/gpu_by_counting.md, but an L40S's, which were fitted to llmq's table; overlap to MosaicML's. Prices are what such a GPU rented for in 2025, rounded; failures are those of Llama 3
-/// (419 in 54 days on 2,048 nodes). cpu: one core of a Zen 4 server in float32, whose shares were fitted to one
-/// process (docs/scale.md).
+/// Data sheets: NVIDIA H100 SXM5 80 GB (ConnectX-7, 400 Gb/s each), A100 SXM4 80 GB (200 Gb/s each), L40S
+/// (PCIe 4.0 x16; 100 Gb/s each), without sparsity. Shares of products, attention and memory are those of
+/// docs/gpu_by_counting.md, but an L40S's, which were fitted to llmq's table; overlap to MosaicML's. Prices
+/// are what such a GPU rented for in 2025, rounded; failures are those of Llama 3 (419 in 54 days on 2,048
+/// nodes). cpu: one core of a Zen 4 server in float32, whose shares were fitted to one process
+/// (docs/scale.md).
 const std::vector<Hardware>& all_hardware() {
   static const std::vector<Hardware> all{
       {.name = "h100",
@@ -282,7 +283,8 @@ StepTime time_of_step(const Workload& w, const Hardware& h, const Layout& layout
       add(exchange("gradients to their owners", h, together, parameters * reduce, times),
           times * (gathers ? backward / 2 : backward));
       const double gatherings = gathers ? 2 * micro_steps : 1;
-      // Each layer's latency counts where layers are gathered one by one; the first has nothing to hide behind.
+      // Each layer's latency counts where layers are gathered one by one; the first has nothing to hide
+      // behind.
       Traffic weights = exchange("weights from their owners", h, together, parameters * size, gatherings);
       if (gathers) weights.seconds += gatherings * (layers - 1) * h.latency * std::log2(real(shared));
       add(weights, gathers ? micro_steps * (forward + backward / 2) * (1 - 1 / layers) : forward);

@@ -10,8 +10,8 @@
 
 namespace pretrain {
 
-/// One processor (a GPU, or a core) among many. Rates are those of data sheets; shares say what of them programs
-/// reach.
+/// One processor (a GPU, or a core) among many. Rates are those of data sheets; shares say what of them
+/// programs reach.
 struct Hardware {
   std::string name;
   double flops;              // operations a second in the dtype of `element_size`
@@ -124,9 +124,10 @@ RankMemory memory_of_rank(const Workload& workload, const Hardware& hardware, co
 ///   attention   its causal half, at attention_share
 ///   elementwise bytes of (16 hidden + 4 (query + key/value) + 8 intermediate) elements a token and layer, as
 ///               counted in docs/gpu_by_counting.md, and 12 bytes a logit, at memory_share
-///   exchanges   n ranks send (n - 1) / n of the bytes each for a sum at owners or for a gathering; a message is
-///               late by latency * log2(n)
-///   overlap     `overlap` of gradients hides behind a backward pass, of gathered parameters behind the layer before
+///   exchanges   n ranks send (n - 1) / n of the bytes each for a sum at owners or for a gathering; a message
+///               is late by latency * log2(n)
+///   overlap     `overlap` of gradients hides behind a backward pass, of gathered parameters behind the layer
+///               before
 StepTime time_of_step(const Workload& workload, const Hardware& hardware, const Layout& layout,
                       std::int64_t sharers = 1);
 
@@ -141,8 +142,8 @@ struct Fixed {
 std::vector<Layout> layouts(const Workload& workload, const Hardware& hardware, std::int64_t ranks,
                             const Fixed& fixed = {});
 
-/// The one with the fastest step among those that fit memory, of equals the first. Throws cria::ConfigError if
-/// no layout divides the model and the batch, or none fits; the sentence names the smallest.
+/// The one with the fastest step among those that fit memory, of equals the first. Throws cria::ConfigError
+/// if no layout divides the model and the batch, or none fits; the sentence names the smallest.
 Estimate best_layout(const Workload& workload, const Hardware& hardware, std::int64_t ranks,
                      const Fixed& fixed = {}, std::int64_t sharers = 1);
 

@@ -42,7 +42,8 @@ pretrain::Faults failures_of_llama() {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(memory_is_what_one_computes_by_hand) {
-  // Embedding and head, 32 layers (queries and outputs, keys and values, three matrices of the MLP, two norms), a norm.
+  // Embedding and head, 32 layers (queries and outputs, keys and values, three matrices of the MLP, two
+  // norms), a norm.
   constexpr double parameters = 2 * 128256.0 * 4096 +
                                 32 * (2 * 4096.0 * 4096 + 2 * 4096.0 * 1024 + 3 * 4096.0 * 14336 + 2 * 4096) +
                                 4096;

@@ -18,7 +18,7 @@ struct PlanOptions {
   double tokens = 0;
   std::string reduce_dtype = "float32";
   std::int64_t tensor_parallel = 0, shard_ranks = 0, micro_batch = 0;
-  std::string shard, recompute;
+  std::string shard = {}, recompute = {};
   bool trainer_only = false;
   std::int64_t ranks_per_gpu = 1;
   double flops = 0, memory = 0, bandwidth = 0, link_bandwidth = 0, network_bandwidth = 0;

@@ -15,6 +15,7 @@
 #include "depth.hpp"
 #include "eval.hpp"
 #include "generate.hpp"
+#include "plan.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
 #include "report.hpp"
@@ -99,6 +100,7 @@ class CommandLine {
     add_generate();
     add_eval();
     add_report();
+    add_plan();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -201,6 +203,15 @@ class CommandLine {
     add(command, "output", report_options_.output, "file to write");
   }
 
+  void add_plan() {
+    CLI::App* command =
+        add_command("plan", "say what training on many GPUs takes: memory, time, cost, layout",
+                    [this] { plan(plan_options_); });
+    for_each_option(plan_options_, [&](const char* name, auto& value, const char* meaning) {
+      add(command, name, value, meaning);
+    });
+  }
+
   /// A command that runs in one process.
   CLI::App* add_command(const char* name, const char* meaning, const std::function<void()>& run) {
     CLI::App* command = app_.add_subcommand(name, meaning);
@@ -288,6 +299,7 @@ class CommandLine {
   GenerateOptions generate_options_;
   EvalOptions eval_options_;
   ReportOptions report_options_;
+  PlanOptions plan_options_;
 };
 
 }  // namespace

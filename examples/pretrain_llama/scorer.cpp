@@ -19,7 +19,7 @@ constexpr std::int64_t most_tokens = 4096;
 
 std::unique_ptr<Scorer> scorer(const ModelFolder& folder, const std::string& device) {
   if (device == "cpu") return scorer_on<cria::Cpu>(folder);
-  cuda_part()->check_device();
+  cuda_part()->use_device(0, 1);
   return cuda_part()->scorer(folder);
 }
 

@@ -141,7 +141,7 @@ Json run_in(const std::filesystem::path& folder, const std::string& name, bool g
   return run;
 }
 
-std::string name_of(const std::filesystem::path& folder) {
+std::string run_name(const std::filesystem::path& folder) {
   const auto path = std::filesystem::absolute(folder).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
@@ -164,10 +164,10 @@ void report(const ReportOptions& options) {
   if (options.runs.empty()) {
     throw cria::ConfigError("report needs the folder of a run, as in `pretrain_llama report output`");
   }
-  const auto count = [&](const std::string& name) { return std::ranges::count(options.runs, name, name_of); };
+  const auto count = [&](const std::string& name) { return std::ranges::count(options.runs, name, run_name); };
   Json runs = Json::array();
   for (const std::string& folder : options.runs) {
-    const std::string name = name_of(folder);
+    const std::string name = run_name(folder);
     runs.push_back(run_in(folder, count(name) > 1 ? folder : name, false));
   }
   write_page(options.output, runs);
@@ -175,7 +175,7 @@ void report(const ReportOptions& options) {
 }
 
 void write_report(const std::filesystem::path& out_dir, bool goes_on) {
-  write_page(out_dir / "report.html", Json::array({run_in(out_dir, name_of(out_dir), goes_on)}));
+  write_page(out_dir / "report.html", Json::array({run_in(out_dir, run_name(out_dir), goes_on)}));
 }
 
 }  // namespace pretrain

@@ -55,7 +55,9 @@ CheckpointContents checkpoint_contents(TrainingStep& step, const RunState& run, 
 void CheckpointContents::detach() {
   for (auto* tensors : {&model.weights, &model.optimizer, &model.average}) {
     for (cria::NamedTensor& tensor : *tensors) {
-      tensor.read = [bytes = std::make_shared<const std::vector<std::byte>>(tensor.read())] { return *bytes; };
+      tensor.read = [bytes = std::make_shared<const std::vector<std::byte>>(tensor.read())] {
+        return *bytes;
+      };
     }
   }
 }
@@ -102,8 +104,15 @@ void CheckpointReplacement::write_shard(const std::filesystem::path& partial,
 /// The processes talk meanwhile of what they train, so files say that they are there. A process that cannot
 /// write ends all.
 void CheckpointReplacement::wait_for_shards(const std::filesystem::path& partial) const {
+  const auto start = std::chrono::steady_clock::now();
   for (int shard = 0; shard < count(); ++shard) {
-    while (!std::filesystem::exists(cria::io::shard_path(partial / optimizer_file, shard, count()))) {
+    const auto path = cria::io::shard_path(partial / optimizer_file, shard, count());
+    while (!std::filesystem::exists(path)) {
+      const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
+      if (options_.timeout > 0 && waited.count() > static_cast<double>(options_.timeout)) {
+        throw cria::FileError(path.string(), options_.processes->name_of(shard) + " has not written it for " +
+                                                 std::to_string(options_.timeout) + " s");
+      }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }

@@ -15,6 +15,7 @@
 #include "depth.hpp"
 #include "eval.hpp"
 #include "generate.hpp"
+#include "launch.hpp"
 #include "plan.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
@@ -101,6 +102,7 @@ class CommandLine {
     add_eval();
     add_report();
     add_plan();
+    add_launch();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
           ->type_name("FILE");
@@ -113,7 +115,7 @@ class CommandLine {
 
   int run(const std::vector<std::string>& arguments) {
     try {
-      parse(arguments);
+      parse(take_launched(arguments));
       for (const Command& command : commands_) {
         if (command.app->parsed()) command.run();
       }
@@ -212,6 +214,29 @@ class CommandLine {
     });
   }
 
+  void add_launch() {
+    CLI::App* command =
+        add_command("launch", "train in several processes, and go on after a fault: launch -n 4 -- train ...",
+                    [this] { launch(launch_options_); });
+    LaunchOptions& o = launch_options_;
+    command->add_option("-n,--processes", o.processes, "processes, a power of two")->capture_default_str();
+    add(command, "hosts", o.hosts, "machines, with commas between them; none: this one");
+    add(command, "hostfile", o.hostfile, "file with a machine at the beginning of each line");
+    add(command, "max_restarts", o.max_restarts, "times to start again after a fault of a process or host");
+  }
+
+  /// Takes what stands behind -- of `launch`. What is wrong with that is said before it starts anything.
+  std::vector<std::string> take_launched(std::vector<std::string> arguments) {
+    const auto end = std::find(arguments.begin(), arguments.end(), "--");
+    if (arguments.empty() || arguments.front() != "launch" || end == arguments.end()) return arguments;
+    launch_options_.command.assign(end + 1, arguments.end());
+    CommandLine launched;
+    launched.parse(launch_options_.command);
+    launch_options_.out_dir = launched.train_options_.out_dir;
+    arguments.erase(end, arguments.end());
+    return arguments;
+  }
+
   /// A command that runs in one process.
   CLI::App* add_command(const char* name, const char* meaning, const std::function<void()>& run) {
     CLI::App* command = app_.add_subcommand(name, meaning);
@@ -300,6 +325,7 @@ class CommandLine {
   EvalOptions eval_options_;
   ReportOptions report_options_;
   PlanOptions plan_options_;
+  LaunchOptions launch_options_;
 };
 
 }  // namespace

@@ -1,16 +1,21 @@
 #include "processes.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cria/core/error.hpp"
 #include "cria/dist/mpi.hpp"
+#include "cria/io/file.hpp"
 
 namespace pretrain {
 
@@ -28,18 +33,54 @@ int processes_started() {
   return number_from_mpirun({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}, 1);
 }
 
+/// Of the texts, the same number of which each process has: the first, by its number, that differs from the
+/// first process's, and in which process.
+struct Difference {
+  std::size_t text;
+  int process;
+};
+std::optional<Difference> first_difference(cria::Communicator& processes,
+                                           const std::vector<std::string>& texts) {
+  std::vector<double> hashes;
+  for (const std::string& text : texts) {
+    hashes.push_back(static_cast<double>(std::hash<std::string>()(text) >> 12));  // 52 bits are exact
+  }
+  const auto all = cria::all_gather(processes, hashes);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i] != all[i % texts.size()])
+      return Difference{i % texts.size(), static_cast<int>(i / texts.size())};
+  }
+  return {};
+}
+
+/// Two builds can differ in what they compute.
+void check_same_program(cria::Communicator& processes) {
+  const auto difference = first_difference(processes, {cria::io::read_file("/proc/self/exe")});
+  if (!difference) return;
+  throw cria::ConfigError("the program of " + processes.name_of(difference->process) + " is not that of " +
+                          processes.name_of(0) + "; copy one pretrain_llama to all hosts");
+}
+
 }  // namespace
 
-std::unique_ptr<cria::Communicator> processes_of_run() {
+std::unique_ptr<cria::Communicator> processes_of_run([[maybe_unused]] double timeout) {
   const int count = processes_started();
   if (count == 1) return nullptr;
 #ifdef CRIA_MPI
-  return std::make_unique<cria::Mpi>();
+  return std::make_unique<cria::Mpi>(timeout);
 #else
   throw cria::ConfigError("mpirun has started " + std::to_string(count) +
                           " processes, and this program was built without MPI; install libopenmpi-dev and " +
                           "build it again");
 #endif
+}
+
+void end_all(cria::Communicator& processes, const char* reason) {
+  // The others end before it is their turn.
+  std::this_thread::sleep_for(std::chrono::duration<double>(2.0 * processes.rank() / processes.size()));
+  std::fprintf(stderr, "error: %s: %s\n", processes.name_of(processes.rank()).c_str(), reason);
+  processes.abort();
+  std::_Exit(1);  // g++ does not know that a virtual function never returns
 }
 
 bool any_of(cria::Communicator* processes, bool here) {
@@ -54,21 +95,32 @@ void meet(cria::Communicator* processes) {
 
 void check_same_options(const TrainOptions& options) {
   if (!options.processes) return;
-  std::vector<std::string> names;
-  std::vector<double> hashes;
+  check_same_program(*options.processes);
+  std::vector<std::string> names, values;
   const auto json = options.to_json();
   for (const auto& [name, value] : json.items()) {
     if (name == "threads" || name == "pin") continue;
     names.push_back(name);
-    hashes.push_back(static_cast<double>(std::hash<std::string>()(value.dump()) >> 12));  // 52 bits are exact
+    values.push_back(value.dump());
   }
-  const auto all = cria::all_gather(*options.processes, hashes);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i] == all[i % names.size()]) continue;
-    throw cria::ConfigError(
-        "--" + names[i % names.size()] + " of process " + std::to_string(i / names.size() + 1) +
-        " is not that of process 1; all must have the same options but --threads and --pin");
-  }
+  const auto difference = first_difference(*options.processes, values);
+  if (!difference) return;
+  throw cria::ConfigError("--" + names[difference->text] + " of " +
+                          options.processes->name_of(difference->process) + " is not that of " +
+                          options.processes->name_of(0) +
+                          "; all must have the same options but --threads and --pin");
+}
+
+void check_same_data(const TrainOptions& options, const Fingerprints& fingerprints) {
+  if (!options.processes) return;
+  const auto difference = first_difference(
+      *options.processes, {fingerprints.tokenizer, fingerprints.training_data, fingerprints.validation_data});
+  if (!difference) return;
+  constexpr std::array<const char*, 3> names{"tokenizer", "training data", "validation data"};
+  throw cria::ConfigError("the " + std::string(names[difference->text]) + " that " +
+                          options.processes->name_of(difference->process) +
+                          " has in --data_dir=" + options.data_dir + " is not that of " +
+                          options.processes->name_of(0) + "; copy one such folder to all hosts");
 }
 
 void check_one_process(const char* command) {

@@ -8,8 +8,9 @@
 
 namespace pretrain {
 
-/// While one of these lives, the first SIGINT or SIGTERM only sets a flag, and says so on a terminal: the
-/// loop can finish its iteration and save. A second one ends the program as usual.
+/// While one of these lives, the first SIGINT or SIGTERM, or SIGUSR1, which mpirun passes on to all processes,
+/// only sets a flag, and says so on a terminal: the loop can finish its iteration and save. A second one ends
+/// the program as usual.
 class StopSignal {
  public:
   StopSignal() {
@@ -28,10 +29,12 @@ class StopSignal {
     action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
     sigaction(SIGINT, &action, &interrupt_);
     sigaction(SIGTERM, &action, &terminate_);
+    sigaction(SIGUSR1, &action, &user_);
   }
   ~StopSignal() {
     sigaction(SIGINT, &interrupt_, nullptr);
     sigaction(SIGTERM, &terminate_, nullptr);
+    sigaction(SIGUSR1, &user_, nullptr);
   }
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
@@ -45,6 +48,7 @@ class StopSignal {
   }
   struct sigaction interrupt_ {};
   struct sigaction terminate_ {};
+  struct sigaction user_ {};
 };
 
 }  // namespace pretrain

@@ -1,7 +1,8 @@
 #include "train.hpp"
 
-#include <cstdio>
 #include <exception>
+#include <new>
+#include <optional>
 
 #include "cria/core/threads.hpp"
 #include "cuda_part.hpp"
@@ -17,7 +18,8 @@ namespace pretrain {
 
 namespace {
 
-void train_here(TrainOptions options) {
+/// The run, which is still there if it fails.
+void train_here(TrainOptions options, std::optional<TrainingRun>& run) {
   options.resolve();
   check_same_options(options);
   cria::use_threads(static_cast<int>(options.threads));
@@ -30,23 +32,29 @@ void train_here(TrainOptions options) {
   }
   if (options.depth > 0) std::printf("%s", options_by_depth(options).c_str());
   if (options.pin) pin_threads(replicas_of(options));
-  if (options.dry_run) return dry_run(options);
-  TrainingRun(options).train();
+  if (options.dry_run) {
+    dry_run(options);
+  } else {
+    run.emplace(options).train();
+  }
+  meet(options.processes);  // a process that ends waits for all, and not for longer than --timeout
 }
 
 }  // namespace
 
 void train(TrainOptions options) {
-  const auto processes = processes_of_run();
+  const auto processes = processes_of_run(static_cast<double>(options.timeout));
   options.processes = processes.get();
-  if (!processes) return train_here(options);
+  std::optional<TrainingRun> run;
+  if (!processes) return train_here(options, run);
   if (!options.is_first()) be_silent();
+  // The others would wait for ever; as would this one for their parts of a checkpoint, if the run were left.
   try {
-    train_here(options);
-  } catch (const std::exception& error) {  // the others would wait for ever
-    std::fprintf(stderr, "error: process %d of %d: %s\n", processes->rank() + 1, processes->size(),
-                 error.what());
-    processes->abort();
+    train_here(options, run);
+  } catch (const std::bad_alloc&) {
+    end_all(*processes, "the machine has too little memory left for this");
+  } catch (const std::exception& error) {
+    end_all(*processes, error.what());
   }
 }
 

@@ -105,6 +105,7 @@ void TrainOptions::resolve() {
   at_least("warmup_iters", warmup_iters, 0);
   at_least("lr_decay_iters", lr_decay_iters, 0);
   at_least("cooldown_iters", cooldown_iters, 0);
+  at_least("timeout", timeout, 0);
   at_least("threads", threads, 0);
   require(threads <= 1024, "threads", threads, "it must be at most 1024");
   within("dropout", dropout, 0, 1);

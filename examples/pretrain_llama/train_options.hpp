@@ -73,7 +73,8 @@ struct TrainOptions {
   bool pin = false;
   std::string shard = "none";
   std::string reduce_dtype = "float32";
-  double peak_flops = 0.0;  // 0: measured at start
+  std::int64_t timeout = 600;  // 0: none
+  double peak_flops = 0.0;     // 0: measured at start
   bool profile = false;
 
   /// The processes that share each iteration, which are no option; null: this one alone.
@@ -175,6 +176,8 @@ void for_each_option(auto& options, auto&& visit) {
   visit("reduce_dtype", options.reduce_dtype,
         "type that processes exchange gradients in: float32, or bfloat16: half the bytes, rounded at each "
         "exchange");
+  visit("timeout", options.timeout,
+        "seconds that processes wait for one of them before all end; more than a checkpoint takes; 0: any");
   visit("peak_flops", options.peak_flops,
         "operations a second that mfu is measured against; 0: measured at start");
   visit("profile", options.profile, "print at the end what the time went into, per operation");

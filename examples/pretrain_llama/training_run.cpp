@@ -37,6 +37,13 @@ cria::Schedule schedule_of(const TrainOptions& options) {
                                                      : schedule::cosine(most, least, fall));
 }
 
+/// Those of all processes.
+Fingerprints fingerprints_of(const Corpus& corpus, const TrainOptions& options) {
+  const Fingerprints fingerprints = corpus.fingerprints();
+  check_same_data(options, fingerprints);
+  return fingerprints;
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(const TrainOptions& options)
@@ -44,7 +51,7 @@ TrainingRun::TrainingRun(const TrainOptions& options)
       schedule_(schedule_of(options)),
       out_dir_(options.out_dir),
       corpus_(options.data_dir, options.vocab_size, options.max_seq_len),
-      fingerprints_(corpus_.fingerprints()),
+      fingerprints_(fingerprints_of(corpus_, options)),
       stream_(corpus_.training, options.max_seq_len, cria::Rng(options.seed).split(1)),
       batch_(options.batch()),
       step_(training_step(options)),

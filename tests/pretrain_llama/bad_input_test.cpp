@@ -100,9 +100,9 @@ BOOST_AUTO_TEST_CASE(unknown_options_are_refused_with_the_nearest_known_name) {
   BOOST_TEST(sentence(test::run({PRETRAIN_LLAMA, "generate", "--temprature=1"})) ==
              "unknown option --temprature of `generate`; did you mean --temperature? All options: "
              "pretrain_llama generate --help");
-  BOOST_TEST(
-      sentence(test::run({PRETRAIN_LLAMA})) ==
-      "a subcommand is needed: prepare, train, generate, eval, report or plan; see pretrain_llama --help");
+  BOOST_TEST(sentence(test::run({PRETRAIN_LLAMA})) ==
+             "a subcommand is needed: prepare, train, generate, eval, report, plan or launch; see "
+             "pretrain_llama --help");
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_device_is_named) {

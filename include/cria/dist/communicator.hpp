@@ -21,6 +21,10 @@ class Communicator {
   /// How many processes there are, a power of two, and the number of this one, from 0 on.
   virtual int size() const = 0;
   virtual int rank() const = 0;
+  /// Which process that is, for a message: "process 2 of 4 on host b".
+  virtual std::string name_of(int process) const {
+    return "process " + std::to_string(process + 1) + " of " + std::to_string(size());
+  }
   /// Sends bytes to the process `partner`, and receives as many as it sends.
   virtual void exchange(int partner, std::span<const std::byte> send, std::span<std::byte> receive) = 0;
   /// Ends all processes at once, with exit status 1: for one that cannot go on.

@@ -167,13 +167,31 @@ class CommandLine {
     GenerateOptions& o = generate_options_;
     add(command, "checkpoint", o.checkpoint, "folder of the model");
     add(command, "prompt", o.prompt, "how the text begins");
-    add(command, "max_new_tokens", o.max_new_tokens, "tokens to write at most");
+    add(command, "prompt_file", o.prompt_file, "file with the beginning of the text; -: standard input");
+    add(command, "max_new_tokens", o.text.max_new_tokens, "tokens to write at most");
+    add_sampling(command, o.text.sampling);
+    add_several(command, "stop", o.text.stop, "text with which a sample ends, not printed; may be repeated");
+    add(command, "at_context_end", o.at_context_end,
+        "a text that fills the model's context goes on from its second half (roll) or ends (stop)");
+    add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(command, "device", o.device, devices());
+    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+  }
+
+  /// The options of how tokens are chosen.
+  static void add_sampling(CLI::App* command, SamplingOptions& o) {
     add(command, "temperature", o.temperature, "0: the likeliest token; 1: as the model says");
     add(command, "top_k", o.top_k, "draw from so many likeliest tokens; 0: from all");
     add(command, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
+    add(command, "min_p", o.min_p,
+        "draw from tokens with at least so much of the likeliest one's probability");
+    add(command, "typical", o.typical,
+        "draw from the tokens that tell about as much as expected, with so much probability together");
+    add(command, "repetition_penalty", o.repetition_penalty,
+        "divide positive scores of tokens that the text has by this, multiply negative ones");
+    add_several(command, "logit_bias", o.logit_bias, "ID:BIAS,... is added to the scores of tokens")
+        ->delimiter(',');
     add(command, "seed", o.seed, "of the draws");
-    add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
-    add(command, "device", o.device, devices());
   }
 
   void add_eval() {
@@ -230,6 +248,12 @@ class CommandLine {
     if constexpr (!std::is_same_v<V, std::string>) {  // CLI11 would read an empty text as 0
       option->check([](const std::string& text) { return std::string(text.empty() ? "has no value" : ""); });
     }
+  }
+
+  /// An option that may be given several times, with a value each.
+  static CLI::Option* add_several(CLI::App* command, const char* name, std::vector<std::string>& values,
+                                  const char* meaning) {
+    return command->add_option("--" + std::string(name), values, meaning)->allow_extra_args(false);
   }
 
   /// Takes what the command line gives; then from a --config file, and to resume from the checkpoint, what

@@ -17,6 +17,7 @@
 #include "generate.hpp"
 #include "prepare.hpp"
 #include "processes.hpp"
+#include "serve.hpp"
 #include "train.hpp"
 
 namespace pretrain {
@@ -96,6 +97,7 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
+    add_serve();
     add_eval();
     for (const Command& command : commands_) {
       command.app->add_option("--config", "TOML file with options; those on the command line win")
@@ -174,6 +176,21 @@ class CommandLine {
     add(command, "at_context_end", o.at_context_end,
         "a text that fills the model's context goes on from its second half (roll) or ends (stop)");
     add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(command, "device", o.device, devices());
+    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+  }
+
+  void add_serve() {
+    CLI::App* command = add_command("serve", "write text for HTTP requests, and on a page to try a model in",
+                                    [this] { serve(serve_options_); });
+    ServeOptions& o = serve_options_;
+    add(command, "checkpoint", o.checkpoint, "folder of the model");
+    add(command, "host", o.host, "address to listen on; by default only this machine reaches it");
+    add(command, "port", o.port, "port to listen on; 0: any that is free");
+    add(command, "max_batch", o.max_batch, "texts to write at a time; other requests wait");
+    add(command, "max_tokens", o.max_tokens, "tokens that a request may ask for; 0: as the context has");
+    add(command, "max_prompt", o.max_prompt, "tokens that a prompt may have; 0: one less than the context");
+    add(command, "max_body", o.max_body, "KiB that a request may have");
     add(command, "device", o.device, devices());
     add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
   }
@@ -295,12 +312,13 @@ class CommandLine {
     }
   }
 
-  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate, evaluate."};
+  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate, serve, evaluate."};
   std::vector<Command> commands_;  // in the order of --help
   CLI::App* train_ = nullptr;
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;
+  ServeOptions serve_options_;
   EvalOptions eval_options_;
 };
 

@@ -2,7 +2,7 @@
 # Installs the Debian packages that cria's own programs and tests need, if one of them is missing.
 set -euo pipefail
 packages=(g++ cmake ninja-build pkg-config libeigen3-dev libdnnl-dev ocl-icd-opencl-dev libsentencepiece-dev
-  libcli11-dev nlohmann-json3-dev zlib1g-dev libboost-test-dev libbenchmark-dev "$@")
+  libcli11-dev libcpp-httplib-dev nlohmann-json3-dev zlib1g-dev libboost-test-dev libbenchmark-dev "$@")
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

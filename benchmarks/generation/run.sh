@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How many tokens a second a text is written with: cria (float32, bfloat16), a page of C, and PyTorch, with the same weights,
-# greedily, 200 tokens, one text; the reference model and one of 110 million parameters. Each in turn, a process of its own,
-# three rounds; the best counts. Installs PyTorch into a virtual environment under build/.
+# greedily, 200 tokens, one text, cria also 8 at once; the reference model and one of 110 million parameters. Each in turn, a
+# process of its own, three rounds; the best counts. Installs PyTorch into a virtual environment under build/.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -24,5 +24,7 @@ for size in small 110m; do
     "$work/plain_llama" "$work/weights"
     "$python/bin/python" "$here/torch_llama.py" "$work/weights"
     "$build/benchmarks/generation" "$size" bfloat16 "$work/weights"
+    "$build/benchmarks/generation" "$size" float32 "$work/weights" 200 8
+    "$build/benchmarks/generation" "$size" bfloat16 "$work/weights" 200 8
   done
 done

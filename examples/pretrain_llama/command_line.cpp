@@ -20,6 +20,7 @@
 #include "prepare.hpp"
 #include "processes.hpp"
 #include "report.hpp"
+#include "serve.hpp"
 #include "train.hpp"
 
 namespace pretrain {
@@ -99,6 +100,7 @@ class CommandLine {
     add_prepare();
     add_train();
     add_generate();
+    add_serve();
     add_eval();
     add_report();
     add_plan();
@@ -173,13 +175,46 @@ class CommandLine {
     GenerateOptions& o = generate_options_;
     add(command, "checkpoint", o.checkpoint, "folder of the model");
     add(command, "prompt", o.prompt, "how the text begins");
-    add(command, "max_new_tokens", o.max_new_tokens, "tokens to write at most");
+    add(command, "prompt_file", o.prompt_file, "file with the beginning of the text; -: standard input");
+    add(command, "max_new_tokens", o.text.max_new_tokens, "tokens to write at most");
+    add_sampling(command, o.text.sampling);
+    add_several(command, "stop", o.text.stop, "text with which a sample ends, not printed; may be repeated");
+    add(command, "at_context_end", o.at_context_end,
+        "a text that fills the model's context goes on from its second half (roll) or ends (stop)");
+    add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
+    add(command, "device", o.device, devices());
+    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+  }
+
+  void add_serve() {
+    CLI::App* command = add_command("serve", "write text for HTTP requests, and on a page to try a model in",
+                                    [this] { serve(serve_options_); });
+    ServeOptions& o = serve_options_;
+    add(command, "checkpoint", o.checkpoint, "folder of the model");
+    add(command, "host", o.host, "address to listen on; by default only this machine reaches it");
+    add(command, "port", o.port, "port to listen on; 0: any that is free");
+    add(command, "max_batch", o.max_batch, "texts to write at a time; other requests wait");
+    add(command, "max_tokens", o.max_tokens, "tokens that a request may ask for; 0: as the context has");
+    add(command, "max_prompt", o.max_prompt, "tokens that a prompt may have; 0: one less than the context");
+    add(command, "max_body", o.max_body, "KiB that a request may have");
+    add(command, "device", o.device, devices());
+    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+  }
+
+  /// The options of how tokens are chosen.
+  static void add_sampling(CLI::App* command, SamplingOptions& o) {
     add(command, "temperature", o.temperature, "0: the likeliest token; 1: as the model says");
     add(command, "top_k", o.top_k, "draw from so many likeliest tokens; 0: from all");
     add(command, "top_p", o.top_p, "draw from the likeliest tokens with so much probability together");
+    add(command, "min_p", o.min_p,
+        "draw from tokens with at least so much of the likeliest one's probability");
+    add(command, "typical", o.typical,
+        "draw from the tokens that tell about as much as expected, with so much probability together");
+    add(command, "repetition_penalty", o.repetition_penalty,
+        "divide positive scores of tokens that the text has by this, multiply negative ones");
+    add_several(command, "logit_bias", o.logit_bias, "ID:BIAS,... is added to the scores of tokens")
+        ->delimiter(',');
     add(command, "seed", o.seed, "of the draws");
-    add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
-    add(command, "device", o.device, devices());
   }
 
   void add_eval() {
@@ -277,6 +312,12 @@ class CommandLine {
     }
   }
 
+  /// An option that may be given several times, with a value each.
+  static CLI::Option* add_several(CLI::App* command, const char* name, std::vector<std::string>& values,
+                                  const char* meaning) {
+    return command->add_option("--" + std::string(name), values, meaning)->allow_extra_args(false);
+  }
+
   /// Takes what the command line gives; then from a --config file, and to resume from the checkpoint, what
   /// was not given before.
   void parse(const std::vector<std::string>& arguments) {
@@ -316,12 +357,13 @@ class CommandLine {
     }
   }
 
-  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate, evaluate."};
+  CLI::App app_{"Pretrains a small Llama: prepare text, train, generate, serve, evaluate."};
   std::vector<Command> commands_;  // in the order of --help
   CLI::App* train_ = nullptr;
   PrepareOptions prepare_options_;
   TrainOptions train_options_;
   GenerateOptions generate_options_;
+  ServeOptions serve_options_;
   EvalOptions eval_options_;
   ReportOptions report_options_;
   PlanOptions plan_options_;

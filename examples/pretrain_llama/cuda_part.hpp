@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "generate.hpp"
 #include "scorer.hpp"
+#include "text_model.hpp"
 #include "training_step.hpp"
 
 namespace pretrain {
@@ -15,12 +15,12 @@ struct CudaPart {
   void (*use_device)(int number, int processes);
   bool trains_on_several;  // GPUs, of as many processes
   std::unique_ptr<TrainingStep> (*training_step)(const TrainOptions& options);
-  void (*generate)(const GenerateOptions& options, const ModelFolder& folder);
+  std::unique_ptr<TextModel> (*text_model)(const ModelFolder& folder);
   std::unique_ptr<Scorer> (*scorer)(const ModelFolder& folder);
 };
 
-/// Null in a program that was compiled without CUDA. A program links with_cuda.cpp,
-/// generate_cuda.cpp and scorer_cuda.cpp, which nvcc compiles, or without_cuda.cpp.
+/// Null in a program that was compiled without CUDA. A program links with_cuda.cpp, text_model_cuda.cpp and
+/// scorer_cuda.cpp, which nvcc compiles, or without_cuda.cpp.
 const CudaPart* cuda_part();
 
 }  // namespace pretrain

@@ -1,66 +1,132 @@
 #include "generate.hpp"
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <vector>
+
+#include "cria/core/threads.hpp"
+#include "cria/io/file.hpp"
 #include "cuda_part.hpp"
-#include "generate_on.hpp"
+#include "processes.hpp"
+#include "text_input.hpp"
 #include "train_options.hpp"
 
 namespace pretrain {
 
-std::int32_t sample(const std::vector<double>& logits, const GenerateOptions& options, cria::Rng& rng) {
-  std::vector<std::int32_t> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto logit = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
-  const auto likelier = [&](std::int32_t a, std::int32_t b) {
-    return logit(a) != logit(b) ? logit(a) > logit(b) : a < b;
-  };
-  if (options.temperature == 0) return *std::min_element(ids.begin(), ids.end(), likelier);
-  if (const auto most = static_cast<std::size_t>(options.top_k); most > 0 && most < ids.size()) {
-    std::nth_element(ids.begin(), ids.begin() + options.top_k - 1, ids.end(), likelier);
-    ids.resize(most);
-  }
-  const double highest = logit(*std::min_element(ids.begin(), ids.end(), likelier));
-  std::vector<double> weights(logits.size());
-  const auto weight_of = [&](std::int32_t id) -> double& { return weights[static_cast<std::size_t>(id)]; };
-  double kept = 0;
-  for (const std::int32_t id : ids) {
-    kept += weight_of(id) = std::exp((logit(id) - highest) / options.temperature);
-  }
-  if (options.top_p < 1) {
-    // A heap gives the likeliest first, and is asked for no more of them than stay.
-    const auto less_likely = [&](std::int32_t a, std::int32_t b) { return likelier(b, a); };
-    const double enough = options.top_p * kept;
-    auto stay = ids.end();  // from here on
-    std::make_heap(ids.begin(), ids.end(), less_likely);
-    for (kept = 0; kept < enough && stay != ids.begin(); kept += weight_of(*--stay)) {
-      std::pop_heap(ids.begin(), stay, less_likely);
+namespace {
+
+/// Prints samples that are written at the same time one after the other: the first that has not ended as its
+/// text comes, the others from their start when it is their turn.
+class InTurn {
+ public:
+  InTurn(std::string prompt, std::size_t samples) : prompt_(std::move(prompt)), samples_(samples) { begin(); }
+
+  void add(std::size_t sample, const std::string& text, bool is_last) {
+    Sample& own = samples_[sample];
+    own.waiting += text;
+    own.has_ended = is_last;
+    if (sample != turn_) return;
+    while (turn_ < samples_.size()) {
+      Sample& current = samples_[turn_];
+      write(std::exchange(current.waiting, ""));
+      if (!current.has_ended) break;
+      write("\n");
+      if (++turn_ < samples_.size()) begin();
     }
-    ids.erase(ids.begin(), stay);
+    std::fflush(stdout);
   }
-  double draw = rng.uniform() * kept;
-  for (const std::int32_t id : ids) {
-    if ((draw -= weight_of(id)) < 0) return id;
+
+ private:
+  struct Sample {
+    std::string waiting;
+    bool has_ended = false;
+  };
+
+  void begin() const {
+    write((turn_ > 0 ? "---\n" : "") + prompt_);
+    std::fflush(stdout);
   }
-  return ids.back();
+  static void write(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+  std::string prompt_;
+  std::vector<Sample> samples_;
+  std::size_t turn_ = 0;
+};
+
+std::string read_prompt(const GenerateOptions& options) {
+  if (options.prompt_file.empty()) return options.prompt;
+  if (!options.prompt.empty())
+    throw cria::ConfigError("--prompt and --prompt_file are given; one is allowed");
+  std::int64_t replaced = 0;
+  std::string text =
+      repair_utf8(options.prompt_file == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {})
+                                             : cria::io::read_file(options.prompt_file),
+                  replaced);
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
 }
+
+AtContextEnd at_context_end(const std::string& name) {
+  if (name == "roll") return AtContextEnd::roll;
+  if (name == "stop") return AtContextEnd::stop;
+  throw cria::ConfigError("--at_context_end is " + name + "; allowed: roll, stop");
+}
+
+}  // namespace
 
 void generate(const GenerateOptions& options) {
   const auto require = [](bool allowed, const std::string& sentence) {
     if (!allowed) throw cria::ConfigError(sentence);
   };
-  require(options.max_new_tokens >= 0, "--max_new_tokens must be at least 0");
+  TextOptions text = options.text;
+  text.at_context_end = at_context_end(options.at_context_end);
+  check(text, "--");
   require(options.num_samples >= 1, "--num_samples must be at least 1");
-  require(options.temperature >= 0 && std::isfinite(options.temperature),
-          "--temperature must be a number from 0 on");
-  require(options.top_k >= 0, "--top_k must be at least 0; 0 means all tokens");
-  require(options.top_p > 0 && options.top_p <= 1, "--top_p must be above 0 and at most 1");
   require(options.device == "cpu" || (cuda_part() && options.device == "cuda"),
           "--device is " + options.device + "; this program was compiled for: " + devices());
-  const ModelFolder model = open_model_folder(options.checkpoint);
-  options.device == "cpu" ? generate_on<cria::Cpu>(options, model) : cuda_part()->generate(options, model);
+  require(options.threads >= 0, "--threads must be at least 0; 0 means one per processor core");
+  cria::use_threads(static_cast<int>(options.threads == 0 ? threads_of_process() : options.threads));
+  const ModelFolder folder = open_model_folder(options.checkpoint);
+  const Tokenizer tokenizer = read_tokenizer(folder);
+  read_logit_bias(text.sampling.logit_bias, tokenizer.size());
+  const auto model = text_model(folder, options.device);
+  TextBatch batch(*model, tokenizer, folder.description.config.max_position_embeddings);
+
+  const auto seconds = [begin = std::chrono::steady_clock::now()] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const auto samples = static_cast<std::size_t>(options.num_samples);
+  const std::vector<std::int32_t> tokens = batch.tokens_of(read_prompt(options));
+  InTurn output(tokenizer.decode(tokens), samples);
+  if (text.at_context_end == AtContextEnd::stop &&
+      std::ssize(tokens) > folder.description.config.max_position_embeddings) {
+    throw cria::ConfigError("the prompt has " + std::to_string(tokens.size()) +
+                            " tokens; the model's context, which --at_context_end=stop does not leave, is " +
+                            std::to_string(folder.description.config.max_position_embeddings));
+  }
+  const double begin = seconds();
+  const ReadPrompt prompt = batch.read(tokens);
+  double first = 0;
+  std::int64_t written = 0;
+  for (std::size_t next = 0; next < samples || batch.size() > 0;) {
+    for (; next < samples && batch.size() < TextModel::texts_at_once; ++next) {
+      batch.add(prompt, text, next, [&, sample = next](const std::string& added, Ending ending) {
+        if (written++ == 0) first = seconds();
+        output.add(sample, added, ending != Ending::none);
+        return true;
+      });
+    }
+    batch.step();
+  }
+  if (isatty(STDERR_FILENO) == 1) {
+    std::fprintf(stderr, "%lld tokens, %.0f tokens/s; the first after %.0f ms\n",
+                 static_cast<long long>(written), static_cast<double>(written) / (seconds() - begin),
+                 (first - begin) * 1e3);
+  }
 }
 
 }  // namespace pretrain

@@ -72,9 +72,9 @@ class LlamaStep final : public TrainingStep {
     std::vector<std::int32_t> text{first};
     while (std::ssize(text) < most) {
       const auto token = cria::Tensor<std::int32_t, B>::from({1, 1}, std::span(&text.back(), 1));
-      std::vector<double> scores;
+      std::vector<float> scores;
       for (const T score : model.next_logits(token, caches).to_vector()) {
-        scores.push_back(static_cast<double>(static_cast<float>(score)));
+        scores.push_back(static_cast<float>(score));
       }
       const auto next = choose(scores);
       if (!next) break;

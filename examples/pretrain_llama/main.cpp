@@ -1,4 +1,4 @@
-// Pretrains a Llama: `prepare` makes tokens of text, `train` trains, `generate` writes, `eval`
+// Pretrains a Llama: `prepare` makes tokens of text, `train` trains, `generate` and `serve` write, `eval`
 // measures.
 //
 //   pretrain_llama prepare --data_dir=data

@@ -16,6 +16,11 @@ ModelFolder open_model_folder(const std::filesystem::path& path) {
 
 Tokenizer read_tokenizer(const ModelFolder& folder) {
   const auto path = folder.path / "tokenizer.model";
+  if (!std::filesystem::exists(path) && std::filesystem::exists(folder.path / "tokenizer.json")) {
+    throw cria::FileError(
+        folder.path.string(),
+        "has a tokenizer.json and no tokenizer.model; only the latter, SentencePiece's, is read");
+  }
   Tokenizer tokenizer(cria::io::read_file(path), path.string());
   const std::int64_t vocabulary = folder.description.config.vocab_size;
   if (tokenizer.size() != vocabulary) {

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "generate_on.hpp"
+#include "sampler.hpp"
 
 namespace pretrain {
 
 std::string sample_text(TrainingStep& step, const Tokenizer& tokenizer, const TrainOptions& options) {
-  const GenerateOptions as_generate_does;
-  cria::Rng rng = cria::Rng(options.seed).split(3);
-  const auto choose = [&](const std::vector<double>& scores) -> std::optional<std::int32_t> {
-    if (!std::ranges::all_of(scores, [](double score) { return std::isfinite(score); })) return {};
-    const std::int32_t id = sample(scores, as_generate_does, rng);
+  Sampler sampler({.seed = options.seed}, {}, 0);
+  const auto choose = [&](const std::vector<float>& scores) -> std::optional<std::int32_t> {
+    if (!std::ranges::all_of(scores, [](float score) { return std::isfinite(score); })) return {};
+    const std::int32_t id = sampler.choose(scores);
     if (id == tokenizer.bos() || id == tokenizer.eos()) return {};
     return id;
   };

@@ -146,4 +146,13 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
   return text;
 }
 
+std::string Tokenizer::bytes_of(std::int32_t id, bool first) const {
+  if (id >= 0 && id < size() && processor_->IsByte(id)) {  // "<0xE2>"
+    return {static_cast<char>(std::stoi(processor_->IdToPiece(id).substr(3, 2), nullptr, 16))};
+  }
+  const std::string alone = decode(std::span(&id, 1));
+  // Behind itself it has the space that is left out at the start of a text.
+  return first ? alone : decode(std::vector{id, id}).substr(alone.size());
+}
+
 }  // namespace pretrain

@@ -34,6 +34,9 @@ class Tokenizer {
   /// The text of `ids`; control tokens such as BOS give nothing. Throws cria::ConfigError for an id that is
   /// not in the vocabulary.
   std::string decode(std::span<const std::int32_t> ids) const;
+  /// The bytes that a token adds to a text, which may be part of a character; `first` if there are none but
+  /// control tokens before it. Throws as decode does.
+  std::string bytes_of(std::int32_t id, bool first) const;
 
   std::int32_t bos() const;
   std::int32_t eos() const;

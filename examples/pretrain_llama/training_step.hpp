@@ -39,7 +39,7 @@ struct ModelDescription {
 };
 
 /// Chooses the next token of a text by the scores of all, or ends the text.
-using ChooseToken = std::function<std::optional<std::int32_t>(const std::vector<double>& scores)>;
+using ChooseToken = std::function<std::optional<std::int32_t>(const std::vector<float>& scores)>;
 
 class TrainingStep {
  public:

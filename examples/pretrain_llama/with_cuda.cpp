@@ -3,9 +3,9 @@
 #include <string>
 
 #include "cuda_part.hpp"
-#include "generate_cuda.hpp"
 #include "llama_step.hpp"
 #include "scorer_cuda.hpp"
+#include "text_model_cuda.hpp"
 
 namespace pretrain {
 
@@ -30,7 +30,7 @@ const CudaPart* cuda_part() {
                                    cria::cuda::allow_tf32(options.tf32);
                                    return llama_step<cria::Cuda>(options);
                                  },
-                                 generate_on_cuda, scorer_on_cuda};
+                                 text_model_on_cuda, scorer_on_cuda};
   return &part;
 }
 

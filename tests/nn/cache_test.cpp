@@ -59,6 +59,22 @@ BOOST_AUTO_TEST_CASE(all_heads_of_a_position_are_kept) {
                                  104, 105, 106, 107, 118, 119, 120, 121, 122, 123, 124, 125}));
 }
 
+BOOST_AUTO_TEST_CASE(a_copy_has_positions_and_memory_of_its_own) {
+  Cache cache(2, 3, 1, 2);
+  cache.append(numbers({2, 2, 1, 2}, 0), numbers({2, 2, 1, 2}, 100));
+  Cache copy = cache.copy(4);
+  BOOST_TEST(copy.capacity() == 4);
+  BOOST_TEST(copy.batch() == 2);
+  cache.truncate(0);
+  cache.append(numbers({2, 2, 1, 2}, 50), numbers({2, 2, 1, 2}, 150));
+  copy.append(numbers({2, 1, 1, 2}, 20), numbers({2, 1, 1, 2}, 120));
+  BOOST_TEST((elements(copy.keys()) == std::vector<float>{0, 1, 2, 3, 20, 21, 4, 5, 6, 7, 22, 23}));
+  BOOST_TEST((elements(copy.values()) ==
+              std::vector<float>{100, 101, 102, 103, 120, 121, 104, 105, 106, 107, 122, 123}));
+  BOOST_TEST(test::error_message<ShapeError>([&] { cache.copy(1); }) ==
+             "KeyValueCache: a copy of capacity 1; there are 2 positions");
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_and_changes_nothing) {
   Cache cache(2, 4, 1, 2);
   cache.append(numbers({2, 3, 1, 2}, 0), numbers({2, 3, 1, 2}, 100));

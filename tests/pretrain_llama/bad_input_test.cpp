@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(unknown_options_are_refused_with_the_nearest_known_name) {
              "unknown option --temprature of `generate`; did you mean --temperature? All options: "
              "pretrain_llama generate --help");
   BOOST_TEST(sentence(test::run({PRETRAIN_LLAMA})) ==
-             "a subcommand is needed: prepare, train, generate, eval, report, plan or launch; see "
+             "a subcommand is needed: prepare, train, generate, serve, eval, report, plan or launch; see "
              "pretrain_llama --help");
 }
 

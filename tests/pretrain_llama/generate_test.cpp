@@ -2,13 +2,15 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "cria/io/io.hpp"
 #include "cria/nn/llama.hpp"
-#include "pretrain_llama/generate_on.hpp"
+#include "pretrain_llama/tokenizer.hpp"
 #include "support/compare.hpp"
 #include "support/small_run.hpp"
 
@@ -114,36 +116,105 @@ BOOST_AUTO_TEST_CASE(an_empty_prompt_is_no_prompt) {
   BOOST_TEST(written({"--prompt", "", "--seed=3"}) == written({"--seed=3"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_token_is_drawn_as_often_as_its_probability_says) {
-  const Values probability{0.1, 0.4, 0.2, 0.3};
-  Values logits;
-  for (const double p : probability) logits.push_back(std::log(p));
-  const auto check = [&](double temperature, std::int64_t top_k, double top_p, const Values& expected) {
-    pretrain::GenerateOptions options;
-    options.temperature = temperature;
-    options.top_k = top_k;
-    options.top_p = top_p;
-    constexpr int draws = 20'000;
-    Rng rng(1);
-    Values share(expected.size());
-    for (int i = 0; i < draws; ++i) {
-      share[static_cast<std::size_t>(pretrain::sample(logits, options, rng))] += 1.0 / draws;
-    }
-    for (std::size_t i = 0; i < share.size(); ++i) BOOST_TEST(std::abs(share[i] - expected[i]) < 0.015);
-  };
-  check(1, 0, 1, probability);
-  check(1, 2, 1, {0, 4.0 / 7, 0, 3.0 / 7});
-  check(1, 9, 1, probability);
-  check(1, 0, 0.6, {0, 4.0 / 7, 0, 3.0 / 7});
-  check(1, 3, 0.8, {0, 4.0 / 9, 2.0 / 9, 3.0 / 9});  // 0.4 and 0.3 are too few
-  check(0.5, 0, 1, {1.0 / 30, 16.0 / 30, 4.0 / 30, 9.0 / 30});
-}
-
 BOOST_AUTO_TEST_CASE(samples_are_separated_by_a_line_and_the_first_is_that_of_a_single_one) {
   const std::string both = written({"--prompt=the cat", "--num_samples=2", "--seed=1"});
   const std::string first = written({"--prompt=the cat", "--seed=1"});
   BOOST_TEST(both.starts_with(first + "---\nthe cat"));
   BOOST_TEST(both != first + "---\n" + first);
+}
+
+// Whether it is written alone, or beside others that join and leave.
+BOOST_AUTO_TEST_CASE(a_sample_does_not_depend_on_how_many_there_are) {
+  const auto samples = [](int count) {
+    const std::string all = written(
+        {"--prompt=the cat", "--temperature=1", "--seed=1", "--num_samples=" + std::to_string(count)});
+    std::vector<std::string> texts{""};
+    for (std::size_t begin = 0; begin < all.size();) {
+      const std::size_t end = all.find('\n', begin) + 1;
+      const std::string line = all.substr(begin, end - begin);
+      line == "---\n" ? texts.emplace_back() : texts.back() += line;
+      begin = end;
+    }
+    return texts;
+  };
+  const auto eleven = samples(11);
+  BOOST_TEST(eleven.size() == 11u);
+  BOOST_TEST((std::set(eleven.begin(), eleven.end()).size()) == 11u);
+  for (const int count : {1, 2, 5}) {
+    const auto fewer = samples(count);
+    for (std::size_t s = 0; s < fewer.size(); ++s) BOOST_TEST(fewer[s] == eleven[s]);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_may_come_from_a_file_or_standard_input) {
+  const TemporaryDirectory folder;
+  const std::string file = folder / "prompt.txt";
+  cria::io::write_file(file, "the cat\n");
+  const std::string text = written({"--prompt=the cat", "--seed=1"});
+  BOOST_TEST(written({"--prompt_file=" + file, "--seed=1"}) == text);
+  const auto outcome = test::run({"/bin/sh", "-c",
+                                  "'" PRETRAIN_LLAMA "' generate --checkpoint='" + checkpoint() +
+                                      "' --max_new_tokens=40 --seed=1 --prompt_file=- < '" + file + "'"});
+  BOOST_TEST(outcome.output == text);
+  const auto both = test::run(
+      {PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(), "--prompt=a", "--prompt_file=" + file});
+  BOOST_TEST(both.errors == "error: --prompt and --prompt_file are given; one is allowed\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_string_ends_a_text_and_is_not_printed) {
+  const std::string text = written({"--prompt=the cat", "--temperature=0"});
+  const std::string stop = text.substr(text.size() / 2, 5);
+  const std::size_t end = text.find(stop, std::string("the cat").size());
+  BOOST_TEST(written({"--prompt=the cat", "--temperature=0", "--stop=never", "--stop=" + stop}) ==
+             text.substr(0, end) + "\n");
+}
+
+BOOST_AUTO_TEST_CASE(rules_of_the_command_line_reach_the_sampler) {
+  const std::string text = written({"--prompt=the cat", "--temperature=0"});
+  const std::string one = written({"--prompt=the cat", "--temperature=0", "--logit_bias=66:1,67:1000"});
+  const pretrain::Tokenizer tokenizer(cria::io::read_file(checkpoint() + "/tokenizer.model"));
+  std::string want = "the cat";
+  for (int i = 0; i < 40; ++i) want += tokenizer.bytes_of(67, false);
+  BOOST_TEST(one == want + "\n");
+  for (const char* option : {"--min_p=1", "--typical=1e-9 --min_p=1", "--repetition_penalty=1.0"}) {
+    std::vector<std::string> more{
+        "--prompt=the cat", std::string(option).starts_with("--rep") ? "--temperature=0" : "--temperature=1"};
+    std::istringstream words(option);
+    for (std::string word; words >> word;) more.push_back(word);
+    BOOST_TEST(written(more) == text, option);
+  }
+  BOOST_TEST(written({"--prompt=the cat", "--temperature=0", "--repetition_penalty=9"}) != text);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_context_ends_the_text_or_is_left) {
+  // A byte at a time, so that tokens can be counted.
+  const auto text_of = [](const std::string& end) {
+    return written({"--temperature=0", "--logit_bias=68:1000", "--at_context_end=" + end});
+  };
+  BOOST_TEST(text_of("roll").size() - 1 == 40u);
+  BOOST_TEST(text_of("stop").size() - 1 == 16u);  // BOS and 15 tokens are seen, and one more is predicted
+  std::string prompt = "the cat and the dog ran and the sun and the tree sat on a mat and a blue cat";
+  const auto outcome = test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(),
+                                  "--prompt=" + prompt, "--at_context_end=stop"});
+  BOOST_TEST(outcome.errors.find("the model's context, which --at_context_end=stop does not leave, is 16") !=
+                 std::string::npos,
+             outcome.errors);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_allowed_is_refused_by_name) {
+  const auto error = [](const std::string& option) {
+    return test::run({PRETRAIN_LLAMA, "generate", "--checkpoint=" + checkpoint(), option}).errors;
+  };
+  BOOST_TEST(error("--min_p=1.5") == "error: --min_p must be at least 0 and at most 1\n");
+  BOOST_TEST(error("--typical=0") == "error: --typical must be above 0 and at most 1\n");
+  BOOST_TEST(error("--repetition_penalty=0") ==
+             "error: --repetition_penalty must be a number above 0; 1 means none\n");
+  BOOST_TEST(error("--stop=") == "error: --stop is empty; it must be a text\n");
+  BOOST_TEST(error("--at_context_end=end") == "error: --at_context_end is end; allowed: roll, stop\n");
+  BOOST_TEST(
+      error("--logit_bias=300:1") ==
+      "error: logit_bias has `300:1`; it must be ID:BIAS, a token's number below 300 and what is added "
+      "to its score\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_prompt_may_be_longer_than_the_context) {

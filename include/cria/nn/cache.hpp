@@ -20,6 +20,9 @@ class KeyValueCache {
       : keys_(Tensor<T, B>::empty({batch, capacity, kv_heads, head_dim})),
         values_(Tensor<T, B>::empty({batch, capacity, kv_heads, head_dim})) {}
 
+  /// Texts side by side.
+  std::int64_t batch() const { return keys_.dim(0); }
+
   /// Positions that are filled, and for which there is memory.
   std::int64_t length() const { return length_; }
   std::int64_t capacity() const { return keys_.dim(1); }
@@ -56,6 +59,20 @@ class KeyValueCache {
     length_ = length;
   }
 
+  /// A cache of its own that holds the same positions, in memory for `capacity`. Throws ShapeError if that are
+  /// fewer.
+  KeyValueCache copy(std::int64_t capacity) const {
+    if (capacity < length_) {
+      throw ShapeError("KeyValueCache: a copy of capacity " + std::to_string(capacity) + "; there are " +
+                       std::to_string(length_) + " positions");
+    }
+    KeyValueCache other(batch(), capacity, keys_.dim(2), keys_.dim(3));
+    copy_texts(other.keys_, keys_, capacity);
+    copy_texts(other.values_, values_, capacity);
+    other.length_ = length_;
+    return other;
+  }
+
   /// The keys and values so far, [batch, length, kv_heads, head_dim], where they are.
   HeadsPart<T, B> keys() const { return HeadsPart<T, B>(keys_).positions(0, length_); }
   HeadsPart<T, B> values() const { return HeadsPart<T, B>(values_).positions(0, length_); }
@@ -69,6 +86,14 @@ class KeyValueCache {
     for (std::int64_t b = 0; b < all.dim(0); ++b) {
       B::copy(to + b * capacity() * position_size(), next.vec().data + b * size,
               static_cast<std::size_t>(size) * sizeof(T));
+    }
+  }
+
+  void copy_texts(Tensor<T, B>& to, const Tensor<T, B>& from, std::int64_t capacity_of_to) const {
+    for (std::int64_t b = 0; b < batch(); ++b) {
+      B::copy(to.mutable_vec().data + b * capacity_of_to * position_size(),
+              from.vec().data + b * capacity() * position_size(),
+              static_cast<std::size_t>(length_ * position_size()) * sizeof(T));
     }
   }
 

@@ -20,6 +20,7 @@
 #include "cria/ops/attention.hpp"
 #include "cria/ops/cross_entropy.hpp"
 #include "cria/ops/elementwise.hpp"
+#include "cria/ops/rearrange.hpp"
 #include "cria/ops/reshape.hpp"
 #include "cria/ops/rope.hpp"
 
@@ -148,14 +149,11 @@ struct LlamaAttention {
         head_dim(other.head_dim),
         frequencies(other.frequencies) {}
 
-  /// With a cache x are the next positions after those in it, which see them, too, and are added to it.
-  Tensor<T, B> operator()(const Tensor<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
-    const auto [q, k] = rope(in_heads(q_proj(x), q_norm), in_heads(k_proj(x), k_norm),
-                             cache ? cache->length() : 0, frequencies);
-    const auto v = in_heads(v_proj(x), {});
-    if (cache) cache->append(k, v);
-    const auto y = cache ? attention(q, cache->keys(), cache->values()) : attention(q, k, v);
-    return o_proj(reshape(y, x.shape().with_dim(-1, q.dim(2) * head_dim)));
+  /// With caches x are the next positions after those in them, which see them, too, and are added to them.
+  /// The texts in x are those of the caches, in order.
+  Tensor<T, B> operator()(const Tensor<T, B>& x, std::span<KeyValueCache<T, B>* const> caches = {}) const {
+    const auto q = in_heads(q_proj(x), q_norm), k = in_heads(k_proj(x), k_norm), v = in_heads(v_proj(x), {});
+    return o_proj(reshape(attend(q, k, v, caches), x.shape().with_dim(-1, q.dim(2) * head_dim)));
   }
 
   static void visit(auto& self, auto&& field) {
@@ -173,6 +171,32 @@ struct LlamaAttention {
   Tensor<T, B> in_heads(const Tensor<T, B>& x, const std::optional<RmsNorm<T, B>>& norm) const {
     const auto y = reshape(x, {x.dim(0), x.dim(1), x.dim(2) / head_dim, head_dim});
     return norm ? (*norm)(y) : y;
+  }
+
+  /// Attention of rotated queries and keys [batch, length, heads, head_dim] -> q's shape.
+  Tensor<T, B> attend(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tensor<T, B>& v,
+                      std::span<KeyValueCache<T, B>* const> caches) const {
+    if (caches.empty()) {
+      const auto [rotated_q, rotated_k] = rope(q, k, 0, frequencies);
+      return attention(rotated_q, rotated_k, v);
+    }
+    if (caches.size() == 1) return attend(q, k, v, *caches.front());
+    std::vector<Tensor<T, B>> parts;
+    std::int64_t first = 0;
+    for (KeyValueCache<T, B>* cache : caches) {
+      const auto of_cache = [&](const Tensor<T, B>& all) {
+        return slice(all, 0, first, first + cache->batch());
+      };
+      parts.push_back(attend(of_cache(q), of_cache(k), of_cache(v), *cache));
+      first += cache->batch();
+    }
+    return concat(parts, 0);
+  }
+  Tensor<T, B> attend(const Tensor<T, B>& q, const Tensor<T, B>& k, const Tensor<T, B>& v,
+                      KeyValueCache<T, B>& cache) const {
+    const auto [rotated_q, rotated_k] = rope(q, k, cache.length(), frequencies);
+    cache.append(rotated_k, v);
+    return attention(rotated_q, cache.keys(), cache.values());
   }
 };
 
@@ -234,11 +258,11 @@ struct LlamaDecoderLayer {
         dropout(other.dropout),
         recompute(other.recompute) {}
 
-  void operator()(Residual<T, B>& x, KeyValueCache<T, B>* cache = nullptr) const {
-    if (recompute != Recompute::layer) return blocks(x, cache);
-    const auto layer = [self = *this, cache](const Tensor<T, B>& input) {
+  void operator()(Residual<T, B>& x, std::span<KeyValueCache<T, B>* const> caches = {}) const {
+    if (recompute != Recompute::layer) return blocks(x, caches);
+    const auto layer = [self = *this, caches](const Tensor<T, B>& input) {
       Residual path(input);
-      self.blocks(path, cache);
+      self.blocks(path, caches);
       return path.value();
     };
     x = Residual(nn::recompute(layer, x.value()));
@@ -252,8 +276,8 @@ struct LlamaDecoderLayer {
   }
 
  private:
-  void blocks(Residual<T, B>& x, KeyValueCache<T, B>* cache) const {
-    auto attend = [self = self_attn, cache](const Tensor<T, B>& h) { return self(h, cache); };
+  void blocks(Residual<T, B>& x, std::span<KeyValueCache<T, B>* const> caches) const {
+    auto attend = [self = self_attn, caches](const Tensor<T, B>& h) { return self(h, caches); };
     x.add(block(Recompute::attention, std::move(attend), x.norm(input_layernorm)));
     x.add(block(Recompute::mlp, mlp, x.norm(post_attention_layernorm)));
   }
@@ -273,6 +297,8 @@ struct LlamaDecoderLayer {
 /// Embedding, layers and the last norm. tokens [batch, length] -> [batch, length, hidden].
 template <FloatingPoint T, class B = DefaultBackend>
 struct LlamaModel {
+  using Caches = std::span<KeyValueCache<T, B>>;  // one for each layer
+
   Embedding<T, B> embed_tokens;
   std::vector<LlamaDecoderLayer<T, B>> layers;
   RmsNorm<T, B> norm;
@@ -290,25 +316,44 @@ struct LlamaModel {
         dropout(other.dropout) {}
 
   /// With caches the tokens are the next ones after those in them. Throws what check_caches does.
-  Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens,
-                          std::span<KeyValueCache<T, B>> caches = {}) const {
-    if (!caches.empty()) check_caches(caches);
+  Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens, Caches caches = {}) const {
+    return (*this)(tokens, caches.empty() ? std::span<const Caches>() : std::span(&caches, 1));
+  }
+  /// The same for several caches of each layer, the first of which hold the first texts, and so on; they may
+  /// hold different numbers of positions.
+  Tensor<T, B> operator()(const Tensor<std::int32_t, B>& tokens, std::span<const Caches> texts) const {
+    if (!texts.empty()) check_caches(tokens, texts);
     Residual<T, B> x(dropout(embed_tokens(tokens)));
-    for (std::size_t i = 0; i < layers.size(); ++i) layers[i](x, caches.empty() ? nullptr : &caches[i]);
+    std::vector<KeyValueCache<T, B>*> of_layer(texts.size());
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      for (std::size_t text = 0; text < texts.size(); ++text) of_layer[text] = &texts[text][i];
+      layers[i](x, of_layer);
+    }
     return x.norm(norm);
   }
 
-  /// Throws ShapeError unless the caches are one for each layer and hold the same number of positions.
-  void check_caches(std::span<const KeyValueCache<T, B>> caches) const {
-    if (caches.size() != layers.size()) {
-      throw ShapeError("LlamaModel: there are " + std::to_string(caches.size()) +
-                       " caches; each of the model's " + std::to_string(layers.size()) + " layers needs one");
+  /// Throws ShapeError unless the caches are one for each layer and hold the same number of positions, and
+  /// together are of as many texts as `tokens` [batch, length].
+  void check_caches(const Tensor<std::int32_t, B>& tokens, std::span<const Caches> texts) const {
+    std::int64_t batch = 0;
+    for (const Caches& caches : texts) {
+      if (caches.size() != layers.size()) {
+        throw ShapeError("LlamaModel: there are " + std::to_string(caches.size()) +
+                         " caches; each of the model's " + std::to_string(layers.size()) +
+                         " layers needs one");
+      }
+      for (const auto& cache : caches) {
+        if (cache.length() == caches.front().length()) continue;
+        throw ShapeError("LlamaModel: one cache holds " + std::to_string(caches.front().length()) +
+                         " positions and another one " + std::to_string(cache.length()) +
+                         "; all layers' must hold the same");
+      }
+      batch += caches.front().batch();
     }
-    for (const auto& cache : caches) {
-      if (cache.length() == caches.front().length()) continue;
-      throw ShapeError("LlamaModel: one cache holds " + std::to_string(caches.front().length()) +
-                       " positions and another one " + std::to_string(cache.length()) +
-                       "; all layers' must hold the same");
+    check::rank("LlamaModel", {"tokens", tokens.shape()}, 2);
+    if (batch != tokens.dim(0)) {
+      throw ShapeError("LlamaModel: tokens is " + to_string(tokens.shape()) + "; the caches are of " +
+                       std::to_string(batch) + " texts");
     }
   }
 
@@ -354,11 +399,17 @@ struct LlamaForCausalLM {
   /// each layer, do not hold the same number of positions, or have no room.
   Tensor<T, B> next_logits(const Tensor<std::int32_t, B>& tokens,
                            std::span<KeyValueCache<T, B>> caches) const {
-    model.check_caches(caches);
-    check_length(tokens, caches.front().length());
+    return next_logits(tokens, std::span<const std::span<KeyValueCache<T, B>>>(&caches, 1));
+  }
+  /// The same for texts of different lengths: those of the first caches, which may be one or several, come
+  /// first in the batch, and so on.
+  Tensor<T, B> next_logits(const Tensor<std::int32_t, B>& tokens,
+                           std::span<const std::span<KeyValueCache<T, B>>> texts) const {
+    model.check_caches(tokens, texts);
+    for (const auto& caches : texts) check_length(tokens, caches.front().length());
     check::not_empty("next_logits", {"tokens", tokens.shape()});
     const NoGrad guard;
-    return linear(last_positions(model(tokens, caches)), head());
+    return linear(last_positions(model(tokens, texts)), head());
   }
 
   /// Mean cross-entropy of `targets` in nats. tokens, targets [batch, length] -> [].

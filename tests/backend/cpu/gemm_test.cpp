@@ -161,6 +161,34 @@ BOOST_AUTO_TEST_CASE(a_product_over_nothing_is_what_it_is_added_to) {
   }
 }
 
+// Texts that are written side by side depend on it.
+BOOST_AUTO_TEST_CASE(of_few_rows_each_is_the_same_whatever_others_there_are) {
+  const auto check_bits = []<class T>(T) {
+    for (const std::int64_t depth : {3, 37, 100, 768}) {
+      const std::int64_t columns = 33;
+      const Case<T, T> x{{cria::cpu::few_rows, columns, depth}};
+      const Rows<const T> b{x.b.data(), columns, depth};
+      const auto rows = [&](std::int64_t first, std::int64_t count) {
+        std::vector<T> c(static_cast<std::size_t>(count * columns));
+        cria::cpu::gemm(plain(Rows<const T>{x.a.data() + first * depth, count, depth}), transposed(b), false,
+                        Rows<T>{c.data(), count, columns});
+        return c;
+      };
+      for (std::int64_t count = 1; count <= cria::cpu::few_rows; ++count) {
+        const auto together = rows(0, count);
+        for (std::int64_t i = 0; i < count; ++i) {
+          const auto alone = rows(i, 1);
+          BOOST_TEST(std::memcmp(together.data() + i * columns, alone.data(), alone.size() * sizeof(T)) == 0);
+        }
+      }
+    }
+  };
+  check_bits(float());
+  check_bits(double());
+  check_bits(bfloat16());
+  check_bits(float16());
+}
+
 // A result is cut for threads where tiles end, and an element is the same in every tile.
 BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_the_number_of_threads) {
   const auto check_bits = []<class T>(T) {

@@ -8,7 +8,9 @@
 namespace pretrain {
 
 std::string sample_text(TrainingStep& step, const Tokenizer& tokenizer, const TrainOptions& options) {
-  Sampler sampler({.seed = options.seed}, {}, 0);
+  SamplingOptions as_generate_does;
+  as_generate_does.seed = options.seed;
+  Sampler sampler(as_generate_does, {}, 0);
   const auto choose = [&](const std::vector<float>& scores) -> std::optional<std::int32_t> {
     if (!std::ranges::all_of(scores, [](float score) { return std::isfinite(score); })) return {};
     const std::int32_t id = sampler.choose(scores);

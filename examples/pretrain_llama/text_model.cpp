@@ -7,7 +7,7 @@ namespace pretrain {
 
 std::unique_ptr<TextModel> text_model(const ModelFolder& folder, const std::string& device) {
   if (device == "cpu") return text_model_on<cria::Cpu>(folder);
-  cuda_part()->check_device();
+  cuda_part()->use_device(0, 1);
   return cuda_part()->text_model(folder);
 }
 

@@ -24,6 +24,7 @@ end() {
   rmdir --ignore-fail-on-non-empty /etc/netns
 }
 trap end EXIT
+trap 'exit 1' INT TERM
 
 rm -rf "$folder"
 mkdir -p "$folder"

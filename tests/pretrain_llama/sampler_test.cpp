@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cria/core/error.hpp"
 #include "support/error_message.hpp"
 #include "support/golden.hpp"
 

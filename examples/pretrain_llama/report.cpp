@@ -164,7 +164,9 @@ void report(const ReportOptions& options) {
   if (options.runs.empty()) {
     throw cria::ConfigError("report needs the folder of a run, as in `pretrain_llama report output`");
   }
-  const auto count = [&](const std::string& name) { return std::ranges::count(options.runs, name, run_name); };
+  const auto count = [&](const std::string& name) {
+    return std::ranges::count(options.runs, name, run_name);
+  };
   Json runs = Json::array();
   for (const std::string& folder : options.runs) {
     const std::string name = run_name(folder);

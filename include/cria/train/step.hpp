@@ -263,9 +263,16 @@ class TrainStep {
     if constexpr (Exchange<B>::is_possible) {
       if (exchange_) exchange_->sum_gradients(model_);
       if (options_.owners) {
-        optimizer.step(scaling,
-                       [this](const ParameterGroups<B>& own) { return exchange_->sums_of_squares(own); });
-        return exchange_->gather_values(model_);
+        const auto sums = [this](const ParameterGroups<B>& own) { return exchange_->sums_of_squares(own); };
+        if constexpr (requires { optimizer.step(scaling, sums); }) {
+          optimizer.step(scaling, sums);
+          return exchange_->gather_values(model_);
+        } else {
+          throw ConfigError(
+              "TrainStep::update: the optimiser's step takes no sums of squares, as that of a class "
+              "Optimizer "
+              "does, so its state cannot have owners");
+        }
       }
     }
     optimizer.step(scaling);

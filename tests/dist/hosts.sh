@@ -69,7 +69,7 @@ grep -q '2 processes of 1 threads' output || fail "two hosts do not train togeth
 same_as_alone slow
 
 # With the link cut, the first host goes on alone.
-on_first $launch -- train $options --max_iters=400 --timeout=2 --out_dir=cut >output 2>errors &
+on_first $launch -- train $options --max_iters=200 --timeout=2 --out_dir=cut >output 2>errors &
 run=$!
 for _ in $(seq 600); do
   grep -q '"iter":22,' cut/metrics.jsonl 2>/dev/null && break
@@ -81,6 +81,6 @@ wait $run || fail "launch does not go on without a host"
 grep -Eq '^process 1 of 2 on host cria1: mpi: all have waited for process 2 of 2 on host cria2 for 2 s.*starting 1 processes on 1 of 2 hosts again' \
   errors || fail "launch does not say that a host is gone"
 ip netns pids cria2 | xargs -r ps -o comm= -p | grep -q pretrain_llama && fail "the host that was cut off goes on"
-"$program" train $options --max_iters=400 --out_dir=alone --overwrite=true >output 2>errors || fail "train alone"
+"$program" train $options --max_iters=200 --out_dir=alone --overwrite=true >output 2>errors || fail "train alone"
 same_as_alone cut
 echo "two hosts train together, and one goes on alone"

@@ -249,28 +249,34 @@ BOOST_DATA_TEST_CASE(texts_of_different_lengths_have_the_scores_that_each_has_al
     model.next_logits(Tensor<std::int32_t>::from({1, std::ssize(tokens)}, tokens), caches);
     return caches;
   };
-  for (const std::size_t count : {2u, 3u, 5u, 8u}) {
+  const auto next_of = [&](std::size_t text, std::size_t step) { return token(text, 1 + 2 * text + step); };
+  std::vector<std::vector<std::vector<float>>> alone;  // by text and step
+  for (std::size_t i = 0; i < 8; ++i) {
+    Caches caches = begin(i);
+    auto& scores = alone.emplace_back();
+    for (std::size_t step = 0; step < 3; ++step) {
+      const auto next = Tensor<std::int32_t>::from({1, 1}, {next_of(i, step)});
+      scores.push_back(model.next_logits(next, caches).to_vector());
+    }
+  }
+  constexpr bool on_cpu = std::is_same_v<DefaultBackend, Cpu>;
+  for (const std::size_t count :
+       on_cpu ? std::vector<std::size_t>{2, 3, 5, 8} : std::vector<std::size_t>{3}) {
     std::vector<Caches> texts;
     for (std::size_t i = 0; i < count; ++i) texts.push_back(begin(i));
     const std::vector<std::span<cria::nn::KeyValueCache<float>>> together(texts.begin(), texts.end());
     for (std::size_t step = 0; step < 3; ++step) {
       std::vector<std::int32_t> next;
-      for (std::size_t i = 0; i < count; ++i) next.push_back(token(i, 1 + 2 * i + step));
+      for (std::size_t i = 0; i < count; ++i) next.push_back(next_of(i, step));
       const auto logits =
           model.next_logits(Tensor<std::int32_t>::from({std::ssize(next), 1}, next), together).to_vector();
+      float worst = 0;
       for (std::size_t i = 0; i < count; ++i) {
-        Caches alone = begin(i);
-        std::vector<float> want;
-        for (std::size_t t = 0; t <= step; ++t) {
-          want = model.next_logits(Tensor<std::int32_t>::from({1, 1}, {token(i, 1 + 2 * i + t)}), alone)
-                     .to_vector();
-        }
-        float worst = 0;
         for (std::size_t v = 0; v < vocab; ++v) {
-          worst = std::max(worst, std::abs(logits[i * vocab + v] - want[v]));
+          worst = std::max(worst, std::abs(logits[i * vocab + v] - alone[i][step][v]));
         }
-        BOOST_TEST(worst <= (std::is_same_v<DefaultBackend, Cpu> ? 0.0f : 1e-5f));
       }
+      BOOST_TEST(worst <= (on_cpu ? 0.0f : 1e-5f));
     }
   }
 }

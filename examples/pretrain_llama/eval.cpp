@@ -34,6 +34,9 @@ void check(const EvalOptions& options) {
           "eval needs one of --input=FILE (text), --ids=FILE (tokens) and --choices=FILE (questions)");
   require(options.output.empty() || !options.choices.empty(),
           "--output is for the choice of every question; it needs --choices");
+  std::error_code unknown;
+  require(!std::filesystem::equivalent(options.output, options.choices, unknown),
+          "--output and --choices are one file, which would be lost");
   require(options.context >= 0, "--context must be at least 0; 0 means the model's");
   require(options.stride >= 0, "--stride must be at least 0; 0 means half of the context");
   require(options.threads >= 0 && options.threads <= 1024, "--threads must be from 0 to 1024");

@@ -63,7 +63,7 @@ Goodput simulate(const Faults& faults, double interval, double seconds, std::uin
       ++result.failures;
       clock = failure + faults.restart;
       const double next = failure + after(failure_times, faults.run_mtbf());
-      again = next < clock;
+      again = next < std::min(clock, seconds);
       result.restarts += std::min(next, clock) - failure;
       failure = next;
     }
@@ -91,8 +91,9 @@ double daly_goodput(const Faults& faults, double interval) {
 }
 
 std::vector<IntervalGoodput> goodput_by_interval(const Faults& faults, std::uint64_t seed) {
-  // So many failures that chance moves the shares by little.
-  const double seconds = 4000 * faults.run_mtbf(), young = young_interval(faults.save, faults.run_mtbf());
+  // So many failures that chance moves the shares by little; fewer where they are rare beside the intervals.
+  const double young = young_interval(faults.save, faults.run_mtbf());
+  const double seconds = std::min(4000 * faults.run_mtbf(), 100'000 * young);
   std::vector<IntervalGoodput> all;
   for (int i = -6; i <= 6; ++i) {
     const double interval = young * std::pow(2.0, i / 2.0);

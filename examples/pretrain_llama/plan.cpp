@@ -306,6 +306,11 @@ void plan(const PlanOptions& o, std::ostream& out) {
   faults.slow_mtbf = 3600 * o.slow_hours;
   const auto intervals = goodput_by_interval(faults);
   const IntervalGoodput& chosen = best_interval(intervals);
+  if (chosen.goodput.useful < 1e-3) {
+    throw cria::ConfigError(
+        "the run would fail every " + duration(faults.run_mtbf()) +
+        ", and never end; --mtbf_hours or --restart_minutes must be such that it makes headway");
+  }
   out << "\nfailures\n";
   print_row(out, "of a node, every", duration(faults.mtbf));
   print_row(out, "of the run, every", duration(faults.run_mtbf()));

@@ -211,6 +211,11 @@ void serve(const ServeOptions& options) {
     }
     set_error(response, response.status, "the request cannot be read");
   });
+  // By its default a second server could listen on the port of a first one.
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  });
   const int port = options.port == 0 ? server.bind_to_any_port(options.host)
                                      : (server.bind_to_port(options.host, static_cast<int>(options.port))
                                             ? static_cast<int>(options.port)

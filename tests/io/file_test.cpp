@@ -197,6 +197,18 @@ BOOST_AUTO_TEST_CASE(write_file_replaces_the_contents_and_leaves_nothing_else) {
   BOOST_TEST(!std::filesystem::exists(folder / "a.partial"));
 }
 
+BOOST_AUTO_TEST_CASE(write_file_follows_links_and_leaves_devices_alone) {
+  const TemporaryDirectory folder;
+  write_file(folder / "a", "old contents");
+  std::filesystem::create_symlink("a", folder / "link");
+  write_file(folder / "link", "new");
+  BOOST_TEST(std::filesystem::is_symlink(folder / "link"));
+  BOOST_TEST(read_file(folder / "a") == "new");
+  std::filesystem::create_symlink("/dev/null", folder / "device");
+  BOOST_TEST(error_message<FileError>([&] { write_file(folder / "device", "x"); }) ==
+             "/dev/null: is a device or a pipe; only a file can be replaced");
+}
+
 BOOST_AUTO_TEST_CASE(write_file_keeps_the_old_file_when_it_fails) {
   const TemporaryDirectory folder;
   write_file(folder / "a", "old");

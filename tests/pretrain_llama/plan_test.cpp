@@ -241,6 +241,8 @@ BOOST_AUTO_TEST_CASE(bad_values_get_sentences) {
                  .starts_with("no layout on 8 ranks fits 80.0 GB of memory; the smallest takes "));
   BOOST_TEST(sentence({.gpus = 8, .batch_size = 7, .tensor_parallel = 1})
                  .starts_with("no layout on 8 ranks divides a batch of 7 sequences"));
+  BOOST_TEST(
+      sentence({.model = "8b", .gpus = 64, .mtbf_hours = 0.0001}).starts_with("the run would fail every "));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -63,6 +63,7 @@ class Server {
   }
   std::string text(const json& body) const { return post("/v1/completions", body)["choices"][0]["text"]; }
   test::Process& process() const { return *process_; }
+  std::string port() const { return address_.substr(address_.rfind(':') + 1); }
 
  private:
   std::unique_ptr<test::Process> process_;
@@ -185,6 +186,14 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_said_in_json) {
   BOOST_TEST(error("{}", "/v1/embeddings") == "404 there is no /v1/embeddings");
   BOOST_TEST(error(R"({"prompt": ")" + std::string(1 << 20, 'a') + "\"}") ==
              "413 the body is too large; at most 1024 KiB are allowed");
+}
+
+BOOST_AUTO_TEST_CASE(a_port_has_one_server) {
+  const std::string port = server().port();
+  const auto second = test::run({PRETRAIN_LLAMA, "serve", "--checkpoint=" + checkpoint(), "--port=" + port});
+  BOOST_TEST(second.exit_code == 1);
+  BOOST_TEST(second.errors == "error: --host=127.0.0.1 --port=" + port +
+                                  " cannot be listened on; is another program there?\n");
 }
 
 BOOST_AUTO_TEST_CASE(models_and_a_page_are_there) {

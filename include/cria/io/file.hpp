@@ -258,9 +258,18 @@ inline std::string read_file(const std::filesystem::path& path) {
 }
 
 /// Replaces the file at `path` by one that `write(OutputFile&)` fills, all or nothing: whatever happens, the
-/// old file or the new one is there. Throws FileError, and what `write` throws; then the old file is intact.
+/// old file or the new one is there. A link stays, and the file that it names is replaced. Throws FileError,
+/// also for a device or a pipe, and what `write` throws; then the old file is intact.
 template <class Write>
-void replace_file(const std::filesystem::path& path, Write write) {
+void replace_file(const std::filesystem::path& path_or_link, Write write) {
+  std::error_code unknown;
+  const bool is_link =
+      std::filesystem::is_symlink(path_or_link, unknown) && std::filesystem::exists(path_or_link, unknown);
+  const std::filesystem::path path =
+      is_link ? std::filesystem::canonical(path_or_link, unknown) : path_or_link;
+  if (std::filesystem::is_other(path, unknown)) {
+    throw FileError(path.string(), "is a device or a pipe; only a file can be replaced");
+  }
   std::filesystem::path partial = path;
   partial += ".partial";
   try {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -136,7 +137,6 @@ std::string lacking(const Layout& layout, const Hardware& h) {
   const auto add = [&](bool lacks, const std::string& part) {
     if (lacks) parts += (parts.empty() ? "" : ", ") + part;
   };
-  add(h.name != "cpu" && layout.ranks() > 1, "more than one GPU");
   add(layout.tensor > 1, "tensor parallelism");
   add(layout.shard > Sharding::optimizer, std::string("--shard=") + name_of(layout.shard));
   add(layout.shard == Sharding::optimizer && layout.shard_ranks != layout.data,
@@ -238,11 +238,12 @@ cria::nn::LlamaConfig named_model(const std::string& name) {
   return c;
 }
 
-void plan(const PlanOptions& o, std::ostream& out) {
+void plan(const PlanOptions& o, std::ostream& written) {
   if (o.published) {
-    out << published_table();
+    written << published_table();
     return;
   }
+  std::ostringstream out;  // nothing of a plan that there is not
   check(o);
   const Hardware h = chosen_hardware(o);
   Workload w{.model = named_model(o.model), .length = o.max_seq_len, .batch = o.batch_size};
@@ -328,6 +329,7 @@ void plan(const PlanOptions& o, std::ostream& out) {
   print_row(out, "failures", shown(seconds / faults.run_mtbf()));
   print_row(out, "costs", "$" + shown(seconds / 3600 * gpus * h.price_per_hour),
             "at $" + shown(h.price_per_hour, 2) + " an hour");
+  written << out.str();
 }
 
 }  // namespace pretrain

@@ -182,8 +182,7 @@ class CommandLine {
     add(command, "at_context_end", o.at_context_end,
         "a text that fills the model's context goes on from its second half (roll) or ends (stop)");
     add(command, "num_samples", o.num_samples, "texts to write, with a line --- between them");
-    add(command, "device", o.device, devices());
-    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+    add_machine(command, o);
   }
 
   void add_serve() {
@@ -197,6 +196,11 @@ class CommandLine {
     add(command, "max_tokens", o.max_tokens, "tokens that a request may ask for; 0: as the context has");
     add(command, "max_prompt", o.max_prompt, "tokens that a prompt may have; 0: one less than the context");
     add(command, "max_body", o.max_body, "KiB that a request may have");
+    add_machine(command, o);
+  }
+
+  /// The options of what a model is computed on.
+  static void add_machine(CLI::App* command, auto& o) {
     add(command, "device", o.device, devices());
     add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
   }
@@ -229,8 +233,7 @@ class CommandLine {
     add(command, "context", o.context, "tokens in a window; 0: as many as the model takes");
     add(command, "stride", o.stride,
         "tokens from one window to the next, which count in it; 0: half of the context");
-    add(command, "device", o.device, devices());
-    add(command, "threads", o.threads, "threads to compute on; 0: one per processor core");
+    add_machine(command, o);
   }
 
   void add_report() {

@@ -55,6 +55,7 @@ class ParameterOwners {
   /// The rank of the process that owns a parameter.
   int owner(const std::string& name) const { return parameters_[numbers_.at(name)].owner; }
   bool is_own(const std::string& name) const { return owner(name) == processes_->rank(); }
+
   /// A module of those parameters of `model` that this process owns, under their names in the model: for an
   /// optimiser. Both must outlive it. Throws ConfigError if a process owns none that is trained.
   template <class M>

@@ -272,27 +272,18 @@ class ParameterGroups {
 
   /// The sum of the squares of all gradients, in one part for each type that they are kept in.
   Tensor<double, B> sums_of_squares() const {
-    using K = kernel_for<ops::SumOfSquares, B>;
     Gradients all;
     for (const auto& slot : slots_) {
       if (slot->is_updated()) slot->add_gradient(all);
     }
-    auto sums = Tensor<double, B>::empty({(all.floats.empty() ? 0 : 1) + (all.doubles.empty() ? 0 : 1)});
-    double* next = sums.mutable_vec().data;
-    if (!all.floats.empty()) K::sum(std::span<const Vec<const float>>(all.floats), next++);
-    if (!all.doubles.empty()) K::sum(std::span<const Vec<const double>>(all.doubles), next);
-    return sums;
+    return sums_of(all);
   }
 
-  /// The same of one of the slots, which has a gradient.
-  double sum_of_squares(const AnySlot& slot) const {
-    using K = kernel_for<ops::SumOfSquares, B>;
+  /// The sum of the squares of the gradient of one slot, which has one.
+  static double sum_of_squares(const AnySlot& slot) {
     Gradients one;
     slot.add_gradient(one);
-    auto sum = Tensor<double, B>::empty({1});
-    if (!one.floats.empty()) K::sum(std::span<const Vec<const float>>(one.floats), sum.mutable_vec().data);
-    if (!one.doubles.empty()) K::sum(std::span<const Vec<const double>>(one.doubles), sum.mutable_vec().data);
-    return sum.item();
+    return sums_of(one).item();
   }
 
   /// The L2 norm of all gradients as one vector; not finite if one of them is not. Waits for the device.
@@ -321,6 +312,15 @@ class ParameterGroups {
   }
 
  private:
+  static Tensor<double, B> sums_of(const Gradients& all) {
+    using K = kernel_for<ops::SumOfSquares, B>;
+    auto sums = Tensor<double, B>::empty({(all.floats.empty() ? 0 : 1) + (all.doubles.empty() ? 0 : 1)});
+    double* next = sums.mutable_vec().data;
+    if (!all.floats.empty()) K::sum(std::span<const Vec<const float>>(all.floats), next++);
+    if (!all.doubles.empty()) K::sum(std::span<const Vec<const double>>(all.doubles), next);
+    return sums;
+  }
+
   std::vector<std::unique_ptr<AnySlot>> slots_;
 };
 

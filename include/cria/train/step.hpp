@@ -270,8 +270,7 @@ class TrainStep {
         } else {
           throw ConfigError(
               "TrainStep::update: the optimiser's step takes no sums of squares, as that of a class "
-              "Optimizer "
-              "does, so its state cannot have owners");
+              "Optimizer does, so its state cannot have owners");
         }
       }
     }
